@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.access import review
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.core.stacks import Plan
+    from collections.abc import Iterator, Mapping
+
+    from exasol_ci_setup.core.stacks import Change, Plan
 
 
 def excess(shown: Plan | None, plan: Plan) -> str:
@@ -15,22 +17,27 @@ def excess(shown: Plan | None, plan: Plan) -> str:
 
     This is another resource, a replacement, broader access, or more data loss.
     """
-    before = shown.every_change if shown else {}
+    return next(_excesses(shown, plan), "")
+
+
+def _excesses(shown: Plan | None, plan: Plan) -> Iterator[str]:
+    yield from _further_changes(shown.every_change if shown else {}, plan.every_change)
+    if review.needs_approval(plan.broadenings, plan.kind):
+        allowed = {each.message for each in shown.broadenings} if shown else set()
+        yield from (each.message for each in plan.broadenings if each.message not in allowed)
+    lost = shown.data_loss if shown else ()
+    yield from (f"data loss of {name}" for name in plan.data_loss if name not in lost)
+
+
+def _further_changes(before: Mapping[str, Change], after: Mapping[str, Change]) -> Iterator[str]:
+    """Yield the changes, and then the replacements, that are not in `before`."""
     replaced = {name for name, each in before.items() if each.may_replace}
     known = {(each.action, name) for name, each in before.items()}
     # If the stack was deleted because it could not be updated, an approved replacement becomes a creation.
     known |= {("Add", name) for name in replaced}
     # Whether a resource exists already, AWS reports only with a change set.
     known |= {("Import", name) for action, name in known if action == "Add"}
-    more = [f"{each.action} of {name}" for name, each in plan.every_change.items() if (each.action, name) not in known]
-    more += [
-        f"replacement of {name}"
-        for name, each in plan.every_change.items()
-        if each.replacement == "True" and name not in replaced
-    ]
-    if review.needs_approval(plan.broadenings, plan.kind):
-        allowed = {each.message for each in shown.broadenings} if shown else set()
-        more += [each.message for each in plan.broadenings if each.message not in allowed]
-    lost = set(shown.data_loss) if shown else set()
-    more += [f"data loss of {name}" for name in plan.data_loss if name not in lost]
-    return more[0] if more else ""
+    yield from (f"{each.action} of {name}" for name, each in after.items() if (each.action, name) not in known)
+    for name, each in after.items():
+        if each.replacement == "True" and name not in replaced:
+            yield f"replacement of {name}"

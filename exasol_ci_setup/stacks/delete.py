@@ -236,29 +236,29 @@ def empty_repository(ecr: ECRClient, name: str) -> int:
     gone = 0
     with translate_aws_errors():
         try:
-            while True:
-                pages = ecr.get_paginator("list_images").paginate(repositoryName=name)
-                digests = {
-                    image["imageDigest"] for page in pages for image in page["imageIds"] if "imageDigest" in image
-                }
-                if not digests:
-                    return gone
-                before = gone
-                failed: str = ""
-                listed = sorted(digests)
-                for start in range(0, len(listed), _IMAGES):
+            while digests := _image_digests(ecr, name):
+                count = 0
+                failed = ""
+                for start in range(0, len(digests), _IMAGES):
+                    batch = digests[start : start + _IMAGES]
                     answer = ecr.batch_delete_image(
-                        repositoryName=name,
-                        imageIds=[{"imageDigest": digest} for digest in listed[start : start + _IMAGES]],
+                        repositoryName=name, imageIds=[{"imageDigest": digest} for digest in batch]
                     )
-                    gone += len({image["imageDigest"] for image in answer.get("imageIds", [])})
+                    deleted = len({image["imageDigest"] for image in answer.get("imageIds", [])})
+                    count += deleted
+                    gone += deleted
                     failed = failed or next((each.get("failureReason", "") for each in answer.get("failures", [])), "")
-                if gone == before:
+                if not count:
                     raise StackError(f"repository {name} could not be emptied: {failed or 'ECR gave no reason'}")
         except ClientError as error:
-            if error_code(error) == "RepositoryNotFoundException":
-                return gone
-            raise
+            if error_code(error) != "RepositoryNotFoundException":
+                raise
+    return gone
+
+
+def _image_digests(ecr: ECRClient, name: str) -> list[str]:
+    pages = ecr.get_paginator("list_images").paginate(repositoryName=name)
+    return sorted({image["imageDigest"] for page in pages for image in page["imageIds"] if "imageDigest" in image})
 
 
 def empty_bucket(s3: S3Client, bucket: str) -> int:

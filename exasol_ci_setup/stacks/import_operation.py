@@ -18,7 +18,7 @@ from exasol_ci_setup.template import references
 from exasol_ci_setup.template.render import parse, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # Between the values of an identifier of several properties, as in Cloud Control API:
 # https://docs.aws.amazon.com/cloudcontrolapi/latest/userguide/resource-identifier.html
 SEPARATOR: Final = "|"
+# The parts of a template that a new stack receives besides the resources and their parameters.
+_HEAD: Final = frozenset({"AWSTemplateFormatVersion", "Description"})
 _DEFAULTS: Final = Options()
 
 
@@ -117,32 +119,46 @@ def _template(wanted: Template, before: Mapping[str, Any] | None, identifiers: M
     # The marks need YAML that is indented by two spaces.
     source = parse(wanted.body)
     known = imports.resources(source)
-    there: dict[str, Any] = dict((before or {}).get("Resources") or {})
-    for name in identifiers:
+    # Without a stack the result starts with the head of the wanted template.
+    start = before if before is not None else {key: source[key] for key in source if key in _HEAD}
+    there: dict[str, Any] = dict(start.get("Resources") or {})
+    added = _added_resources(known, there, identifiers)
+    used = _used_names(known, there, added)
+    parameters = {
+        **(start.get("Parameters") or {}),
+        **{name: value for name, value in (source.get("Parameters") or {}).items() if name in used},
+    }
+    result = {**start, "Parameters": parameters, "Resources": {**there, **added}}
+    if not parameters:
+        del result["Parameters"]
+    return imports.mark_imported(replace(wanted, body=written(result)), added.keys())
+
+
+def _added_resources(
+    known: Mapping[str, Mapping[str, Any]], there: Collection[str], names: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the resources `names` of those in the template. Raises InputError for a missing one, and for one of the stack."""
+    for name in names:
         if name not in known:
             named = ", ".join(f"{each} ({resource.get('Type')})" for each, resource in known.items())
             raise InputError(f"the template has no resource {name!r}", hint=f"its resources are: {named}")
         if name in there:
             raise InputError(f"{name} is already in the stack: it cannot be replaced by an import")
-    added = {name: known[name] for name in known if name in identifiers}
-    referred = [
-        (name, each.name) for name, resource in added.items() for each in references.resource_references(resource)
-    ]
-    for name, each in referred:
-        if each in known and each not in added and each not in there:
-            raise InputError(
-                f"{name} refers to {each}, which would not be in the stack",
-                hint=f"import both, with a further --resource {each}=…, or deploy first and then import",
-            )
-    used = {each for _, each in referred}
-    parameters = {name: value for name, value in (source.get("Parameters") or {}).items() if name in used}
-    rest = source.keys() - {"AWSTemplateFormatVersion", "Description"}
-    result = dict(before) if before is not None else {key: value for key, value in source.items() if key not in rest}
-    result["Parameters"] = {**(result.get("Parameters") or {}), **parameters}
-    result["Resources"] = {**there, **added}
-    if not result["Parameters"]:
-        del result["Parameters"]
-    return imports.mark_imported(replace(wanted, body=written(result)), added.keys())
+    return {name: known[name] for name in known if name in names}
+
+
+def _used_names(known: Collection[str], there: Collection[str], added: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the names that the `added` resources refer to. Raises InputError for a resource that the stack would not have."""
+    used: set[str] = set()
+    for name, resource in added.items():
+        for each in references.resource_references(resource):
+            if each.name in known and each.name not in added and each.name not in there:
+                raise InputError(
+                    f"{name} refers to {each.name}, which would not be in the stack",
+                    hint=f"import both, with a further --resource {each.name}=…, or deploy first and then import",
+                )
+            used.add(each.name)
+    return used
 
 
 def _resources_to_import(

@@ -219,19 +219,22 @@ def _merge_property(named: Sequence[PropertyChange], found: Sequence[PropertyCha
         inside = [item for item in found if _is_within(item.path, path)]
         around = [item for item in found if item.path != path and _is_within(path, item.path)]
         used.update(item.path for item in (*inside, *around))
-        # The templates have the text of their author. The value of AWS may be a placeholder for a value that is known later.
-        if inside:
-            filled = [replace(item, recreates=given.recreates) for item in inside]
-        elif given.before is not ABSENT or given.after is not ABSENT:
-            filled = [replace(given, path=path)]
-        else:
-            filled = [_change_within(path, given.recreates, around)]
-        for item in filled:
-            merged[item.path] = _stronger(merged[item.path], item) if item.path in merged else item
-    for item in found:
-        if item.path not in used:
-            merged[item.path] = item
+        for item in _filled(replace(given, path=path), inside, around):
+            merged[item.path] = _stronger(merged.get(item.path, item), item)
+    merged.update({item.path: item for item in found if item.path not in used})
     return tuple(merged.values())
+
+
+def _filled(
+    given: PropertyChange, inside: Sequence[PropertyChange], around: Sequence[PropertyChange]
+) -> list[PropertyChange]:
+    """Return the change `given` by AWS with the values of the templates' differences `inside` and `around` its path."""
+    # The templates have the text of their author. The value of AWS may be a placeholder for a value that is known later.
+    if inside:
+        return [replace(item, recreates=given.recreates) for item in inside]
+    if given.before is not ABSENT or given.after is not ABSENT:
+        return [given]
+    return [_change_within(given.path, given.recreates, around)]
 
 
 def _change_within(path: str, recreates: str, around: Sequence[PropertyChange]) -> PropertyChange:

@@ -54,9 +54,15 @@ def marked(changes: Iterable[Change], template: Mapping[str, Any]) -> tuple[Chan
     for name, change in found.items():
         if change.action == "Modify":
             found[name] = _mark_change(change, schemas)
+    if any(change.may_replace for change in found.values()):
+        _spread(found, _Users(template), schemas)
+    return tuple(found.values())
+
+
+def _spread(found: dict[str, Change], users: _Users, schemas: _Schemas) -> None:
+    """Add the causes of replaced resources to the changes of their users, which may be replaced too."""
     spreading = [name for name, change in found.items() if change.may_replace]
-    users = _Users(template) if spreading else None
-    while spreading and users is not None:
+    while spreading:
         source = found[spreading.pop()]
         for name, kind, properties in users.of(source.logical_id):
             change = found.get(name) or Change("Modify", name, kind)
@@ -65,7 +71,6 @@ def marked(changes: Iterable[Change], template: Mapping[str, Any]) -> tuple[Chan
             found[name] = _add_cause(change, properties, source, schemas)
             if found[name].replacement != change.replacement and found[name].may_replace:
                 spreading.append(name)
-    return tuple(found.values())
 
 
 class _Users:
