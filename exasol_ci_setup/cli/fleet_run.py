@@ -1,4 +1,4 @@
-"""The use case `deploy-fleet`: account check, plans, one confirmation, deployment, and a table of results."""
+"""The use cases `deploy-fleet` and `delete-fleet`: account check, plans, one confirmation, and a table of results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
+from exasol_ci_setup.cli.consent import Consent
 from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
+from exasol_ci_setup.cli.removal import CONTENTS, ManyRemovals
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.cli.session import Session
@@ -16,6 +18,7 @@ from exasol_ci_setup.core.errors import InputError, OperationInterruptedError
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Deployment
+from exasol_ci_setup.programs.removal import find_existing, require_unused
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 
 if TYPE_CHECKING:
@@ -23,12 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.cli.consent import Consent
     from exasol_ci_setup.constructs import Construct
     from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.core.stacks import Plan
     from exasol_ci_setup.fleets import Fleet
     from exasol_ci_setup.programs import Connections
+    from exasol_ci_setup.programs.removal import ExistingStack
 
 _ENDS: Final = {End.DONE: "done", End.UNCHANGED: "no changes", End.FAILED: "failed", End.SKIPPED: "skipped"}
 
@@ -39,6 +42,33 @@ class FleetFlags(ManyFlags):
 
     select: tuple[str, ...]
     as_stack_sets: bool
+    prune: bool
+    empty: bool
+
+    def __post_init__(self) -> None:
+        """Raise InputError for options that exclude each other."""
+        if self.as_stack_sets and self.import_existing:
+            raise InputError(
+                "--import-existing does not work with --stack-set: a StackSet cannot import", hint="omit one of them"
+            )
+        if self.prune and (self.select or self.as_stack_sets):
+            other = "--select" if self.select else "--stack-set"
+            raise InputError(f"--prune does not work with {other}", hint="omit one of them")
+        if self.empty and not self.prune:
+            raise InputError("--empty has no effect without --prune", hint="add --prune")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteFleetFlags:
+    """The options of `delete-fleet`."""
+
+    yes: bool
+    plan_only: bool
+    select: tuple[str, ...]
+    prune: bool
+    empty: bool
+    timeout: float | None
+    concurrency: int
 
 
 def run(session: Session, file: Path, flags: FleetFlags) -> None:
@@ -47,11 +77,10 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     Raises the error of the failed stack, or an error that names all failed stacks.
     """
     output = session.output
-    if flags.as_stack_sets and flags.import_existing:
-        raise InputError(
-            "--import-existing does not work with --stack-set: a StackSet cannot import", hint="omit one of them"
-        )
-    fleet = fleets.load(file).selected(flags.select)
+    whole = fleets.load(file)
+    if flags.prune:
+        _require_name(whole)
+    fleet = whole.selected(flags.select)
     # Before the first call of AWS, since it checks the file.
     stack_sets = fleet.stack_sets() if flags.as_stack_sets else {}
     connect = connections(session)
@@ -62,6 +91,9 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     deployment = _deployment(flags, fleet, reporter, connect, session.clock)
     deployment.engine = lambda name: stack_sets[name].plan if name in stack_sets else plan_stack
     many = ManyStacks(session, flags, reporter, deployment)
+    removals = ManyRemovals(session, reporter, flags.concurrency, empty=flags.empty)
+    removed = _pruned(session, flags, whole, removals, connect)
+    plans_of_removal = {name: each.removal for name, each in removed.items()}
     failed_plans: list[Ended] = []
     if flags.shows_plans:
         ends = many.plan(fleet)
@@ -69,22 +101,71 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
         failed_plans = [end for end in ends if end.name not in plans]
         for end in failed_plans:
             reporter.result(end)
+        removals.show(removed, as_data=flags.plan_only)
         if flags.plan_only:
             _print_results(session, fleet, ends, {name: _plan_result(plan) for name, plan in plans.items()})
             reporter.conclude(ends)
             stacks = {name: _plan_result(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
-            many.end_plan(many.changing, stacks)
+            many.end_plan(many.changing + len(removed), stacks)
             return
-        many.ask(many.changing, but=f", without {len(failed_plans)} failed" if failed_plans else "")
+        contents = CONTENTS if flags.empty else ""
+        failed = f", without {len(failed_plans)} failed" if failed_plans else ""
+        many.ask(many.changing + len(removed), plans_of_removal, but=contents + failed)
+    elif removed:
+        removals.show(removed, as_data=False)
+        flags.consent(session).require(*plans_of_removal.values())
     ends = many.apply(fleet.only(set(fleet.members) - {end.name for end in failed_plans}))
     for name, stack in many.deployment.stacks.items():
         output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
     ends = [*ends, *failed_plans]
+    if removed and all(end.error is None for end in ends):
+        require_unused(removed.values())
+        pruned, _ = removals.apply(removed)
+        ends = [*ends, *pruned]
     if any(isinstance(end.error, OperationInterruptedError) for end in ends):
         reporter.conclude(ends)
     _print_results(session, fleet, ends, {})
     reporter.conclude(ends)
     many.end(ends)
+
+
+def _require_name(fleet: Fleet) -> None:
+    if fleet.name is None:
+        raise InputError(
+            f"--prune needs the name of the fleet, which {fleet.path} does not have",
+            hint="add `name: NAME` to the file and deploy it; stacks of earlier runs have no tag of the fleet yet",
+        )
+
+
+def _pruned(
+    session: Session, flags: FleetFlags, fleet: Fleet, removals: ManyRemovals, connect: Connections
+) -> Mapping[str, ExistingStack]:
+    """Return the stacks of the fleet that are no longer in the file and deleted by --prune, in the order of deletion."""
+    if flags.as_stack_sets:
+        return {}
+    stale = fleets.undeclared(fleet, connect)
+    if stale and not flags.prune:
+        session.output.say(f"no longer in {fleet.path}: {', '.join(stale)}; to delete them, add --prune")
+    return removals.in_order(stale if flags.prune else {}, {})
+
+
+def delete(session: Session, file: Path, flags: DeleteFleetFlags) -> None:
+    """Delete the stacks that the fleet in `file` declares, or show them. Raises the error of the failed stacks."""
+    whole = fleets.load(file)
+    if flags.prune:
+        _require_name(whole)
+    fleet = whole.selected(flags.select, alone=True)
+    connect = connections(session)
+    reporter = FleetReporter(session, fleet, Consent(session))
+    reporter.announce(len(fleet.members))
+    fleets.identified(fleet, connect, guarded=not session.sandbox)
+    existing = {**(fleets.undeclared(whole, connect) if flags.prune else {}), **find_existing(fleet, connect)}
+    if not existing:
+        session.output.say(f"no stack that {file} declares exists: no changes")
+        reporter.write_result("unchanged", changed=False)
+        return
+    removals = ManyRemovals(session, reporter, flags.concurrency, empty=flags.empty, timeout=flags.timeout)
+    removals.run(removals.in_order(existing, {}), yes=flags.yes, plan_only=flags.plan_only)
 
 
 def _deployment(
@@ -118,7 +199,8 @@ class FleetReporter(MultiStackReporter):
     def result(self, result: object, /) -> None:
         """Report how the work on a stack ended."""
         if isinstance(result, Ended) and result.error is not None:
-            scope = self._fleet.scope_of(result.name)
+            target_name = result.name.partition("/")[0]
+            scope = self._fleet.targets[target_name].scope(target_name)
             target = Session(
                 scope.profile or self._run.profile,
                 scope.region,
@@ -174,10 +256,9 @@ def _print_results(session: Session, fleet: Fleet, ends: Sequence[Ended], words:
     """Print a table of all stacks in the order of the file, and counts of results. `words` replace results."""
     by_name = {end.name: end for end in ends}
     results = {name: words.get(name, _ENDS[by_name[name].end]) for name in fleet.members if name in by_name}
-    rows = [
-        (fleet.members[name].target, fleet.members[name].construct.stack_name, result, _reason(by_name[name]))
-        for name, result in results.items()
-    ]
+    # Stacks that are no longer in the file.
+    results |= {name: "deleted" if by_name[name].error is None else "failed" for name in by_name if name not in results}
+    rows = [(*name.partition("/")[::2], result, _reason(by_name[name])) for name, result in results.items()]
     session.output.data("\n".join(show.table(("TARGET", "STACK", "RESULT", "WHY"), rows)))
     counts = {word: list(results.values()).count(word) for word in dict.fromkeys(results.values())}
     session.output.say(f"{counted(len(rows))}: {', '.join(f'{count} {word}' for word, count in counts.items())}")

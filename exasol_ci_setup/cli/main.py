@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("deploy-instance", "deploy", "Deploy a virtual machine with Ubuntu"),
         ("deploy-template", "deploy", "Deploy your own CloudFormation template"),
         ("deploy-fleet", "fleet", "Deploy the build stacks of many projects"),
+        ("delete-fleet", "fleet", "Delete the stacks that a fleet declares"),
         ("import", "imports", "Import existing resources into a stack"),
     ),
     "Programs": (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 TAG_PREFIX: Final = "exasol-ci-setup:"
+FLEET_TAG: Final = f"{TAG_PREFIX}fleet"
+"""The name of the fleet that a stack belongs to."""
 
 
 def is_reserved_tag(key: str) -> bool:

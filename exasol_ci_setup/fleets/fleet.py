@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.tags import FLEET_TAG
 from exasol_ci_setup.core.task_graph import Node, order
 from exasol_ci_setup.fleets.stack_sets import StackSets
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.fleets.model import FleetFile, Project, Target
 
-# CloudFormation accepts 50 tags, and the construct has up to 4 of its own:
+# CloudFormation accepts 50 tags. The construct has up to 4 of its own, and a fleet with a name one more:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html.
-_MOST_TAGS: Final = 46
+_MOST_TAGS: Final = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The content of a fleet file: `targets` and `members` by name, and the `nodes` of their graph, dependencies first."""
+    """The content of a fleet file: `targets` and `members` by name, and the `nodes` of their graph, dependencies first.
+
+    `name` is the name of the fleet, None if the file has none.
+    """
 
     path: Path
+    name: str | None
     targets: Mapping[str, Target]
     members: Mapping[str, Member]
     nodes: Sequence[Node]
@@ -80,7 +85,7 @@ class Fleet:
                         f"its {kind} has the name {key[1]}, like that of {first}",
                         "choose another name for one of them",
                     )
-            members[each.name] = each
+            members[each.name] = each if file.name is None else replace(each, tags={**each.tags, FLEET_TAG: file.name})
             if each.project:
                 of_project.setdefault(each.project, []).append(each.name)
             else:
@@ -92,7 +97,7 @@ class Fleet:
             for project in file.projects[each.project].needs if each.project else ():
                 needs += of_project[project]
             nodes.append(Node(name, tuple(needs)))
-        return cls(path, file.targets, members, order(nodes))
+        return cls(path, file.name, file.targets, members, order(nodes))
 
     @property
     def constructs(self) -> Mapping[str, Construct]:
@@ -131,10 +136,10 @@ class Fleet:
             found[name] = StackSets(wanted)
         return found
 
-    def selected(self, patterns: Sequence[str]) -> Fleet:
-        """Return the fleet with the stacks whose name or project matches one of `patterns`, and their targets' stacks; all without patterns.
+    def selected(self, patterns: Sequence[str], *, alone: bool = False) -> Fleet:
+        """Return the fleet with the stacks whose name or project matches one of `patterns`; all without patterns.
 
-        Other projects that they need are assumed to exist. Raises InputError for a pattern that matches nothing.
+        Unless `alone`, also the targets' stacks that they need. Other projects that they need are assumed to exist. Raises InputError for a pattern that matches nothing.
         """
         if not patterns:
             return self
@@ -158,7 +163,7 @@ class Fleet:
         needed = {
             need for node in self.nodes if node.name in found for need in node.needs if not self.members[need].project
         }
-        return self.only(found | needed)
+        return self.only(found if alone else found | needed)
 
     def only(self, names: Collection[str]) -> Fleet:
         """Return the fleet with only the stacks of these names; other dependencies are assumed to exist."""

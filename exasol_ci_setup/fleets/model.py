@@ -204,6 +204,12 @@ class Project(Value):
 class FleetFile(Value):
     """CI and release stacks of many projects, for exasol-ci-setup deploy-fleet."""
 
+    name: Annotated[
+        Name | None,
+        Field(
+            description="Name of the fleet, a tag of its stacks. With it, --prune finds stacks that are no longer in the file."
+        ),
+    ] = None
     targets: Annotated[
         dict[Name, Target], Field(min_length=1, description="The accounts and regions of stacks, by name.")
     ]

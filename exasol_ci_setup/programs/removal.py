@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.stacks import Plan, Stack
     from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.programs.declared import Declared
+    from exasol_ci_setup.programs.deployment import Stacks
     from exasol_ci_setup.stacks.delete import Resource
 
 SCOPE_TAG = f"{TAG_PREFIX}scope"
@@ -56,7 +57,7 @@ class ExistingStack:
         return removed.resources_of(self.removal)
 
 
-def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> dict[str, ExistingStack]:
+def find_existing(declared: Stacks, connect: Callable[[Scope], Account]) -> dict[str, ExistingStack]:
     """Return the existing stacks with declared names, dependencies first.
 
     An empty stack that only holds a change set is skipped: the change set may belong to another process.
@@ -67,10 +68,10 @@ def find_existing(declared: Declared, connect: Callable[[Scope], Account]) -> di
 
     def look(name: str) -> None:
         construct = declared.constructs[name]
-        account = connect(construct.resolved_scope)
-        stack = state.find(account.client("cloudformation"), name)
+        account = connect(declared.scope_of(name))
+        stack = state.find(account.client("cloudformation"), construct.stack_name)
         if stack is not None and not state.is_absent(stack):
-            found[name] = replace(_existing(account, stack), declared_tags=construct.tags)
+            found[name] = replace(existing_stack(account, stack), declared_tags=construct.tags)
 
     task_graph.read_all(declared.constructs, look)
     backwards = task_graph.order(task_graph.backwards(declared.nodes))
@@ -105,7 +106,12 @@ def undeclared(declared: Declared, connect: Callable[[Scope], Account]) -> dict[
         account = connect(scope)
         for stack in of_scope(account, scope.name):
             if stack.name not in declared.constructs and not state.is_absent(stack):
-                found[stack.name] = _existing(account, stack)
+                found[stack.name] = existing_stack(account, stack)
+    return newest_first(found)
+
+
+def newest_first(found: Mapping[str, ExistingStack]) -> dict[str, ExistingStack]:
+    """Return the stacks in the order of their creation, the newest first."""
     by_age = sorted(found.items(), key=lambda item: item[1].stack.created or datetime.min.replace(tzinfo=timezone.utc))
     return dict(reversed(by_age))
 
@@ -162,7 +168,7 @@ class Removable:
                         stack_name=name,
                     )
             around = self._around[_place(self._going[name].stack)]
-            users = list(around.users(marks, but={*self._going, *declared}))
+            users = list(around.users(marks, but={*declared, *(each.stack.name for each in self._going.values())}))
             require_none(f"stack {name}", users, stack_name=name, hint=hint(users[0]) if users else "")
 
     def _uses(self, user: str, name: str) -> bool:
@@ -198,7 +204,8 @@ def of_scope(account: Account, name: str) -> list[Stack]:
     return [stack for stack in state.own(account.client("cloudformation")) if stack.tags.get(SCOPE_TAG) == name]
 
 
-def _existing(account: Account, stack: Stack) -> ExistingStack:
+def existing_stack(account: Account, stack: Stack) -> ExistingStack:
+    """Return the stack with its resources, and the plan that deletes it."""
     cfn = account.client("cloudformation")
     resources = deletion.resources(cfn, stack)
     removal = removed.without_empty_log_groups(account, removed.plan_of(cfn, stack, resources))
@@ -210,7 +217,7 @@ class Removal:
     """One run that deletes stacks. The reporter receives the result of each stack as `task_graph.Ended`.
 
     `empty`: empty their buckets and repositories first; otherwise the deletion of a stack that has some fails. With `wait`
-    false, only deletions on which another one depends are followed to their end.
+    false, only deletions on which another one depends are followed to their end. `timeout`: of each deletion, in seconds.
     """
 
     reporter: Reporter
@@ -218,6 +225,7 @@ class Removal:
     empty: bool = False
     wait: bool = True
     concurrency: int = task_graph.CONCURRENCY
+    timeout: float | None = None
     begun: set[str] = field(default_factory=set)
     """The stacks whose deletion was started and not followed."""
 
@@ -234,7 +242,7 @@ class Removal:
                 deletion.empty(each.account, each.going, context.note)
             if self.wait or name in waited_for:
                 with context.operation(name, f"deleting {name}") as running:
-                    deletion.delete(running, each.stack)
+                    deletion.delete(running, each.stack, timeout=self.timeout)
             else:
                 deletion.begin(context.cfn, each.stack)
                 self.begun.add(name)

@@ -15,8 +15,9 @@ from exasol_ci_setup.core.errors import (
     InputError,
     OperationInterruptedError,
     StackError,
+    TimedOutError,
 )
-from exasol_ci_setup.core.text import counted
+from exasol_ci_setup.core.text import counted, duration
 from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id
 from exasol_ci_setup.stacks.resources import (
@@ -100,18 +101,19 @@ def delete(
     role_arn: str = "",
     retain: Sequence[str] = (),
     force: bool = False,
+    timeout: float | None = None,
 ) -> list[Event]:
     """Delete `stack` and wait. Return the last event of each resource that AWS retained because of `force`.
 
     `retain` are logical IDs of retained resources. With `force` AWS retains the resources that it cannot delete. It accepts both only for
-    a stack in DELETE_FAILED. Raises DeleteFailedError, whose diagnosis names what could not be deleted, and OperationInterruptedError.
+    a stack in DELETE_FAILED. After `timeout` seconds AWS continues, and TimedOutError is raised. Raises DeleteFailedError, whose diagnosis names what could not be deleted, and OperationInterruptedError.
     """
     cfn = context.cfn
     after = None if state.is_busy(stack) else latest_id(cfn, stack.id)
     begin(cfn, stack, role_arn=role_arn, retain=retain, force=force)
     monitor = StackMonitor(context, stack.id, after=after)
     try:
-        ended = monitor.run()
+        ended = monitor.run(None if timeout is None else context.clock.now() + timeout)
     except KeyboardInterrupt:
         raise OperationInterruptedError(
             f"stopped following: AWS continues to delete stack {stack.name}",
@@ -121,7 +123,13 @@ def delete(
     except AwsUnavailableError as error:
         error.hint = f"AWS continues to delete stack {stack.name}\n{error.hint}".rstrip()
         raise
-    if ended is not None and ended.status != "DELETE_COMPLETE":
+    if ended is None:
+        raise TimedOutError(
+            f"stack {stack.name} was not deleted within {duration(timeout or 0)}; AWS continues with it",
+            hint=f"to watch it again: `exasol-ci-setup watch {stack.name}`",
+            stack_name=stack.name,
+        )
+    if ended.status != "DELETE_COMPLETE":
         found = diagnose.of_stack(cfn, ended, monitor.events)
         raise DeleteFailedError(
             f"stack {stack.name} could not be deleted; it is in {ended.status}",

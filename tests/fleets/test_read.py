@@ -352,14 +352,14 @@ def test_invalid_or_reserved_tag_is_rejected(refused, key, value):
 
 
 def test_too_many_tags_are_rejected(refused):
-    tags = ", ".join(f"t{number}: x" for number in range(47))
+    tags = ", ".join(f"t{number}: x" for number in range(46))
 
     message = refused(
         f"targets: {{main: {{region: eu-central-1}}}}\n"
         f"projects: {{A: {{project_url: https://github.com/exasol/a, ci: , tags: {{{tags}}}}}}}\n"
     )
 
-    assert "its stacks have 47 tags, at most 46 are allowed" in message
+    assert "its stacks have 46 tags, at most 45 are allowed" in message
 
 
 def test_percentage_of_accounts_is_never_zero(refused):

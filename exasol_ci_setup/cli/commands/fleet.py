@@ -57,6 +57,10 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     is_flag=True,
     help="Let AWS deploy each stack to the accounts of an organization, as a CloudFormation StackSet.",
 )
+@click.option(
+    "--prune", is_flag=True, help="Also delete the stacks of the fleet that FILE no longer declares; FILE needs a name."
+)
+@click.option("--empty", is_flag=True, help="With --prune: also delete the contents of their buckets and repositories.")
 @IMPORT_EXISTING
 @click.option("--adopt", is_flag=True, help="Adopt stacks that this tool did not create; review the plan first.")
 @RECREATE_FAILED
@@ -78,3 +82,34 @@ def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
     from exasol_ci_setup.cli.fleet_run import FleetFlags, run
 
     run(session, file, FleetFlags(**values))
+
+
+@click.command("delete-fleet")
+@common_options
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only projects or stacks with a matching name, such as 'slc*'; may be repeated.",
+)
+@click.option("--prune", is_flag=True, help="Also delete the stacks of the fleet that FILE no longer declares.")
+@click.option("--empty", is_flag=True, help="Also delete the contents of buckets and repositories.")
+@click.option(
+    "--timeout",
+    type=Duration(),
+    metavar="TIME",
+    help="Stop following a deletion after this time (90s, 30m, 2h). AWS continues with it.",
+)
+@CONCURRENCY
+def delete_fleet(session: Session, file: Path, **values: Any) -> None:
+    """Delete the stacks that a fleet declares.
+
+    FILE is that of `deploy-fleet`. A stack is deleted before the stacks that it uses. If no stack exists, the exit code is 0.
+    Nothing is deleted if a remaining stack uses one of them, or if a bucket or repository is not empty.
+    """
+    from exasol_ci_setup.cli.fleet_run import DeleteFleetFlags, delete
+
+    delete(session, file, DeleteFleetFlags(**values))

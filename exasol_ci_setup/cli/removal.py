@@ -1,0 +1,100 @@
+"""Show, confirm and delete many stacks: the steps that programs and fleets share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.cli.consent import warning
+from exasol_ci_setup.cli.render import report
+from exasol_ci_setup.cli.render.multi_stack import ask, counted
+from exasol_ci_setup.programs.removal import Removable, Removal, require_deletable, require_empty
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.core.task_graph import Ended
+    from exasol_ci_setup.programs.removal import ExistingStack
+
+CONTENTS: Final = " and the contents of the deleted buckets and repositories"
+
+
+@dataclass(frozen=True)
+class ManyRemovals:
+    """The deletion of many stacks in one run of a command.
+
+    `empty`: with the contents of their buckets and repositories. `timeout`: for each stack, in seconds.
+    """
+
+    session: Session
+    reporter: MultiStackReporter
+    concurrency: int
+    empty: bool = False
+    timeout: float | None = None
+
+    def in_order(
+        self,
+        existing: Mapping[str, ExistingStack],
+        declared: Mapping[str, ScopedConstruct],
+        prunable: Collection[str] = (),
+    ) -> Mapping[str, ExistingStack]:
+        """Return the stacks in the order of deletion. Raises StackError if AWS would reject a deletion.
+
+        `declared` are the constructs that are deployed first, `prunable` the stacks that --prune also deletes.
+        """
+        if not existing:
+            return {}
+        require_deletable(existing.values())
+        removable = Removable(existing)
+        prune = self.session.again("--prune")
+        removable.require_unused(
+            declared, lambda user: f"to delete {user.name} too: {prune}" if user.name in prunable else ""
+        )
+        if not self.empty:
+            hint = f"to delete their contents too: {self.session.again('--empty')}"
+            require_empty(existing, self.reporter, hint=hint)
+        return removable.in_order()
+
+    def show(self, existing: Mapping[str, ExistingStack], *, as_data: bool) -> None:
+        """Show what is deleted, on stdout if `as_data`."""
+        for each in existing.values():
+            report.deletion(self.session.output, each.resources, each.removal, empty=self.empty, as_data=as_data)
+
+    def run(self, existing: Mapping[str, ExistingStack], *, yes: bool, plan_only: bool, wait: bool = True) -> None:
+        """Show the plan of the deletions, ask, delete, and report the result; or end after the plan."""
+        self.show(existing, as_data=plan_only)
+        if plan_only:
+            self.session.output.say("plan only: nothing was deleted")
+            self.reporter.write_result("planned", changed=False)
+            return
+        if not yes:
+            lost = warning({name: each.removal for name, each in existing.items()})
+            ask(
+                self.session.output,
+                f"{lost}Delete {counted(len(existing))}{CONTENTS if self.empty else ''}?",
+                "not deleted: nothing was changed",
+            )
+        ends, begun = self.apply(existing, wait=wait)
+        self.reporter.conclude(ends)
+        self.reporter.write_result("deleting" if begun else "deleted", ends, changed=True, begun=begun)
+
+    def apply(self, existing: Mapping[str, ExistingStack], *, wait: bool = True) -> tuple[list[Ended], set[str]]:
+        """Delete the stacks; return their results, and the names of stacks that AWS still deletes."""
+        session = self.session
+        removal = Removal(self.reporter, session.clock, empty=self.empty, wait=wait, concurrency=self.concurrency)
+        removal.timeout = self.timeout
+        if self.reporter.shown is None:
+            self.reporter.shown = {}
+        with self.reporter.table():
+            ends = removal.apply(existing)
+        for name in removal.begun:
+            stack = existing[name].stack.name
+            session.output.say(
+                session.with_global_options(
+                    f"AWS continues to delete stack {name}; to watch it: `exasol-ci-setup watch {stack}`"
+                )
+            )
+        return ends, removal.begun

@@ -1,0 +1,97 @@
+"""`deploy-fleet --prune` and `delete-fleet` in the sandbox."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.fleets.test_live import CREDENTIALS, TARGET, fleet_of, stacks
+
+pytestmark = pytest.mark.live
+
+NAMED = "name: shop\n" + TARGET
+BOTH = fleet_of(("Slc", "ci: "), ("Jdbc", "ci: "), start=NAMED)
+ONE = fleet_of(("Slc", "ci: "), start=NAMED)
+
+
+@pytest.fixture
+def fleet(here, tmp_path):
+    def run(command: str, text: str, *options: str):
+        path = tmp_path / "fleet.yaml"
+        path.write_text(text, encoding="utf-8")
+        return here(command, str(path), *options)
+
+    return run
+
+
+def test_removed_project_is_deleted_only_with_prune(fleet, live):
+    assert fleet("deploy-fleet", BOTH, "--yes", "--no-lint").code == 0
+
+    without = fleet("deploy-fleet", ONE, "--yes", "--no-lint")
+    planned = fleet("deploy-fleet", ONE, "--prune", "--plan", "--no-lint")
+    kept = stacks(live)
+    refused = fleet("deploy-fleet", ONE, "--prune", "--yes", "--no-lint")
+    pruned = fleet("deploy-fleet", ONE, "--prune", "--yes", "--no-lint", "--allow-data-loss")
+
+    assert "main/Jdbc; to delete them, add --prune" in without.stderr
+    assert "Plan for stack Jdbc (delete)" in planned.stdout
+    assert set(kept) == {CREDENTIALS, "Slc", "Jdbc"}
+    assert refused.code == 1
+    assert "--allow-data-loss" in refused.stderr
+    assert pruned.code == 0, pruned.stderr
+    assert ["main", "Jdbc", "deleted"] in [line.split() for line in pruned.stdout.splitlines()]
+    assert set(stacks(live)) == {CREDENTIALS, "Slc"}
+
+
+def test_stacks_of_other_fleets_are_not_pruned(fleet, live):
+    fleet("deploy-fleet", fleet_of(("Jdbc", "ci: "), start=NAMED.replace("shop", "other")), "--yes", "--no-lint")
+
+    ran = fleet("deploy-fleet", ONE, "--prune", "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    assert "Jdbc" in stacks(live)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (fleet_of(("Slc", "ci: ")), ["--prune"], "needs the name of the fleet"),
+        (ONE, ["--prune", "--select", "Slc"], "--prune does not work with --select"),
+        (ONE, ["--empty"], "--empty has no effect without --prune"),
+    ],
+)
+def test_prune_without_its_requirements_exits_2(fleet, live, text, options, message):
+    ran = fleet("deploy-fleet", text, "--plan", *options)
+
+    assert ran.code == 2
+    assert message in ran.stderr
+    assert stacks(live) == {}
+
+
+def test_fleet_is_planned_deleted_and_then_gone(fleet, live):
+    fleet("deploy-fleet", BOTH, "--yes", "--no-lint")
+
+    planned = fleet("delete-fleet", BOTH, "--plan")
+    kept = stacks(live)
+    one = fleet("delete-fleet", BOTH, "--select", "Jdbc", "--yes")
+    rest = set(stacks(live))
+    deleted = fleet("delete-fleet", BOTH, "--yes", "--output", "json")
+    again = fleet("delete-fleet", BOTH, "--yes")
+
+    assert "Plan for stack Slc (delete)" in planned.stdout
+    assert len(kept) == 3
+    assert (one.code, rest) == (0, {CREDENTIALS, "Slc"})
+    result = json.loads(deleted.stdout.splitlines()[-1])
+    assert (result["status"], set(result["stacks"])) == ("deleted", {"main/Slc", f"main/{CREDENTIALS}"})
+    assert stacks(live) == {}
+    assert (again.code, "no changes" in again.stderr) == (0, True)
+
+
+def test_deletion_without_terminal_and_yes_changes_nothing(fleet, live):
+    fleet("deploy-fleet", ONE, "--yes", "--no-lint")
+
+    ran = fleet("delete-fleet", ONE)
+
+    assert ran.code == 2
+    assert "Slc" in stacks(live)
