@@ -101,7 +101,7 @@ def planned_deletion(context: Context, session: Session, stack_name: str, *, emp
     stack = state.get(cfn, stack_name)
     resources = deletion.resources(cfn, stack)
     report.deletion(session.output, resources, removed.plan_of(cfn, stack, resources), empty=empty, as_data=True)
-    session.output.say("plan only: nothing was deleted")
+    session.output.say(report.DELETION_PLAN_ONLY)
     done(session, "planned", changed=False)
 
 

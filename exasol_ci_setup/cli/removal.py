@@ -67,7 +67,7 @@ class ManyRemovals:
         """Show the plan of the deletions, ask, delete, and report the result; or end after the plan."""
         self.show(existing, as_data=plan_only)
         if plan_only:
-            self.session.output.say("plan only: nothing was deleted")
+            self.session.output.say(report.DELETION_PLAN_ONLY)
             self.reporter.write_result("planned", changed=False)
             return
         if not yes:

@@ -173,7 +173,7 @@ def delete(session: Session, name: str, **values: Any) -> None:
         removal = space_stacks.with_logs(removal, resources)
     report.deletion(output, resources, removal, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
-        output.say("plan only: nothing was deleted")
+        output.say(report.DELETION_PLAN_ONLY)
         report.result(output, "planned", stack.name, changed=False)
         return
     if not values["yes"]:

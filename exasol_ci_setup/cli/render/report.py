@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.template.render import Template
 
 PLAN_ONLY: Final = "plan only: nothing was changed"
+DELETION_PLAN_ONLY: Final = "plan only: nothing was deleted"
 _CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": ("image", "images")}
 _DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
