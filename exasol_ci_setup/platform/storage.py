@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.platform.credentials import Credentials
-    from exasol_ci_setup.platform.transfer import Progress
 
 _BATCH: Final = 1000
 """Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html."""
@@ -167,25 +166,25 @@ def put_object(
     storage_name: str,
     src_file: str | Path,
     dst_file: str = ".",
-    progress: Progress | None = None,
     context: Context | None = None,
 ) -> StoredObject:
     """Upload the file `src_file` to the object `dst_file`; for ``.`` or a folder with a trailing slash, the object gets the file's name.
 
-    An existing object is replaced. An interrupted upload is resumed. Raises StorageNotFoundError, InputError for an unreadable file or an invalid
-    name, and the errors of `transfer.upload`.
+    An existing object is replaced. An interrupted upload is resumed. The reporter of `context` receives the progress in bytes. Raises
+    StorageNotFoundError, InputError for an unreadable file or an invalid name, and the errors of `transfer.upload`.
     """
     source = Path(src_file)
     transfer.size_of(source)
     name = dst_file.removesuffix(".") + source.name if dst_file == "." or dst_file.endswith("/") else dst_file
     address = build(NewObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
-    storage = open_storage(context or default_context(), address)
+    context = context or default_context()
+    storage = open_storage(context, address)
     size = transfer.upload(
         storage.client(),
         source,
         bucket=storage.bucket.name,
         key=workspaces.folder(storage_name) + address.object_name,
-        progress=progress or transfer.NullProgress(),
+        reporter=context.reporter,
     )
     return StoredObject(address.object_name, size)
 
@@ -196,14 +195,13 @@ def get_object(
     storage_name: str,
     src_file: str,
     dst_file: str | Path = ".",
-    progress: Progress | None = None,
     context: Context | None = None,
 ) -> Path:
     """Download the object `src_file` into the file `dst_file`, or with its own name into that folder, and return the file.
 
-    The name of the object is used unchanged. The file is replaced atomically; an interrupted download is resumed. Raises
-    StorageNotFoundError, ObjectNotFoundError, InputError for a folder that does not exist, or if the object's name has no last part that a file can
-    have, and the errors of `transfer.download`.
+    The name of the object is used unchanged. The file is replaced atomically; an interrupted download is resumed. The reporter of
+    `context` receives the progress in bytes. Raises StorageNotFoundError, ObjectNotFoundError, InputError for a folder that does not exist, or if the
+    object's name has no last part that a file can have, and the errors of `transfer.download`.
     """
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
     target = Path(dst_file)
@@ -219,13 +217,14 @@ def get_object(
         raise InputError(f"{target.parent} is not a folder", hint="create it first")
     if target.is_dir():
         raise InputError(f"{target} is a folder", hint="choose another destination")
-    storage = open_storage(context or default_context(), address)
+    context = context or default_context()
+    storage = open_storage(context, address)
     transfer.download(
         storage.client(),
         bucket=storage.bucket.name,
         key=workspaces.folder(storage_name) + address.object_name,
         target=target,
-        progress=progress or transfer.NullProgress(),
+        reporter=context.reporter,
         name=address.object_name,
     )
     return target

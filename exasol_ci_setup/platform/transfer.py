@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
+    from exasol_ci_setup.core.reporter import Reporter
     from exasol_ci_setup.platform.part_file import PartFile
 
 _MEBIBYTE: Final = 1024 * 1024
@@ -33,26 +34,6 @@ _MOST_PARTS: Final = 10_000
 _PARALLEL_PARTS: Final = 4
 _FINISH_SECONDS: Final = 5.0  # seconds
 _MAX_EMPTY_CONNECTIONS: Final = 5  # consecutive connections without data; botocore retries each request before
-
-
-class Progress(Protocol):
-    """Receives the progress of a transfer, from several threads."""
-
-    def begin(self, total: int, done: int, /) -> None:
-        """Receive the total number of bytes, and how many were transferred before an interruption."""
-
-    def advance(self, count: int, /) -> None:
-        """Receive that `count` more bytes are transferred."""
-
-
-class NullProgress:
-    """Progress that is not shown."""
-
-    def begin(self, total: int, done: int, /) -> None:
-        """Do nothing."""
-
-    def advance(self, count: int, /) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +50,10 @@ def part_size(size: int) -> int:
     return max(PART, -(-least // _MEBIBYTE) * _MEBIBYTE)
 
 
-def upload(s3: S3Client, source: Path, *, bucket: str, key: str, progress: Progress) -> int:
+def upload(s3: S3Client, source: Path, *, bucket: str, key: str, reporter: Reporter) -> int:
     """Upload the file `source` to an object and return its size in bytes.
 
+    The reporter receives the number of bytes on S3 and the size: at the start, after a resumed upload with the bytes sent before, and after each part.
     A file of more than one part reuses the parts of an interrupted upload from this host. Each part on AWS is compared with the file, so a
     changed file is uploaded with its current content. Raises InputError if the file cannot be read, TransferFailedError if it changes while it is
     read, and the errors of the AWS boundary.
@@ -80,9 +62,9 @@ def upload(s3: S3Client, source: Path, *, bucket: str, key: str, progress: Progr
     kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
     with translate_aws_errors():
         if size <= PART:
-            progress.begin(size, 0)
+            reporter.progress(0, size)
             s3.put_object(Bucket=bucket, Key=key, Body=_read_whole(source, size), ContentType=kind)
-            progress.advance(size)
+            reporter.progress(size, size)
             return size
         # Store the upload ID in a file: a session may not list the uploads of the bucket.
         with _upload_state(bucket, key) as state:
@@ -97,7 +79,7 @@ def upload(s3: S3Client, source: Path, *, bucket: str, key: str, progress: Progr
                 state.truncate(0)
                 state.write(multipart.id.encode())
                 state.flush()
-            parts = _send(s3, source, size, multipart, bucket=bucket, key=key, progress=progress)
+            parts = _send(s3, source, size, multipart, bucket=bucket, key=key, reporter=reporter)
             s3.complete_multipart_upload(
                 Bucket=bucket,
                 Key=key,
@@ -141,7 +123,7 @@ def _resumable_upload(s3: S3Client, bucket: str, key: str, state: BinaryIO) -> _
 
 
 def _send(
-    s3: S3Client, source: Path, size: int, upload: _Upload, *, bucket: str, key: str, progress: Progress
+    s3: S3Client, source: Path, size: int, upload: _Upload, *, bucket: str, key: str, reporter: Reporter
 ) -> list[dict[str, Any]]:
     """Send the missing parts in parallel, and return the list of parts for the completion request."""
     step = part_size(size)
@@ -160,7 +142,8 @@ def _send(
         if number <= count
         and str(part["ETag"]).strip('"') == hashlib.md5(content(number), usedforsecurity=False).hexdigest()
     }
-    progress.begin(size, sum(int(part["Size"]) for part in kept.values()))
+    sent_bytes = sum(int(part["Size"]) for part in kept.values())
+    reporter.progress(sent_bytes, size)
 
     def send(number: int) -> dict[str, Any]:
         answer = s3.upload_part(
@@ -182,7 +165,8 @@ def _send(
                 sent[workers.submit(send, number)] = number
         for future in as_completed(sent):
             done[sent[future]] = future.result()
-            progress.advance(length(sent[future]))
+            sent_bytes += length(sent[future])
+            reporter.progress(sent_bytes, size)
     finally:
         # After an error or Ctrl-C, running parts get a few seconds to finish, and no others start.
         workers.shutdown(wait=False, cancel_futures=True)
@@ -239,10 +223,11 @@ def _read(source: Path, start: int, length: int) -> bytes:
     return content
 
 
-def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Progress, name: str) -> int:
+def download(s3: S3Client, *, bucket: str, key: str, target: Path, reporter: Reporter, name: str) -> int:
     """Download an object into the file `target`, which is replaced atomically, and return its size in bytes.
 
-    The data goes to a part file beside it; an interrupted download resumes if the ETag is unchanged. `name` is the object's name in errors.
+    The data goes to a part file beside it; an interrupted download resumes if the ETag is unchanged. `name` is the object's name in errors. The reporter
+    receives the number of bytes in the part file and the size: at the start, and after each MiB.
     Raises ObjectNotFoundError, InputError if the file cannot be written, TransferFailedError if the object changes or the data is damaged, and the
     errors of the AWS boundary.
     """
@@ -261,8 +246,8 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Pro
             raise
         size, tag = head["ContentLength"], head["ETag"]
         with part_file.open_part_file(target, f"{bucket}/{key}/{tag}") as part:
-            progress.begin(size, part.size)
-            _fetch(s3, {"Bucket": bucket, "Key": key, "IfMatch": tag}, part, size, progress=progress, name=name)
+            reporter.progress(part.size, size)
+            _fetch(s3, {"Bucket": bucket, "Key": key, "IfMatch": tag}, part, size, reporter=reporter, name=name)
             checksum, expected = _checksum_of(head)
             if part.size != size or not part.is_intact(checksum.update) or expected not in {None, checksum.digest()}:
                 part.discard()
@@ -274,7 +259,7 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, progress: Pro
     return size
 
 
-def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, progress: Progress, name: str) -> None:
+def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, reporter: Reporter, name: str) -> None:
     """Append the missing bytes of the object to `part`; reconnect if needed."""
     breaks = 0
     while (done := part.size) < size:
@@ -284,7 +269,7 @@ def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, 
                 raise TransferFailedError(f"the answer for {name} is not the requested range from byte {done}")
             for chunk in answer["Body"].iter_chunks(_MEBIBYTE):
                 part.append(chunk)
-                progress.advance(len(chunk))
+                reporter.progress(part.size, size)
         except ClientError as error:
             if error_code(error) in {"PreconditionFailed", "412"}:
                 raise TransferFailedError(

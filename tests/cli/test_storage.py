@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -232,37 +231,34 @@ def test_interrupted_transfer_hints_at_resume(server, account_id, home):
     assert "resuming after" in again
 
 
-def test_progress_from_several_threads(capsys):
-    view = TransferView(Output(), "uploading a")
-    with view:
-        view.begin(1000, 100)
-        threads = [threading.Thread(target=view.advance, args=(100,)) for _ in range(9)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+def test_resumed_transfer_prints_line_for_each_quarter(capsys):
+    with TransferView(Output(), "uploading a") as view:
+        for done in range(100, 1001, 100):
+            view.progress(done, 1000)
 
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "uploading a: 1.0 kB, resuming after 100 bytes"
-    assert said[-1] == "uploading a: 100 % of 1.0 kB"
-    assert len(said) == 5
+    assert capsys.readouterr().err.splitlines() == [
+        "uploading a: 1.0 kB, resuming after 100 bytes",
+        "uploading a: 30 % of 1.0 kB",
+        "uploading a: 50 % of 1.0 kB",
+        "uploading a: 80 % of 1.0 kB",
+        "uploading a: 100 % of 1.0 kB",
+    ]
 
 
 def test_progress_line_at_least_every_30_seconds(capsys):
     now = iter(range(0, 10_000, 20))
     view = TransferView(Output(), "uploading a", clock=lambda: next(now))
     with view:
-        view.begin(1000, 0)
-        for _ in range(10):
-            view.advance(1)
+        for done in range(11):
+            view.progress(done, 1000)
 
     assert len(capsys.readouterr().err.splitlines()) > 3
 
 
 def test_empty_transfer_is_complete(capsys):
     with TransferView(Output(), "uploading a") as view:
-        view.begin(0, 0)
-        view.advance(0)
+        view.progress(0, 0)
+        view.progress(0, 0)
 
     assert capsys.readouterr().err.splitlines() == ["uploading a: 0 bytes"]
 

@@ -23,6 +23,7 @@ from exasol_ci_setup.core.errors import OperationInterruptedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.session import Session
 
 workspace_option = click.option(
@@ -182,16 +183,14 @@ def put_object(session: Session, workspace_id: str, storage_name: str, source: s
 
     Replaces an object of the same name; the bucket keeps the old version for 30 days. An interrupted upload resumes.
     """
-    from exasol_ci_setup.cli.render.transfer import TransferView
     from exasol_ci_setup.platform import storage as verbs
 
-    with _resumable(), acting(session) as context, TransferView(session.output, f"uploading {source}") as view:
+    with _transferring(session, f"uploading {source}") as context:
         put = verbs.put_object(
             workspace_id=workspace_id,
             storage_name=storage_name,
             src_file=source,
             dst_file=destination,
-            progress=view,
             context=context,
         )
     session.output.data(put.name)
@@ -217,16 +216,14 @@ def get_object(session: Session, workspace_id: str, storage_name: str, source: s
 
     The file is written atomically after the whole download. An interrupted download resumes if the object is unchanged.
     """
-    from exasol_ci_setup.cli.render.transfer import TransferView
     from exasol_ci_setup.platform import storage as verbs
 
-    with _resumable(), acting(session) as context, TransferView(session.output, f"downloading {source}") as view:
+    with _transferring(session, f"downloading {source}") as context:
         path = verbs.get_object(
             workspace_id=workspace_id,
             storage_name=storage_name,
             src_file=source,
             dst_file=destination,
-            progress=view,
             context=context,
         )
     session.output.data(str(path))
@@ -271,9 +268,15 @@ def report_no_change(session: Session, workspace_id: str) -> None:
 
 
 @contextmanager
-def _resumable() -> Iterator[None]:
+def _transferring(session: Session, title: str) -> Iterator[Context]:
+    """Yield the context of a transfer, whose reporter shows the progress. Raises OperationInterruptedError on Ctrl-C."""
+    from exasol_ci_setup.cli.render.transfer import TransferView
+
     try:
-        yield
+        # Errors of the account are reported without an empty view.
+        _ = session.account
+        with TransferView(session.output, title) as view:
+            yield session.context(view)
     except KeyboardInterrupt:
         raise OperationInterruptedError(
             "the transfer was interrupted", hint="run the command again to resume it"

@@ -27,27 +27,36 @@ class TransferView(View):
     def __init__(self, output: Output, title: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(output, clock=clock)
         self._title = title
+        self._has_begun = False
         self._total = 0
         self._before = 0
         self._done = 0
         self._step = 0
 
-    def begin(self, total: int, done: int) -> None:
-        """Show that the transfer starts, or resumes after `done` bytes."""
+    def progress(self, done: int = 0, total: int | None = None, /) -> None:
+        """Show that `done` of `total` bytes are transferred; the first call shows the start, or where the transfer resumes."""
+        if total is None:
+            super().progress()
+        elif not self._has_begun:
+            self._begin(done, total)
+        else:
+            self._advance(done)
+
+    def _begin(self, done: int, total: int) -> None:
+        self._has_begun = True
         self._total, self._before, self._done = total, done, done
         self._step = self._reached()
         if self._terminal is None:
             resumed = f", resuming after {_amount(done)}" if done else ""
             self._say(show.clean(f"{self._title}: {_amount(total)}{resumed}"))
 
-    def advance(self, count: int) -> None:
-        """Show that `count` more bytes are transferred."""
-        self._done += count
+    def _advance(self, done: int) -> None:
+        self._done = done
         before, self._step = self._step, self._reached()
         if self._terminal is None and self._step > before:
             self._say(show.clean(self._progress()))
         else:
-            self.progress()
+            super().progress()
 
     def _reached(self) -> int:
         return self._done * _PARTS // self._total if self._total else _PARTS

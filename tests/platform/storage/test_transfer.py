@@ -11,28 +11,32 @@ import pytest
 
 from exasol_ci_setup.aws.session import Account
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
+from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.platform import transfer
-from exasol_ci_setup.platform.transfer import PART, NullProgress, download, part_size, upload
+from exasol_ci_setup.platform.transfer import PART, download, part_size, upload
 
 pytestmark = pytest.mark.live
 
 SIZE = 5 * PART + 17
 
 
-class Watched:
+class Watched(NullReporter):
     """Records the progress, calls `at_begin`, and raises KeyboardInterrupt after `until` bytes."""
 
     def __init__(self, *, until=None, at_begin=lambda: None):
-        self.total = self.before = self.sent = 0
+        self.total = None
+        self.before = self.sent = 0
         self._until = until
         self._at_begin = at_begin
 
-    def begin(self, total, done, /):
-        self.total, self.before = total, done
-        self._at_begin()
-
-    def advance(self, count, /):
-        self.sent += count
+    def progress(self, done=0, total=None, /):
+        if self.total is None:
+            self.total, self.before = total, done
+            self._at_begin()
+            return
+        assert total == self.total
+        assert done >= self.before + self.sent
+        self.sent = done - self.before
         if self._until is not None and self.sent >= self._until:
             raise KeyboardInterrupt
 
@@ -72,13 +76,13 @@ def source(tmp_path):
     return path
 
 
-def put(account, source, bucket, progress=None):
-    return upload(account.client("s3"), source, bucket=bucket, key="data", progress=progress or NullProgress())
+def put(account, source, bucket, reporter=None):
+    return upload(account.client("s3"), source, bucket=bucket, key="data", reporter=reporter or NullReporter())
 
 
-def get(account, bucket, target, progress=None):
+def get(account, bucket, target, reporter=None):
     return download(
-        account.client("s3"), bucket=bucket, key="data", target=target, progress=progress or NullProgress(), name="data"
+        account.client("s3"), bucket=bucket, key="data", target=target, reporter=reporter or NullReporter(), name="data"
     )
 
 
@@ -429,12 +433,12 @@ def test_special_file_as_source_is_rejected(live, bucket, tmp_path, source):
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(InputError, match="is not a regular file"):
-        upload(live.client("s3"), tmp_path / source, bucket=bucket, key="a", progress=NullProgress())
+        upload(live.client("s3"), tmp_path / source, bucket=bucket, key="a", reporter=NullReporter())
 
 
 def test_kernel_file_as_source_is_rejected(live, bucket):
     with pytest.raises(TransferFailedError, match="has more content than its reported size"):
-        upload(live.client("s3"), Path("/proc/self/status"), bucket=bucket, key="a", progress=NullProgress())
+        upload(live.client("s3"), Path("/proc/self/status"), bucket=bucket, key="a", reporter=NullReporter())
 
 
 def test_long_name_is_downloaded(live, bucket, tmp_path):
@@ -442,6 +446,6 @@ def test_long_name_is_downloaded(live, bucket, tmp_path):
     name = "\N{ELEPHANT}" * 60
     s3.put_object(Bucket=bucket, Key="a", Body=b"content")
 
-    download(s3, bucket=bucket, key="a", target=tmp_path / name, progress=NullProgress(), name="a")
+    download(s3, bucket=bucket, key="a", target=tmp_path / name, reporter=NullReporter(), name="a")
 
     assert (tmp_path / name).read_bytes() == b"content"
