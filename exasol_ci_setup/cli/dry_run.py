@@ -10,7 +10,7 @@ from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import InputError, SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -36,8 +36,8 @@ def collect_only() -> AbstractContextManager[None]:
 def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
     """Load the program and run it without effect: hide what it prints, use placeholders as outputs.
 
-    `report` is called with each action that the program would take. With `names_only`, no template is rendered, and constructs may use
-    placeholders. Otherwise raises InputError if a construct uses one.
+    `report` is called with each action that the program would take. With `names_only`, no template is rendered. Otherwise raises
+    InputError if a construct uses the result of an action, or an output where it must be known.
     """
     from exasol_ci_setup.constructs.placeholders import readable
     from exasol_ci_setup.programs import load as programs
@@ -72,38 +72,49 @@ def require_same(name: str, before: ScopedConstruct | None, after: ScopedConstru
 
 def _declaration(construct: ScopedConstruct) -> tuple[object, ...]:
     from exasol_ci_setup.constructs.placeholders import readable
-    from exasol_ci_setup.template.render import render
+    from exasol_ci_setup.programs.templates import template_of
 
     given = {name: readable(value) for name, value in construct.static_parameters.items()}
     inputs = {name: (source.stack_name, output) for name, (source, output) in construct.parameter_sources.items()}
-    return render(construct), given, inputs, construct.tags
+    tags = {name: readable(value) for name, value in construct.tags.items()}
+    found = template_of(construct)
+    outputs = {name: (each.construct.stack_name, each.output) for name, each in found.outputs.items()}
+    network = str(construct.configured_network) if construct.network_parameters else ""
+    return found.template, outputs, given, inputs, readable(network), tags
 
 
 def _require_values(construct: ScopedConstruct) -> None:
-    """Raise InputError if a placeholder would be deployed for `construct`, except tags of images to build."""
-    from exasol_ci_setup.programs.deployment import require_values
-    from exasol_ci_setup.template.render import render
+    """Raise InputError if `construct` uses the result of an action, or an output where it must be known."""
+    from exasol_ci_setup.programs.templates import require_known, template_of
 
+    template_of(construct)
     tags = [builder.image_tag for builder in construct.builders]
     given = {name: value for name, value in construct.static_parameters.items() if value not in tags}
-    require_values(construct, render(construct), given)
+    require_known(construct, {**given, **construct.tags})
 
 
 def _collect(program: Program, report: Callable[[str], None], *, names_only: bool = False) -> Declared:
     from exasol_ci_setup.constructs.placeholders import in_run, readable
     from exasol_ci_setup.programs import Declared, images
     from exasol_ci_setup.programs.actions import Runtime, use_runtime
-    from exasol_ci_setup.programs.deployment import AnyOutput, placeholders
+    from exasol_ci_setup.programs.templates import AnyOutput, placeholders
 
     collected: list[ScopedConstruct] = []
+    used: list[ScopedConstruct] = []
+
+    def outputs_of(construct: ScopedConstruct) -> Mapping[str, str]:
+        used.append(construct)
+        images.set_placeholders(construct)
+        found = AnyOutput(construct) if names_only else placeholders(construct)
+        construct.set_outputs(found)
+        return found
 
     def collect(construct: ScopedConstruct) -> None:
         for each in Declared([construct]).constructs.values():
-            each.set_outputs(AnyOutput(each) if names_only else placeholders(each))
-            images.set_placeholders(each)
+            outputs_of(each)
         collected.append(construct)
 
-    runtime = Runtime(_fail_connect, SystemClock(), report, resolve=collect, is_dry_run=True)
+    runtime = Runtime(_fail_connect, SystemClock(), report, resolve=collect, is_dry_run=True, outputs=outputs_of)
     with (
         use_runtime(runtime),
         in_run(refused=not names_only),
@@ -114,7 +125,14 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
         except SetupError as error:
             error.message = readable(error.message)
             raise
-        return Declared(collected)
+        declared = Declared(collected)
+        for each in used:
+            if each.stack_name not in declared.constructs:
+                raise InputError(
+                    f"an output of {each.kind} {each.name!r} is used, but the construct is not deployed",
+                    hint="call its deploy() or resolve(), or use the output in a construct that is deployed",
+                )
+        return declared
 
 
 def _reject_construct(_construct: ScopedConstruct) -> None:

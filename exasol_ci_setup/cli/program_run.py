@@ -17,6 +17,7 @@ from exasol_ci_setup.cli.render.records import outputs
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs import Declared, Deployment, images
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
+from exasol_ci_setup.programs.deployment import with_outputs
 from exasol_ci_setup.programs.removal import (
     find_existing,
     require_unused,
@@ -159,12 +160,22 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
             before = declared.constructs.get(name)
             if before is not None:
                 images.copy_tags(before, each)
-            require_same(name, before, each)
+            require_same(name, None if before is None else with_outputs(before), each)
             each.set_outputs(stacks[name].outputs)
+
+    def outputs_of(construct: ScopedConstruct) -> Mapping[str, str]:
+        stack = stacks.get(construct.stack_name)
+        return stack.outputs if stack is not None else construct.outputs
 
     # With JSON output, stdout is for records only.
     stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()
-    runtime = Runtime(deployment.connect, session.clock, lambda line: output.say(show.clean(line)), set_outputs)
+    runtime = Runtime(
+        deployment.connect,
+        session.clock,
+        lambda line: output.say(show.clean(line)),
+        resolve=set_outputs,
+        outputs=outputs_of,
+    )
     with use_runtime(runtime), stdout:
         program.run()
 

@@ -39,6 +39,7 @@ class GitHubRepo(ScopedConstruct):
     """A branch of a repository on GitHub, as the source of an asset."""
 
     has_stack: ClassVar[bool] = False
+    known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "repo", "branch"})
 
     repo: Repository
     branch: Branch
@@ -48,6 +49,7 @@ class LocalDirectory(ScopedConstruct):
     """A local folder, without the files that its ignore file excludes, as the source of an asset."""
 
     has_stack: ClassVar[bool] = False
+    known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "path", "ignorefile"})
 
     path: FilePath
     ignorefile: FilePath = ".gitignore"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError
 
+from exasol_ci_setup.constructs.output_values import constructs_in, outputs_in
+from exasol_ci_setup.constructs.placeholders import are_only_placeholders, placeholder
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.scope import Scope
 from exasol_ci_setup.constructs.values import Name, StackName, Value
@@ -33,6 +35,8 @@ class Construct(Value):
     A subclass names its template file in `template`, and its stack in `stack_name`. The constructor raises pydantic's ValidationError;
     `build` raises an `InputError` with the names of command-line options instead.
     """
+
+    has_stack: ClassVar[bool] = True
 
     template: ClassVar[str]
     network_parameters: ClassVar[tuple[str, ...]] = ()
@@ -83,23 +87,25 @@ class ScopedConstruct(Construct):
     (`has_stack`) only describes a part of others.
     """
 
-    has_stack: ClassVar[bool] = True
-
     scope: Scope | None = None
     name: Name
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
         """The constructs in the fields of this one."""
-        return ()
+        fields = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(part for field in fields for part in constructs_in(field) if isinstance(part, ScopedConstruct))
 
     @property
     def dependencies(self) -> tuple[ScopedConstruct, ...]:
-        """The constructs whose stacks must exist before this one's: unique, in the order of its fields."""
+        """The constructs whose stacks must exist before this one's, unique: those in its fields, and those whose outputs are."""
         found: dict[int, ScopedConstruct] = {}
         for part in self.parts:
             for each in (part,) if part.has_stack else part.dependencies:
                 found[id(each)] = each
+        for output in outputs_in(self):
+            if isinstance(output.construct, ScopedConstruct):
+                found[id(output.construct)] = output.construct
         return tuple(found.values())
 
     @property
@@ -160,8 +166,13 @@ class ScopedConstruct(Construct):
         return MappingProxyType(self._outputs)
 
     def output(self, name: str) -> str:
-        """Return one output. Raises InputError before the stack is deployed, or if the deployed stack lacks the output."""
-        outputs = self.outputs
+        """Return one output: its value, or in a dry run a placeholder that other constructs accept.
+
+        Raises InputError if the stack is neither deployed nor declared by a running program, or lacks the output.
+        """
+        if are_only_placeholders():
+            return placeholder(self, name)
+        outputs = self._outputs if self._outputs is not None else runtime().outputs(self)
         if name not in outputs:
             raise InputError(
                 f"stack {self.stack_name} has no output {name}", hint=f"deploy {self.kind} {self.name!r} again"

@@ -45,6 +45,7 @@ class Instance(Attached):
 
     template: ClassVar[str] = "instance.yaml.j2"
     network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetId")
+    known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "instance_type", "path_to_key"})
 
     instance_type: InstanceType
     path_to_key: FilePath

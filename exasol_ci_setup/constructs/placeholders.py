@@ -1,10 +1,14 @@
-"""Placeholders: unique text for an output that is unknown before the deployment, detected in any text that contains it."""
+"""Placeholders: unique text for an output that is unknown before the deployment, detected in any text that contains it.
+
+A construct whose fields contain the placeholder of an output depends on the construct of that output. Its template gets a parameter for the value.
+"""
 
 from __future__ import annotations
 
 import re
 import secrets
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -12,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
@@ -22,13 +26,14 @@ if TYPE_CHECKING:
 _FORM: Final = re.compile("o[0-9a-f]{20}-output", re.IGNORECASE)
 _KNOWN: Final[dict[str, Placeholder]] = {}
 _LOCK: Final = Lock()
+_ONLY_PLACEHOLDERS: Final[ContextVar[bool]] = ContextVar("only_placeholders", default=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placeholder:
     """The text for a value of `construct` that only a deployment knows: its `output`, or if that is empty the result `what` of an action.
 
-    A construct with such a text in a field is rejected if `refused` is set.
+    A construct with such a text in a field is rejected if `refused` is set: no stack has the result of an action.
     """
 
     text: str
@@ -39,7 +44,9 @@ class Placeholder:
 
     @property
     def label(self) -> str:
-        """The placeholder for display, such as ``<output BucketName of team-data>``."""
+        """The placeholder for display, such as ``<output BucketName: known after deployment of team-data>``."""
+        if self.output:
+            return f"<{self.what}: known after deployment of {self.construct.stack_name}>"
         return f"<{self.what} of {self.construct.stack_name}>"
 
     @property
@@ -79,36 +86,69 @@ def placeholder(construct: Construct, output: str = "", *, what: str = "") -> st
         # The placeholder references the construct, so that its id is not reused.
         made = run.made.get((id(construct), what))
         if made is None:
-            made = Placeholder(f"o{secrets.token_hex(10)}-output", construct, what, output, run.refused)
+            refused = run.refused and not output
+            made = Placeholder(f"o{secrets.token_hex(10)}-output", construct, what, output, refused)
             run.made[id(construct), what] = made
             _KNOWN[made.text] = made
         return made.text
 
 
+@contextmanager
+def only_placeholders() -> Iterator[None]:
+    """Let the outputs of constructs be placeholders in this thread, also if their values are known: while a template is rendered."""
+    token = _ONLY_PLACEHOLDERS.set(True)
+    try:
+        yield
+    finally:
+        _ONLY_PLACEHOLDERS.reset(token)
+
+
+def are_only_placeholders() -> bool:
+    """Return whether `only_placeholders` is open in this thread."""
+    return _ONLY_PLACEHOLDERS.get()
+
+
 def placeholders_in(value: Any) -> Iterator[Placeholder]:
     """Yield the placeholders in a text, and in the texts of a collection at any depth."""
+    for text in _texts(value):
+        for part in split(text):
+            if not isinstance(part, str):
+                yield part
+
+
+def split(text: str) -> list[str | Placeholder]:
+    """Return the parts of `text`: its placeholders, and the text between them without empty ones."""
     if not _KNOWN:
-        return
-    if isinstance(value, str):
-        for found in _FORM.findall(value):
-            if found.lower() in _KNOWN:
-                yield _KNOWN[found.lower()]
-    elif isinstance(value, dict):
-        for pair in value.items():
-            yield from placeholders_in(pair)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for each in value:
-            yield from placeholders_in(each)
+        return [text] if text else []
+    parts: list[str | Placeholder] = []
+    end = 0
+    for found in _FORM.finditer(text):
+        known = _KNOWN.get(found[0].lower())
+        if known is not None:
+            parts += [text[end : found.start()], known]
+            end = found.end()
+    return [part for part in (*parts, text[end:]) if part]
+
+
+def substitute(text: str, value_of: Callable[[Placeholder], str]) -> str:
+    """Return `text` with the result of `value_of` in place of each placeholder."""
+    return "".join(part if isinstance(part, str) else value_of(part) for part in split(text))
 
 
 def readable(text: str) -> str:
     """Return `text` with the label of each placeholder in its place."""
+    return substitute(text, lambda found: found.label)
 
-    def label(found: re.Match[str]) -> str:
-        known = _KNOWN.get(found[0].lower())
-        return known.label if known is not None else found[0]
 
-    return _FORM.sub(label, text) if _KNOWN else text
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _texts(pair)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            yield from _texts(each)
 
 
 def refusal_of(found: Placeholder, field: str, of: str, annotation: Any = None) -> InputError:
@@ -117,6 +157,18 @@ def refusal_of(found: Placeholder, field: str, of: str, annotation: Any = None) 
         f"{field} of {of} uses {found.described}, which is not known before the deployment",
         hint=_hint(found, field, annotation),
     )
+
+
+def require_unaltered(value: Any, field: str, of: str) -> None:
+    """Raise InputError if a placeholder in `value` was changed to upper case."""
+    for text in _texts(value):
+        for found in _FORM.findall(text) if _KNOWN else ():
+            known = _KNOWN.get(found.lower())
+            if known is not None and found != known.text:
+                raise InputError(
+                    f"{field} of {of} changes the letters of {known.described}, which is not known before the deployment",
+                    hint="use the output as it is, alone or in other text",
+                )
 
 
 def _hint(found: Placeholder, field: str, annotation: Any) -> str:

@@ -91,6 +91,9 @@ class Runtime(Protocol):
     def deploy(self, construct: ScopedConstruct, /) -> None:
         """Deploy the construct after all that it depends on."""
 
+    def outputs(self, construct: ScopedConstruct, /) -> Mapping[str, str]:
+        """Return the outputs of a construct that has stored none."""
+
     def sync(self, asset: Asset, token: str | None, /) -> Synced:
         """Upload the source of an asset."""
 

@@ -13,9 +13,10 @@ from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.builder import ContainerBuilder
 from exasol_ci_setup.constructs.ci import RetentionInDays
 from exasol_ci_setup.constructs.network import Attached
+from exasol_ci_setup.constructs.placeholders import Placeholder, placeholder, split
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.constructs.runtime import runtime
-from exasol_ci_setup.constructs.values import SecretArn, Value, between, matching, refusal
+from exasol_ci_setup.constructs.values import SecretArn, Value, between, malformed, matching, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,9 +66,9 @@ def _can_be_split(command: str) -> str:
     try:
         words = shlex.split(command)
     except ValueError:
-        raise refusal("unbalanced quotation mark") from None
+        raise malformed("unbalanced quotation mark") from None
     if not words:
-        raise refusal("use a command with its arguments, as in a shell")
+        raise malformed("use a command with its arguments, as in a shell")
     return command
 
 
@@ -169,6 +170,15 @@ class Container(Value):
         """
         found = _ECR.fullmatch(self.source) if isinstance(self.source, str) else None
         return f"ecr:{found['region']}:{found['account']}:repository/{found['name']}" if found else None
+
+    @property
+    def repository_arn(self) -> str | None:
+        """The output with the ARN of the repository if `source` is the `uri` of a registry of the program, or None."""
+        match split(self.source) if isinstance(self.source, str) else []:
+            case [Placeholder(construct=Registry() as registry, output="RepositoryUri")]:
+                return placeholder(registry, "RepositoryArn")
+            case _:
+                return None
 
     @property
     def separator(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.service import (
     Container,
     Cpu,
@@ -196,6 +197,7 @@ class Space(ScopedConstruct):
 
     @property
     def record(self) -> str:
-        """The fields as JSON text in the template, so that the space can be recreated from its stack."""
-        values = self.model_dump(mode="json", exclude={"scope", "stack", "load_balancer"}, exclude_none=True)
+        """The fields as JSON text in the template, so that the space can be recreated from its stack; without those that contain outputs."""
+        outputs = {name for name in type(self).model_fields if any(placeholders_in(getattr(self, name)))}
+        values = self.model_dump(mode="json", exclude={"scope", "stack", "load_balancer", *outputs}, exclude_none=True)
         return json.dumps(values, sort_keys=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from exasol_ci_setup.constructs.placeholders import placeholders_in, refusal_of
+from exasol_ci_setup.constructs.placeholders import placeholders_in, refusal_of, require_unaltered
 from exasol_ci_setup.core import patterns
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler, ValidationInfo, ValidatorFunctionWrapHandler
-    from pydantic_core import CoreSchema
+    from pydantic_core import CoreSchema, ErrorDetails
 
 _CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _HUMP: Final = re.compile("(?<=[a-z0-9])[A-Z]")
@@ -24,6 +24,11 @@ def refusal(rule: str) -> PydanticCustomError:
     """Create the error that a validator raises; `rule` describes the accepted values."""
     # The rule is passed as context, because pydantic would format braces in the message.
     return PydanticCustomError("rule", "{rule}", {"rule": rule})
+
+
+def malformed(rule: str) -> PydanticCustomError:
+    """Create the error for text that is invalid whatever the outputs in it are; `rule` describes the accepted values."""
+    return PydanticCustomError("malformed", "{rule}", {"rule": rule})
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,10 @@ class Value(BaseModel):
     """Alternative spellings, and the fields that they mean."""
 
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack"})
-    """The fields that name stacks, which never accept the output of another construct."""
+    """The fields that must be known when the construct is created, so that they do not accept the output of another construct."""
+
+    has_stack: ClassVar[bool] = False
+    """Whether the value is a construct with a stack of its own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -149,30 +157,49 @@ class Value(BaseModel):
     def _is_plain_text(cls, value: Any) -> Any:
         if isinstance(value, str):
             if _CONTROL_CHARACTERS.search(value):
-                raise refusal("control characters are not allowed")
+                raise malformed("control characters are not allowed")
             if "{{resolve:" in value:
-                raise refusal(
+                raise malformed(
                     "'{{resolve:' is not allowed: CloudFormation would replace it with a secret or a parameter"
                 )
         return value
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _holds_no_output(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        found = next(placeholders_in(value), None)
-        if found is None:
+    def _accepts_outputs(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        found = list(placeholders_in(value))
+        if not found:
             return validate(value)
         field_name = info.field_name or ""
-        if found.refused or field_name in cls.known_first:
-            name = info.data.get("name")
-            raise refusal_of(
-                found,
-                field_name,
-                f"{cls.__name__} {name!r}" if name else cls.__name__,
-                cls.model_fields[field_name].annotation,
-            )
+        annotation = cls.model_fields[field_name].annotation
+        name = info.data.get("name")
+        of = f"{cls.__name__} {name!r}" if name else cls.__name__
+        require_unaltered(value, field_name, of)
+        keys = placeholders_in(list(value)) if isinstance(value, dict) else iter(())
+        refused = next((each for each in found if each.refused or field_name in cls.known_first), next(keys, None))
+        if refused is not None:
+            raise refusal_of(refused, field_name, of, annotation)
         try:
             return validate(value)
-        except ValidationError:
-            # In this run only names are checked: a rule for the real value does not apply to its placeholder.
-            return tuple(value) if isinstance(value, list) else value
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+            if any(each["type"] == "malformed" or not any(placeholders_in(each["input"])) for each in problems):
+                raise
+        # The rule of the field applies to the value, with which the construct is validated again before its stack is planned.
+        if not _are_rules_for_text(problems):
+            raise refusal_of(found[0], field_name, of, annotation)
+        return tuple(value) if isinstance(value, list) and _has_tuple(annotation) else value
+
+
+def _are_rules_for_text(problems: list[ErrorDetails]) -> bool:
+    """Return whether each value of `problems` may be text: one of its problems is a rule that other text satisfies."""
+    may_be_text = [each["input"] for each in problems if _is_rule_for_text(each["type"])]
+    return all(each["input"] in may_be_text for each in problems)
+
+
+def _is_rule_for_text(kind: str) -> bool:
+    return kind in {"rule", "value_error", "assertion_error"} or kind.startswith("string_")
+
+
+def _has_tuple(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple or any(map(_has_tuple, get_args(annotation)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import NotApprovedError, PlanOutdatedError, StackBusyError, StackNotUpdatableError
 from exasol_ci_setup.core.stacks import Options, Outcome
-from exasol_ci_setup.programs.deployment import placeholders
+from exasol_ci_setup.programs.templates import placeholders
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import network, state, users

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from exasol_ci_setup.aws.context import Context
-from exasol_ci_setup.constructs.placeholders import placeholder, placeholders_in, readable, refusal_of
+from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.output_values import with_values
+from exasol_ci_setup.constructs.placeholders import Placeholder, placeholders_in, readable
 from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.core.task_graph import CONCURRENCY, End, interruption, run
 from exasol_ci_setup.programs import images
 from exasol_ci_setup.programs.actions import Runtime
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
+from exasol_ci_setup.programs.templates import placeholders, require_values, template_of
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import OpenPlan, retry_outdated
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.preview import from_templates
-from exasol_ci_setup.template.render import parse, render
-from exasol_ci_setup.template.render import texts as texts_of
+from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.reporter import Reporter, TemplateLinter
     from exasol_ci_setup.core.stacks import Drift, Plan, Stack
     from exasol_ci_setup.core.task_graph import Ended, Node
-    from exasol_ci_setup.template.render import Template
+
+C = TypeVar("C", bound="Construct")
 
 
 class Stacks(Protocol):
@@ -118,11 +121,15 @@ class Deployment:
         images.hash_sources(construct, self._runtime(context))
         self._shown_images[name] = tuple(builder.image_tag for builder in construct.builders)
         request = self._request(name, construct, context.account)
-        unknown = next(placeholders_in(dict(request.parameters)), None)
+        unknown = next(placeholders_in([*request.parameters.values(), *request.tags.values()]), None)
         if unknown is not None:
             # Also if the stack exists, but does not have this output yet.
             waits_for = unknown.construct.stack_name
-            request = replace(request, parameters={key: readable(text) for key, text in request.parameters.items()})
+            request = replace(
+                request,
+                parameters={key: readable(text) for key, text in request.parameters.items()},
+                tags={key: readable(text) for key, text in request.tags.items()},
+            )
         if waits_for is not None:
             current = state.find(context.cfn, request.name)
             context.lint(request.lint_template or request.template)
@@ -144,7 +151,7 @@ class Deployment:
             construct = self.complete(declared.constructs[name], context.account)
             images.build(construct, self._runtime(context), context, shown=self._shown_images.get(name))
             request = self._request(name, construct, context.account)
-            require_values(construct, request.template, request.parameters)
+            require_values(construct, {**request.parameters, **request.tags})
             result = retry_outdated(context, lambda: self._open(name, context, request))
             if result.stack is not None:
                 self.stacks[name] = result.stack
@@ -167,15 +174,28 @@ class Deployment:
         return Runtime(self.connect, context.clock, context.note)
 
     def _request(self, name: str, construct: Construct, account: Account) -> Request:
-        network = self.network(account, construct) if construct.network_parameters else {}
         lint_key = construct.lint_template_key
+        declared = template_of(construct)
+        # Validated again, because the rules of fields apply to the values.
+        complete = with_outputs(construct)
+        outputs = {parameter: _value_of(output) for parameter, output in declared.outputs.items()}
         return Request(
             name=construct.stack_name,
-            template=render(construct),
+            template=declared.template,
             lint_template=None if lint_key is construct else render(lint_key),
-            parameters=construct.parameters(network),
-            tags={**self.tags(name), **construct.tags},
+            parameters={**complete.parameters(self._network_of(complete, account)), **outputs},
+            tags={**self.tags(name), **complete.tags},
         )
+
+    def _network_of(self, construct: Construct, account: Account) -> Mapping[str, str]:
+        if not construct.network_parameters:
+            return {}
+        if isinstance(construct, ScopedConstruct):
+            vpc_id, subnet_ids = construct.configured_network
+            unknown = next(placeholders_in([vpc_id, *subnet_ids]), None)
+            if unknown is not None:
+                return dict.fromkeys(construct.network_parameters, unknown.text)
+        return self.network(account, construct)
 
     def _open(self, name: str, context: Context, request: Request) -> OpenPlan:
         """Plan a stack. Its drift is detected by the first plan in this run: a comparison takes long."""
@@ -188,34 +208,12 @@ class Deployment:
         return planned
 
 
-def require_values(construct: Construct, template: Template, parameters: Mapping[str, str]) -> None:
-    """Raise InputError if the template or the parameters of `construct` still contain a placeholder."""
-    found = next(placeholders_in([template.body, dict(parameters)]), None)
-    if found is not None:
-        texts = [*(("parameter " + name, value) for name, value in parameters.items())]
-        texts += texts_of(parse(template.body))
-        place = next((place for place, value in texts if found in placeholders_in(value)), "the template")
-        raise refusal_of(found, place, f"{type(construct).__name__} {construct.stack_name!r}")
+def with_outputs(construct: C) -> C:
+    """Return `construct` with the values of the outputs in its fields; unknown ones remain placeholders. Raises as `with_values`."""
+    return with_values(construct, _value_of)
 
 
-def placeholders(construct: Construct) -> dict[str, str]:
-    """Return a placeholder for each output of the construct's future stack. Raises as `template.render.render`."""
-    outputs = parse(render(construct).body).get("Outputs") or {}
-    return {name: placeholder(construct, name) for name in outputs}
-
-
-class AnyOutput(dict[str, str]):
-    """A placeholder for any requested output of a construct, without reading its template.
-
-    A template may need a file that is no longer available, such as a key.
-    """
-
-    def __init__(self, construct: Construct) -> None:
-        super().__init__()
-        self._construct = construct
-
-    def __missing__(self, name: str) -> str:
-        return placeholder(self._construct, name)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str)
+def _value_of(output: Placeholder) -> str:
+    """Return the value of an output, or another placeholder if its stack does not exist yet."""
+    assert isinstance(output.construct, ScopedConstruct)  # noqa: S101 - other constructs have no outputs in programs
+    return output.construct.output(output.output)

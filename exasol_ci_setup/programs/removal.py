@@ -13,10 +13,10 @@ from exasol_ci_setup.core.errors import InUseError, StackError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.core.task_graph import End, Node
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
+from exasol_ci_setup.programs.templates import template_of
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import removed, state, users
 from exasol_ci_setup.stacks.users import Surroundings, require_none
-from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -178,7 +178,7 @@ class Removable:
 
 
 def _text(construct: ScopedConstruct) -> str:
-    return "\n".join([*construct.static_parameters.values(), render(construct).body])
+    return "\n".join([*construct.static_parameters.values(), template_of(construct).template.body])
 
 
 def _place(stack: Stack) -> tuple[str, ...]:

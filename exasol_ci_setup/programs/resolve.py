@@ -17,7 +17,7 @@ from exasol_ci_setup.programs.deployment import Deployment
 from exasol_ci_setup.stacks import network
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from exasol_ci_setup.constructs.base import ScopedConstruct
     from exasol_ci_setup.core.task_graph import Ended
@@ -39,6 +39,12 @@ def resolve(construct: ScopedConstruct) -> None:
         return
     with _DEPLOYING:
         _deploy(construct)
+
+
+def outputs_of(construct: ScopedConstruct) -> Mapping[str, str]:
+    """Return the outputs of a construct that has stored none. Raises InputError unless the current runtime knows them."""
+    known = actions.current().outputs
+    return known(construct) if known is not None else construct.outputs
 
 
 def _deploy(construct: ScopedConstruct) -> None:

@@ -8,7 +8,7 @@ from exasol_ci_setup.programs.actions import build as builds
 from exasol_ci_setup.programs.actions import instances, logs
 from exasol_ci_setup.programs.actions import sync as archives
 from exasol_ci_setup.programs.actions.commands import run_all
-from exasol_ci_setup.programs.resolve import resolve
+from exasol_ci_setup.programs.resolve import outputs_of, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 def deploy(construct: ScopedConstruct, /) -> None:
     """Deploy a construct as `programs.resolve.resolve` does."""
     resolve(construct)
+
+
+def outputs(construct: ScopedConstruct, /) -> Mapping[str, str]:
+    """Return the outputs of a construct as `programs.resolve.outputs_of` does."""
+    return outputs_of(construct)
 
 
 def sync(asset: Asset, token: str | None, /) -> Synced:

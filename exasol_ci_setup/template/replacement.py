@@ -1,9 +1,10 @@
-"""Replace values in the text of a template without changing the rest of it."""
+"""Replace values in the text of a template, and add parameters to it, without changing the rest of it."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Keys = tuple["str | int", ...]
+
+_SECTION: Final = re.compile(r"^(Parameters|Resources):[ \t]*(#.*)?\n", re.MULTILINE)
+_INDENT: Final = re.compile(r"(?:[ \t]*(?:#.*)?\n)*([ ]+)[^ #\n]")
 
 
 def replace_values(body: str, values: Mapping[Keys, Any]) -> str:
@@ -33,7 +37,38 @@ def replace_values(body: str, values: Mapping[Keys, Any]) -> str:
     except (UnreadableYamlError, TemplateRejectedError):
         # Such as JSON that only a JSON parser reads.
         pass
-    return json.dumps(expected, indent=2) + "\n" if body.lstrip().startswith("{") else written(expected)
+    return _again(body, expected)
+
+
+def add_parameters(body: str, declared: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the text of a template with further parameters. Comments and layout remain as in `replace_values`."""
+    expected = parse(body)
+    expected["Parameters"] = {**(expected.get("Parameters") or {}), **declared}
+    text = _with_section(body, declared)
+    try:
+        if text is not None and parse(text) == expected:
+            return text
+    except TemplateRejectedError:
+        pass
+    return _again(body, expected)
+
+
+def _with_section(body: str, declared: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the text with parameters at the beginning of their section, which is before the resources if it is new."""
+    sections = {found[1]: found for found in _SECTION.finditer(body)}
+    found = sections.get("Parameters") or sections.get("Resources")
+    if found is None:
+        return None
+    is_new = found[1] == "Resources"
+    at = found.start() if is_new else found.end()
+    indent = "  " if is_new else (_INDENT.match(body, at) or ["", "  "])[1]
+    lines = "".join(f"{indent}{name}: {json.dumps(each)}\n" for name, each in declared.items())
+    return f"{body[:at]}Parameters:\n{lines}\n{body[at:]}" if is_new else f"{body[:at]}{lines}{body[at:]}"
+
+
+def _again(body: str, value: Any) -> str:
+    """Return a parsed template as text in the format of `body`."""
+    return json.dumps(value, indent=2) + "\n" if body.lstrip().startswith("{") else written(value)
 
 
 def _with(value: Any, keys: Keys, new: Any) -> Any:

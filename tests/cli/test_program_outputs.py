@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from textwrap import dedent, indent
 from typing import Any
 
@@ -35,6 +37,25 @@ def hangar_run():
 CLUSTER = (
     'Cluster(scope=scope, name="cl", services=[Service(name="w", container=image, env_vars={"A": VALUE})]).deploy()'
 )
+# Each place in which an output can be, with text around it that has a meaning for templates, shells and JSON.
+EVERYWHERE = """\
+    group2 = SecurityGroup(scope=scope, name="grp2", ingresses=[
+        Ingress(from_port=443, to_port=443, protocol="tcp", cidr_ip=["10.0.0.0/8", f"{box.public_ip}/32"])])
+    Cluster(scope=scope, name="cl", security_groups=[group2, group.group_id], services=[
+        Service(
+            name="w",
+            container=Container(source=registry.uri, tag="1.4", start_command=f"run --bucket '{data.bucket_name} x' ${{level}}"),
+            env_vars={
+                "BUCKET": data.bucket_name,
+                "URL": f'https://{data.bucket_name}/${{level}}?"{registry.uri}"#: {{}}',
+                "JSON": json.dumps({"groups": [group.group_id, "b"]}),
+                "JOINED": ",".join([data.bucket_name, group.group_id]),
+            },
+        ),
+    ]).deploy()
+    ContainerBuilder(name="byname", asset=data.bucket_name, builder=host, registry=registry).deploy()
+    print(data.bucket_name, group.group_id, registry.uri, box.public_ip)
+"""
 
 
 @pytest.fixture
@@ -53,51 +74,132 @@ def stacks(live) -> list[str]:
     return [each["StackName"] for each in live.client("cloudformation").describe_stacks()["Stacks"]]
 
 
+@pytest.fixture
+def requests(live) -> list[str]:
+    """The parameters and bodies of all requests in this account."""
+    sent: list[str] = []
+
+    def record(params: dict[str, Any], **_: Any) -> None:
+        sent.append(str({key: params[key] for key in ("url", "query_string", "headers", "body")}))
+
+    live.session.events.register("before-call", record)
+    return sent
+
+
+def of_service(live, stack: str, logical_id: str = "WTaskDefinition") -> Any:
+    cfn = live.client("cloudformation")
+    arn = cfn.describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)["StackResourceDetail"]
+    task = live.client("ecs").describe_task_definition(taskDefinition=arn["PhysicalResourceId"])["taskDefinition"]
+    return task["containerDefinitions"][0]
+
+
+def test_outputs_in_declarations_become_parameters(here, live, using, requests):
+    program = using(EVERYWHERE)
+
+    planned = here("plan", program, "--no-lint")
+    assert planned.code == 0, planned.stderr
+    assert stacks(live) == []
+    first = here("up", program, "--yes", "--no-lint", "--allow-broadening")
+    assert first.code == 0, first.stderr
+    second = here("up", program, "--yes", "--no-lint")
+
+    assert "<output BucketName: known after deployment of out-data>" in planned.stdout
+    assert "it needs outputs of out-data, which is deployed first" in planned.stdout
+    assert second.code == 0, second.stderr
+    assert "7 stacks up to date" in second.stderr
+    assert "done" not in second.stderr
+    bucket, group, uri, address = first.stdout.splitlines()[-1].split()
+    container = of_service(live, "out-cl")
+    assert {each["name"]: each["value"] for each in container["environment"]} == {
+        "BUCKET": bucket,
+        "URL": f'https://{bucket}/${{level}}?"{uri}"#: {{}}',
+        "JSON": json.dumps({"groups": [group, "b"]}),
+        "JOINED": f"{bucket},{group}",
+    }
+    assert container["image"] == f"{uri}:1.4"
+    assert container["command"] == ["run", "--bucket", f"{bucket} x", "${level}"]
+    assert f"{address}/32" in str(live.client("ec2").describe_security_groups())
+    body = live.client("cloudformation").get_template(StackName="out-cl")["TemplateBody"]
+    assert bucket not in body
+    assert "repository/" not in body
+    assert not [each for each in requests if re.search("o[0-9a-f]{20}-output|known after deployment", each)]
+
+
+def test_outputs_of_other_region_arrive_as_parameters(here, live, using, requests):
+    far = """
+    far = Scope(name="far", region="us-east-1")
+    table = Registry(scope=far, name="logs")
+    Cluster(scope=scope, name="cl", services=[
+        Service(name="w", container=image, env_vars={"A": table.uri})]).deploy()
+    print(table.uri)
+    """
+    program = using(far)
+
+    first = here("up", program, "--yes", "--no-lint")
+    second = here("up", program, "--yes", "--no-lint")
+
+    assert first.code == 0, first.stderr
+    assert ".ecr.us-east-1." in first.stdout.splitlines()[-1]
+    assert of_service(live, "out-cl")["environment"] == [{"name": "A", "value": first.stdout.splitlines()[-1]}]
+    assert "6 stacks up to date" in second.stderr
+    assert not [each for each in requests if re.search("o[0-9a-f]{20}-output", each)]
+    removed = here("down", program, "--yes")
+    assert removed.code == 0, removed.stderr
+    assert removed.stderr.index("out-cl: deleting") < removed.stderr.index("far-logs: deleting")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            CLUSTER.replace("VALUE", "data.bucket_name"),
-            "env_vars of Service 'w' uses the output BucketName of Asset 'data'",
-        ),
-        (CLUSTER.replace("VALUE", "json.dumps([group.group_id])"), "the output GroupId of SecurityGroup 'grp'"),
         (CLUSTER.replace("VALUE", "data.sync().key"), "the archive key of Asset 'data'"),
         (CLUSTER.replace("VALUE", "data.sync().sha256"), "the archive hash of Asset 'data'"),
         (CLUSTER.replace("VALUE", "builder.build().content_hash"), "the content hash of ContainerBuilder 'bld'"),
         (CLUSTER.replace("VALUE", "box.run_command('date')['stdout']"), "of Instance 'vm'"),
         (
-            CLUSTER.replace("image", "image.model_copy(update={'tag': group.group_id})").replace("VALUE", "''"),
-            "Image of Cluster 'out-cl' uses",
-        ),
-        ("Container(source='nginx', tag='1', start_command=f'run {data.bucket_name}')", "start_command of Container"),
-        (
-            "Cluster(scope=scope, name='c', services=[], security_groups=[group.group_id])",
-            "security_groups of Cluster 'c'",
-        ),
-        (
-            "Container(source=registry.uri, tag='1')",
-            "source of Container uses the output RepositoryUri of Registry 'reg'",
-        ),
-        (
-            "Ingress(from_port=1, to_port=1, protocol='tcp', cidr_ip=[f'{box.public_ip}/32'])",
-            "output PublicIp of Instance",
-        ),
-        (
-            "ContainerBuilder(name='b', asset=data.bucket_name, builder=host, registry=registry)",
-            "output BucketName of Asset",
-        ),
-        (
-            "Space(name='s', load_balancer=LoadBalancer(scope=scope), image=f'{registry.uri}:1')",
-            "image of Space 's' uses",
-        ),
-        (
             CLUSTER.replace("VALUE", "data.bucket_name[2:9]"),
             "the program declares stack out-cl differently in two runs",
         ),
-        ("int(group.group_id)", "invalid literal for int() with base 10: '<output GroupId of out-grp>'"),
+        (
+            CLUSTER.replace("VALUE", "data.bucket_name.upper()"),
+            "program.py:20: env_vars of Service 'w' changes the letters of the output BucketName of Asset 'data'",
+        ),
+        (
+            CLUSTER.replace("{", "{data.bucket_name: '', ").replace("VALUE", "''"),
+            "program.py:20: env_vars of Service 'w' uses the output BucketName of Asset 'data'",
+        ),
+        (
+            "Registry(scope=scope, name=data.bucket_name)",
+            "program.py:20: name of Registry uses the output BucketName of Asset 'data', which is not known before",
+        ),
+        (
+            "Registry(scope=scope, name='r', stack_name=f'x-{group.group_id}')",
+            "stack of Registry uses the output GroupId",
+        ),
+        ("Service(name='w', container=image, count=group.group_id)", "count of Service 'w' uses the output GroupId"),
+        (
+            "Service(name='w', container=image, env_vars={'A': group.group_id, '1': ''})",
+            "use letters, digits and underscores",
+        ),
+        ("Container(source='nginx', tag='1', start_command=f\"run '{group.group_id}\")", "unbalanced quotation mark"),
+        (
+            "print(Registry(scope=scope, name='x').uri)",
+            "an output of Registry 'x' is used, but the construct is not deployed",
+        ),
+        (
+            (
+                "a = Service(name='a', container=image)\nb = Service(name='b', container=image)\n"
+                "one = Cluster(scope=scope, name='one', services=[a])\ntwo = Cluster(scope=scope, name='two', services=[b])\n"
+                "a.env_vars['A'] = two.output('ClusterName')\nb.env_vars['A'] = one.output('ClusterName')\none.deploy()"
+            ),
+            "out-one → out-two → out-one",
+        ),
+        (
+            "int(group.group_id)",
+            "invalid literal for int() with base 10: '<output GroupId: known after deployment of out-grp>'",
+        ),
     ],
 )
-def test_declaration_with_output_exits_before_deployment(here, live, using, text, said):
+def test_output_that_must_be_known_exits_before_deployment(here, live, using, text, said):
     ran = here("up", "--yes", using(text), "--no-lint")
 
     assert ran.code == (1 if text.startswith("int") else 2)
@@ -105,12 +207,17 @@ def test_declaration_with_output_exits_before_deployment(here, live, using, text
     assert stacks(live) == []
 
 
-def test_plan_of_declaration_with_output_exits_2(here, using):
-    planned = here("plan", using(CLUSTER.replace("VALUE", "data.bucket_name")), "--no-lint")
+def test_value_that_breaks_rule_of_field_exits_2(here, live, using):
+    ran = here(
+        "up",
+        "--yes",
+        using(CLUSTER.replace("image", "image.model_copy(update={'tag': registry.uri})").replace("VALUE", "''")),
+        "--no-lint",
+    )
 
-    assert planned.code == 2
-    assert "uses the output BucketName of Asset 'data'" in planned.stderr
-    assert "`exasol-ci-setup outputs out-data --region eu-central-1`" in planned.stderr
+    assert ran.code == 2
+    assert "tag of Container is invalid with the outputs of other stacks: use the tag of an image" in ran.stderr
+    assert "out-cl" not in stacks(live)
 
 
 def test_program_that_prints_outputs_gets_their_values(here, using):

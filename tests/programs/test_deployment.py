@@ -19,13 +19,12 @@ from exasol_ci_setup.core.stacks import Change, Plan
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Connections, Declared, Deployment, images
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
-from exasol_ci_setup.programs.deployment import require_values
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
 from exasol_ci_setup.programs.removal import Removal, find_existing, require_deletable, undeclared
 from exasol_ci_setup.programs.resolve import require_success
+from exasol_ci_setup.programs.templates import require_values
 from exasol_ci_setup.stacks import network
 from exasol_ci_setup.stacks.preview import recreated
-from exasol_ci_setup.template.render import render
 from tests.answers import VirtualClock
 from tests.reporters import RecordingReporter
 
@@ -404,7 +403,7 @@ def test_plan_with_missing_output_is_derived_from_templates(live):
     assert [end.error for end in ends] == [None] * 3
     plan = planned["team-image"].plan
     assert "it needs outputs of team-registry" in plan.notes[0]
-    assert "<output RepositoryName of team-registry>" in str(plan.changes)
+    assert "<output RepositoryName: known after deployment of team-registry>" in str(plan.changes)
 
 
 def test_remaining_placeholder_is_rejected():
@@ -412,7 +411,7 @@ def test_remaining_placeholder_is_rejected():
     text = placeholder(Asset(scope=SCOPE, name="source"), "BucketName")
 
     with pytest.raises(InputError, match="parameter Name of Registry 'team-registry' uses the output BucketName"):
-        require_values(registry, render(registry), {"Name": f"x-{text}"})
+        require_values(registry, {"Name": f"x-{text}"})
 
 
 def test_recreated_stack_replaces_its_resources():

@@ -84,7 +84,7 @@ def of_validator(function: Callable[..., Any]) -> list[str]:
     rules: list[str] = []
     for node in sorted(calls, key=lambda node: node.lineno):
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if name == "refusal":
+        if name in {"refusal", "malformed"}:
             rules.append(_text(node.args[0], {**function.__globals__, **closure}))
         elif name.startswith("require_"):
             # Several models share this rule.

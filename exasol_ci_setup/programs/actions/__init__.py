@@ -12,7 +12,7 @@ from exasol_ci_setup.core.http import LOOPBACK
 from exasol_ci_setup.programs.connections import Connections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import ScopedConstruct
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Runtime:
     """What the methods of constructs use: `connect` opens the account of a scope, `say` receives a line about each action.
 
-    `resolve` is called for each construct that a program resolves; if it is None, the construct is deployed. In a dry run
-    (`is_dry_run`) actions are only reported.
+    `resolve` is called for each construct that a program resolves; if it is None, the construct is deployed. `outputs` returns the outputs of
+    a construct that the program has not resolved; if it is None, they are unknown. In a dry run (`is_dry_run`) actions are only reported.
     """
 
     connect: Callable[[Scope], Account]
@@ -33,6 +33,7 @@ class Runtime:
     say: Callable[[str], None]
     resolve: Callable[[ScopedConstruct], None] | None = None
     is_dry_run: bool = False
+    outputs: Callable[[ScopedConstruct], Mapping[str, str]] | None = None
 
     def may_log_in_to(self, host: str | None, scope: Scope) -> bool:
         """Whether a key or token of a scope may be sent to `host`; in the sandbox only a local host may receive it.
