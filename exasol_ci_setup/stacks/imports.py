@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 from exasol_ci_setup.core.stacks import Plan
 from exasol_ci_setup.stacks import change_set_request, changeset, validation
 from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.render import Template, parse
+from exasol_ci_setup.template.replacement import replace_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,31 +49,54 @@ def mark_imported(template: Template, names: Collection[str]) -> Template:
     """Return `template` with the resources `names` marked as imported, so that AWS never deletes them.
 
     AWS imports only resources with such a policy: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html.
-    The text keeps its comments, so it must be YAML that is indented by two spaces, as all rendered templates are. Raises InputError if it is
-    not, or if a resource has its own metadata, or a policy that deletes it.
+    The text keeps its comments if the mark is simple to insert; otherwise the marked resources are written again. Raises InputError if a resource
+    has a policy that deletes it.
     """
     if not names:
         return template
-    there = resources(parse(template.body))
+    parsed = parse(template.body)
+    there = resources(parsed)
+    deleted = sorted(
+        name for name in names if any(there[name].get(policy, "Retain") not in _RETAINING for policy in _POLICIES)
+    )
+    if deleted:
+        raise InputError(
+            f"{', '.join(deleted)} of the template {template.name} cannot be marked as imported: a policy deletes it",
+            hint=f"set {' and '.join(_POLICIES)} to Retain, or omit them",
+        )
+    wanted = {name: _marked(there[name]) for name in names}
+    text = _insert_marks(template.body, there, names)
+    if not any("Metadata" in there[name] for name in names) and _has_resources(text, {**there, **wanted}):
+        return replace(template, body=text)
+    return replace(
+        template, body=replace_values(template.body, {("Resources", name): each for name, each in wanted.items()})
+    )
+
+
+def _marked(resource: Mapping[str, Any]) -> dict[str, Any]:
+    policies = {policy: "Retain" for policy in _POLICIES if policy not in resource}
+    return {**resource, "Metadata": {**as_mapping(resource.get("Metadata")), _KEY: _VALUE}, **policies}
+
+
+def _insert_marks(body: str, there: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> str:
+    """Return the text with a mark below each resource in `names`, if the text is indented by two spaces as all rendered templates are."""
     lines: list[str] = []
     inside = False
-    for line in template.body.splitlines(keepends=True):
+    for line in body.splitlines(keepends=True):
         lines.append(line)
         inside = line.startswith("Resources:") if line[:1].isalpha() else inside
         found = _LOGICAL_ID.fullmatch(line)
         if inside and found and found[1] in names:
             lines.append(_MARK)
             lines += [f"    {policy}: Retain\n" for policy in _POLICIES if policy not in there[found[1]]]
-    result = replace(template, body="".join(lines))
-    if any("Metadata" in there[name] for name in names) or not _are_marked(parse(result.body), names):
-        raise InputError(f"{', '.join(sorted(names))} of the template {template.name} cannot be marked as imported")
-    return result
+    return "".join(lines)
 
 
-def _are_marked(template: Mapping[str, Any], names: Collection[str]) -> bool:
-    marked_resources = resources(template)
-    retained = (marked_resources[name].get(policy) in _RETAINING for name in names for policy in _POLICIES)
-    return imported_resources(template) >= set(names) and all(retained)
+def _has_resources(body: str, wanted: Mapping[str, Any]) -> bool:
+    try:
+        return resources(parse(body)) == wanted
+    except TemplateRejectedError:
+        return False
 
 
 def keep_import_marks(template: Template, before: Mapping[str, Any]) -> Template:

@@ -58,13 +58,6 @@ class TemplateStack:
     tags: Mapping[str, str]
     stack_policy: str = ""
 
-    @property
-    def known_parameters(self) -> dict[str, str]:
-        """The values of parameters that are known without AWS, without those of NoEcho parameters."""
-        choice = choose(self.declared, self.given)
-        defaults = {name: self.declared[name].default or "" for name in choice.defaults}
-        return {name: value for name, value in {**defaults, **choice.values}.items() if not self.declared[name].no_echo}
-
 
 def open_template(given: TemplateInput) -> TemplateStack:
     """Read the template and find its artifacts.
@@ -107,6 +100,11 @@ def _default_name(given: TemplateInput) -> str:
 def offline_template(stack: TemplateStack) -> Template:
     """Return the template with placeholders in place of its artifacts, to check it without AWS."""
     return package(stack.artifacts, PlaceholderStore()).template if stack.artifacts else stack.loaded.template
+
+
+def known_choice(stack: TemplateStack) -> ParameterChoice:
+    """Return the values of parameters that are known without AWS; the others are missing or outputs."""
+    return choose(stack.declared, stack.given)
 
 
 def require_valid_values(stack: TemplateStack) -> None:

@@ -105,10 +105,11 @@ def test_graph_of_program_shows_its_stacks(program, tmp_path):
     ("content", "arguments", "says"),
     [
         (None, (), "cannot be read"),
-        ("Resources: [", (), "template.yaml"),
+        ("Resources: [", (), "template.yaml:2 cannot be read"),
+        ("Resources: {}", (), "template.yaml is not a template: it has no Resources"),
         ("Resources: {}", ("--to", "picture.gif"), "has no known file type"),
         ("Resources: {}", ("--format", "png"), "is not text"),
-        ("Resources: {}", ("--to", "nowhere/picture.dot"), "cannot be written"),
+        ("Resources: {T: {Type: AWS::SNS::Topic}}", ("--to", "nowhere/picture.dot"), "cannot be written"),
     ],
 )
 def test_invalid_graph_input_exits_2_with_one_line(program, tmp_path, content, arguments, says):

@@ -254,3 +254,67 @@ def test_missing_parameters_are_prompted_for_in_terminal(begin, folder, live):
         assert terminal.end() == 0
         assert "s3cret" not in terminal.text
     assert parameters(live, "queue") == {"Env": "prod", "Retention": "60", "Prefix": "a", "Secret": "****"}
+
+
+def test_diff_of_template_with_artifacts_uploads_nothing(here, live, folder):
+    folder(app_yaml=FUNCTION, src__main_py="def run(event, context): return 1\n")
+    assert here("deploy-template", "app.yaml", "--yes", "--no-lint").code == 0
+    same = here("diff", "template", "app.yaml", "--exit-code")
+    assert (same.code, same.stdout) == (0, "")
+
+    folder(src__main_py="def run(event, context): return 2\n")
+    ran = here("diff", "template", "app.yaml", "--exit-code")
+
+    assert ran.code == 5
+    assert '+    Properties: {Code: {"S3Bucket": ' in ran.stdout
+    assert len(objects(live)) == 1
+
+
+def test_cost_of_template_names_unknown_parameters(here, folder):
+    folder(queue_yaml=QUEUE)
+
+    ran = here("cost", "template", "queue.yaml")
+
+    assert ran.code == 0
+    assert "AWS::SQS::Queue" in ran.stdout
+    assert "no link to AWS's calculator: no value of Env" in ran.stderr
+    assert here("cost", "template", "queue.yaml", "--parameter", "Env=x").code == 2
+
+
+def test_resource_is_imported_into_stack_of_own_template(here, live, folder):
+    folder(t_yaml="Resources: {Topic: {Type: 'AWS::SNS::Topic', Properties: {TopicName: orders}, Metadata: {own: 1}}}")
+    arn = live.client("sns").create_topic(Name="orders")["TopicArn"]
+
+    ran = here("import", "template", "t.yaml", "--resource", f"Topic={arn}", "--yes")
+
+    assert ran.code == 0
+    assert "`exasol-ci-setup deploy-template t.yaml --adopt` with the same options" in ran.stderr
+    assert here("deploy-template", "t.yaml", "--adopt", "--yes").code == 0
+    again = here("deploy-template", "t.yaml", "--yes")
+    assert "stack t is up to date" in again.stderr
+
+
+def test_graph_of_jinja_template_is_drawn(program, folder):
+    folder(t_yaml_j2="Resources:\n  {{ name | logical_id }}: {Type: AWS::SNS::Topic}\n")
+
+    ran = program("graph", "template", "t.yaml.j2", "--var", "name=Orders")
+
+    assert ran.code == 0
+    assert "Orders" in ran.stdout
+    assert program("graph", "t.yaml.j2", "--var", "name=Orders").stdout == ran.stdout
+    unknown = program("graph", "t.yaml.j2")
+    assert (unknown.code, "t.yaml.j2:2: 'name' is undefined" in unknown.stderr) == (2, True)
+
+
+def test_drift_of_unusual_template_is_reverted(here, live):
+    body = "Resources: {Topic: {Type: 'AWS::SNS::Topic', Properties: {DisplayName: a, DisplayName: b}}}"
+    tags = [{"Key": "exasol-ci-setup:construct", "Value": "Template"}]
+    live.client("cloudformation").create_stack(StackName="odd", TemplateBody=body, Tags=tags)
+    topic = live.client("cloudformation").describe_stack_resource(StackName="odd", LogicalResourceId="Topic")
+    arn = topic["StackResourceDetail"]["PhysicalResourceId"]
+    live.client("sns").set_topic_attributes(TopicArn=arn, AttributeName="DisplayName", AttributeValue="c")
+
+    ran = here("drift", "odd", "--revert", "--yes")
+
+    assert ran.code == 0
+    assert live.client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]["DisplayName"] == "b"

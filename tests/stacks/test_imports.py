@@ -77,9 +77,27 @@ def test_name_in_other_section_is_no_resource():
 @pytest.mark.parametrize(
     "body",
     [
+        '{"Resources": {"A": {"Type": "AWS::SNS::Topic"}}}',
         'Resources: {A: {Type: "AWS::SNS::Topic"}}\n',
         "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    Metadata:\n      own: 1\n",
         "Resources:\n    A:\n      Type: AWS::SNS::Topic\n",
+        "Resources:\n  A: &a\n    Type: AWS::SNS::Topic\n  B: *a\n",
+    ],
+)
+def test_resource_in_other_layout_is_marked_without_other_change(body):
+    marked = parse(imports.mark_imported(template(body), {"A"}).body)
+
+    before = parse(body)
+    resource = marked["Resources"]["A"]
+    assert imports.imported_resources(marked) == {"A"}
+    assert resource["Metadata"] == {**before["Resources"]["A"].get("Metadata", {}), "exasol-ci-setup": "imported"}
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert {**marked["Resources"], "A": None} == {**before["Resources"], "A": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Delete\n",
         "Resources:\n  A:\n    Type: AWS::SNS::Topic\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Delete\n",
     ],

@@ -9,7 +9,13 @@ import pytest
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.upload import TemplateBucket, Uploads
-from exasol_ci_setup.stacks.user_template import TemplateInput, build_request, choose_parameters, open_template
+from exasol_ci_setup.stacks.user_template import (
+    TemplateInput,
+    build_request,
+    choose_parameters,
+    known_choice,
+    open_template,
+)
 from exasol_ci_setup.template.parameters import GivenParameter
 from tests.answers import ACCOUNT_ID, AwsError
 from tests.stacks.test_deploy_answers import NEW, UPDATE, Aws, run
@@ -73,7 +79,7 @@ def test_later_parameter_files_and_options_win(tmp_path):
         TemplateInput(str(tmp_path / "own.yaml"), files=files, parameters={"C": GivenParameter("3", "--parameter")})
     )
 
-    assert stack.known_parameters == {"A": "2", "C": "3"}
+    assert known_choice(stack).values == {"A": "2", "C": "3"}
     assert stack.tags["t"] == "2"
 
 

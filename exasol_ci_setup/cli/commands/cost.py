@@ -10,11 +10,15 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.template.render import Template
 
 
 @click.group("cost")
@@ -27,31 +31,36 @@ def cost() -> None:
 
 
 def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
+    from exasol_ci_setup.stacks import network
+    from exasol_ci_setup.template.render import render
+
+    construct, _ = construct_of(kind, values)
+    template = render(construct)
+    try:
+        parameters, note = network.parameters(session.account, construct), ""
+    except (AccessDeniedError, InputError) as error:
+        # Only AWS's calculator needs the network parameters.
+        parameters, note = {}, str(error)
+    _show(session, construct.stack_name, template, parameters, note)
+
+
+def _show(session: Session, name: str, template: Template, parameters: Mapping[str, str], incomplete: str) -> None:
+    """Print the estimate. `incomplete` says why the parameters are not complete, which AWS's calculator needs."""
     from exasol_ci_setup.cli.render import cost_view
     from exasol_ci_setup.costs import calculator, prices
     from exasol_ci_setup.costs.estimate import estimate
-    from exasol_ci_setup.stacks import network
-    from exasol_ci_setup.template.render import parse, render
+    from exasol_ci_setup.template.render import parse
 
-    construct, _ = construct_of(kind, values)
     account = session.account
-    template = render(construct)
-    parameters: dict[str, str] | None
-    note = ""
-    try:
-        parameters = network.parameters(account, construct)
-    except (AccessDeniedError, InputError) as error:
-        # Only AWS's calculator needs the network parameters.
-        parameters, note = None, f"no link to AWS's calculator: {error}"
     cost = estimate(
-        construct.stack_name,
+        name,
         account.region,
         parse(template.body),
-        parameters or {},
+        parameters,
         partial(prices.look_up, account),
     )
-    if parameters is None:
-        cost = replace(cost, notes=(*cost.notes, note))
+    if incomplete:
+        cost = replace(cost, notes=(*cost.notes, f"no link to AWS's calculator: {incomplete}"))
     else:
         # Without retries: the link is optional, and retries take minutes.
         cfn = account.client("cloudformation", long_retries=False)
@@ -61,6 +70,20 @@ def _cost(session: Session, kind: type[Construct], values: dict[str, Any]) -> No
     for note in cost.notes:
         session.output.warn(note)
     session.output.record(cost)
+
+
+@cost.command(TEMPLATE, help=f"Estimate the cost of {DESCRIPTION}.")
+@template_options
+@common_options
+def _template(session: Session, **values: Any) -> None:
+    from exasol_ci_setup.stacks.user_template import known_choice, offline_template, require_valid_values
+
+    stack, _ = template_of(values, fallback_name=TEMPLATE)
+    require_valid_values(stack)
+    choice = known_choice(stack)
+    unknown = [*(each.name for each in choice.missing), *choice.outputs]
+    incomplete = f"no value of {', '.join(unknown)}" if unknown else ""
+    _show(session, stack.name, offline_template(stack), choice.values, incomplete)
 
 
 def _command(kind: type[Construct], description: str) -> None:

@@ -9,6 +9,7 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.core.errors import DifferencesFoundError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.stacks.model import Request
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -31,34 +33,53 @@ def diff() -> None:
 
 
 def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.stacks import plan, state
     from exasol_ci_setup.stacks.model import Request
-    from exasol_ci_setup.template.render import parse, render
+    from exasol_ci_setup.template.render import render
 
     construct, options = construct_of(kind, values)
-    account = session.account
-    template = render(resolve_secrets(construct, account))
-    cfn = account.client("cloudformation")
-    stack = state.find(cfn, construct.stack_name)
+    template = render(resolve_secrets(construct, session.account))
+    _show(session, Request(construct.stack_name, template), exit_code=options["exit_code"])
+
+
+def _show(session: Session, request: Request, *, exit_code: bool) -> None:
+    """Print the difference. Raises DifferencesFoundError if there is one and `exit_code` is set."""
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.stacks import plan, state
+    from exasol_ci_setup.template.deployed import read
+
+    name, template = request.name, request.template
+    cfn = session.account.client("cloudformation")
+    stack = state.find(cfn, name)
     deployed = "" if stack is None or state.is_absent(stack) else plan.deployed_body(cfn, stack.name)
     if stack is not None and deployed:
-        request = Request(construct.stack_name, template)
-        template = plan.as_deployed(request, parse(deployed), stack.parameters)
+        template = plan.as_deployed(request, read(deployed).template, stack.parameters)
     lines = list(
         difflib.unified_diff(
             deployed.splitlines(keepends=True),
             template.body.splitlines(keepends=True),
-            f"{construct.stack_name} (deployed)" if deployed else "/dev/null",
-            f"{construct.stack_name} (new)",
+            f"{name} (deployed)" if deployed else "/dev/null",
+            f"{name} (new)",
         )
     )
-    report.diff(session.output, construct.stack_name, lines)
+    report.diff(session.output, name, lines)
     if not lines:
-        session.output.say(f"stack {construct.stack_name} has this template: no differences")
-    report.result(session.output, "different" if lines else "same", construct.stack_name, changed=False)
-    if lines and options["exit_code"]:
-        raise DifferencesFoundError(f"the template of stack {construct.stack_name} differs from the deployed one")
+        session.output.say(f"stack {name} has this template: no differences")
+    report.result(session.output, "different" if lines else "same", name, changed=False)
+    if lines and exit_code:
+        raise DifferencesFoundError(f"the template of stack {name} differs from the deployed one")
+
+
+@diff.command(TEMPLATE, help=f"Compare {DESCRIPTION}.")
+@common_options
+@_exit_code_option
+@click.option("--template-bucket", metavar="NAME", help="Bucket of local artifacts.  [default: that of this tool]")
+@template_options
+def _template(session: Session, *, exit_code: bool, template_bucket: str | None, **values: Any) -> None:
+    from exasol_ci_setup.stacks.user_template import build_request, known_choice
+
+    stack, _ = template_of(values)
+    request = build_request(stack, session.account, known_choice(stack), bucket=template_bucket)
+    _show(session, request, exit_code=exit_code)
 
 
 def _command(kind: type[Construct], description: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.core.stacks import Drift, Stack
+    from exasol_ci_setup.template.render import Template
 
 
 @click.command("drift")
@@ -78,6 +79,15 @@ def drift(
         raise DifferencesFoundError(f"stack {stack.name} was changed outside of CloudFormation")
 
 
+def _readable(deployed: Template) -> Template:
+    """Return a deployed template, written again if its text contains what this tool rejects."""
+    from exasol_ci_setup.template.deployed import read
+    from exasol_ci_setup.template.render import written
+
+    found = read(deployed.body)
+    return replace(deployed, body=written(found.template)) if found.notes else deployed
+
+
 def _revert(session: Session, context: Context, stack: Stack, detected: Drift) -> None:
     """Deploy the stack again with its deployed template. Raises StackError if drift remains."""
     from exasol_ci_setup.cli.render import report
@@ -97,7 +107,7 @@ def _revert(session: Session, context: Context, stack: Stack, detected: Drift) -
         )
     request = Request(
         stack.name,
-        Template(stack.name, plan.deployed_body(cfn, stack.name)),
+        _readable(Template(stack.name, plan.deployed_body(cfn, stack.name))),
         tags=stack.user_tags,
         kept_parameters=tuple(stack.parameters),
     )

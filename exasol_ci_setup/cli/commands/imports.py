@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, request_of, template_of, template_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.stacks.model import Request
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 @click.group("import")
@@ -36,27 +44,11 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     return resources
 
 
-def _import(
-    session: Session,
-    construct: Construct,
-    *,
-    resources: dict[str, str],
-    yes: bool,
-    plan_only: bool,
-    adopt: bool,
-    role_arn: str | None,
-) -> None:
-    from exasol_ci_setup.cli.consent import Consent
-    from exasol_ci_setup.cli.deployment import compare_imported
-    from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.cli.render.reporter import DeployReporter
-    from exasol_ci_setup.core.stacks import Options, Outcome
+def _import_construct(session: Session, construct: Construct, **options: Any) -> None:
     from exasol_ci_setup.stacks import network
-    from exasol_ci_setup.stacks.import_operation import import_resources
     from exasol_ci_setup.stacks.model import Request
     from exasol_ci_setup.template.render import render
 
-    output = session.output
     account = session.account
     command = f"deploy-{NAMES[type(construct)]}"
     construct = resolve_secrets(construct, account)
@@ -65,8 +57,31 @@ def _import(
         template=render(construct),
         parameters=network.parameters(account, construct),
         tags=construct.tags,
-        role_arn=role_arn or "",
     )
+    _import(session, request, command, **options)
+
+
+def _import(
+    session: Session,
+    request: Request,
+    command: str,
+    *,
+    resources: dict[str, str],
+    yes: bool,
+    plan_only: bool,
+    adopt: bool,
+    role_arn: str | None,
+) -> None:
+    """Import the resources. `command` deploys the rest of the stack."""
+    from exasol_ci_setup.cli.consent import Consent
+    from exasol_ci_setup.cli.deployment import compare_imported
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.cli.render.reporter import DeployReporter
+    from exasol_ci_setup.core.stacks import Options, Outcome
+    from exasol_ci_setup.stacks.import_operation import import_resources
+
+    output = session.output
+    request = replace(request, role_arn=role_arn or "")
     context = session.context(DeployReporter(Consent(session), yes=yes), plan_only=plan_only)
     result = import_resources(context, request, resources, Options(adopt=adopt))
     report.outcome(output, result, deployed=f"imported into stack {request.name}: {', '.join(resources)}")
@@ -83,10 +98,8 @@ def _import(
     )
 
 
-def _command(kind: type[Construct], description: str) -> None:
-    @import_.command(NAMES[kind], help=f"Import resources of {description}.")
-    @common_options
-    @click.option(
+_OPTIONS: Final = (
+    click.option(
         "--resource",
         "resources",
         multiple=True,
@@ -95,15 +108,38 @@ def _command(kind: type[Construct], description: str) -> None:
         metavar="LOGICAL_ID=IDENTIFIER",
         help="Logical ID in the template, and identifier (name, ID or ARN) of the existing resource; separate several values "
         "with |. May be repeated.",
-    )
-    @click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
-    @click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported; change nothing.")
-    @click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not create.")
-    @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses.")
+    ),
+    click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation."),
+    click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported; change nothing."),
+    click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not create."),
+    click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses."),
+)
+
+
+def _options(command: F) -> F:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@import_.command(TEMPLATE, help=f"Import resources of {DESCRIPTION}.")
+@common_options
+@_options
+@template_options
+def _template(session: Session, **values: Any) -> None:
+    stack, options = template_of(values)
+    request, _ = request_of(session, stack)
+    _import(session, request, f"deploy-template {shlex.quote(values['file'])}", **options)
+
+
+def _command(kind: type[Construct], description: str) -> None:
+    @import_.command(NAMES[kind], help=f"Import resources of {description}.")
+    @common_options
+    @_options
     @construct_options(kind)
     def command(session: Session, **values: Any) -> None:
         construct, options = construct_of(kind, values)
-        _import(session, construct, **options)
+        _import_construct(session, construct, **options)
 
 
 for _kind, _description in STACKS.items():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exasol_ci_setup.cli.dry_run import collect_only, dry_run
 from exasol_ci_setup.cli.options import STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
+from exasol_ci_setup.cli.templates import TEMPLATE, read_variables, variable_options
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +35,8 @@ _PNG_DPI: Final = 192
 
 
 @click.command("graph")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("words", nargs=-1, required=True, metavar="[template] FILE")
+@variable_options
 @click.option(
     "--to",
     "target",
@@ -49,19 +51,30 @@ _PNG_DPI: Final = 192
     help="Format of the diagram.  [default: by the suffix of --to, or mermaid]",
 )
 @common_options
-def graph(session: Session, file: Path, target: Path | None, kind: str | None) -> None:
+def graph(
+    session: Session,
+    words: tuple[str, ...],
+    target: Path | None,
+    kind: str | None,
+    **variables: Any,
+) -> None:
     """Draw the resources of a template or program.
 
-    FILE is a CloudFormation template (YAML or JSON) or a program for `up`. Of a program, all stacks are drawn, with the outputs that they use.
+    FILE is a CloudFormation template (YAML, JSON, or - for stdin; with Jinja if its name ends in .j2) or a program for `up`. Of a program, all stacks are drawn, with the outputs that they use.
     An arrow points from a resource to the resource that it refers to. The command does not call AWS.
 
     The diagram is text in the language Mermaid or DOT, or a picture in SVG or PNG. Pictures need the program `dot` of Graphviz.
     """
+    if len(words) == len(("template", "FILE")) and words[0] == TEMPLATE:
+        words = words[1:]
+    if len(words) > 1:
+        raise InputError("graph takes one file", hint="`exasol-ci-setup graph FILE`")
+    file = Path(words[0])
     if kind is None:
         kind = "mermaid" if target is None else _format_of(target, _GRAPH_SUFFIXES)
     if kind == "png" and target is None:
         raise InputError("a PNG is not text for the terminal", hint="name a file, for example `--to graph.png`")
-    parts = _program_parts(file) if file.suffix == ".py" else _template_parts(file)
+    parts = _program_parts(file) if file.suffix == ".py" else _template_parts(words[0], variables)
     content = _drawn(parts, kind, title=f"The resources of {file.name}")
     if target is None:
         session.output.data(content.decode().rstrip("\n"))
@@ -137,18 +150,17 @@ def _format_of(target: Path, suffixes: Mapping[str, Sequence[str]]) -> str:
     raise InputError(f"--to {target} has no known file type", hint=f"use a name that ends with {listed}")
 
 
-def _template_parts(file: Path) -> list[GraphPart]:
+def _template_parts(file: str, variables: Mapping[str, Any]) -> list[GraphPart]:
     from exasol_ci_setup.pictures.graph import GraphPart
-    from exasol_ci_setup.template.render import parse
+    from exasol_ci_setup.template.source import load_template, open_source
 
+    values = read_variables(variables["variables"], variables["variable_files"])
     try:
-        body = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        return [GraphPart(file.name, parse(body))]
-    except TemplateRejectedError as error:
-        raise InputError(f"{file}: {error}", hint="pass a CloudFormation template in YAML or JSON") from error
+        loaded = load_template(open_source(file, values, template_dir=variables["template_dir"]))
+    except InputError as error:
+        error.hint = error.hint or "pass a CloudFormation template in YAML or JSON"
+        raise
+    return [GraphPart(Path(file).name, loaded.parsed)]
 
 
 def _program_parts(file: Path) -> list[GraphPart]:
