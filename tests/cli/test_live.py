@@ -174,7 +174,7 @@ from datetime import datetime, timedelta, timezone
 from exasol_ci_setup.cli.render.live import EventView
 from exasol_ci_setup.cli.output import Output
 from dataclasses import replace
-from exasol_ci_setup.stacks.model import Event, Hook
+from exasol_ci_setup.core.stacks import Event, Hook
 
 now = 0.0
 def event(name, status, after=0, reason="", stack="Slc", physical="", kind="AWS::X::Y"):
