@@ -76,7 +76,6 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
 
     Raises the error of the failed stack, or an error that names all failed stacks.
     """
-    output = session.output
     whole = fleets.load(file)
     if flags.prune:
         _require_name(whole)
@@ -90,43 +89,81 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     fleets.identified(fleet, connect, guarded=not session.sandbox)
     deployment = _deployment(flags, fleet, reporter, connect, session.clock)
     deployment.engine = lambda name: stack_sets[name].plan if name in stack_sets else plan_stack
-    many = ManyStacks(session, flags, reporter, deployment)
     removals = ManyRemovals(session, reporter, flags.concurrency, empty=flags.empty)
     removed = _pruned(session, flags, whole, removals, connect)
-    plans_of_removal = {name: each.removal for name, each in removed.items()}
-    failed_plans: list[Ended] = []
-    if flags.shows_plans:
-        ends = many.plan(fleet)
-        plans = reporter.shown or {}
-        failed_plans = [end for end in ends if end.name not in plans]
-        for end in failed_plans:
-            reporter.result(end)
-        removals.show(removed, as_data=flags.plan_only)
-        if flags.plan_only:
-            _print_results(session, fleet, ends, {name: _plan_result(plan) for name, plan in plans.items()})
-            reporter.conclude(ends)
-            stacks = {name: _plan_result(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
-            many.end_plan(many.changing + len(removed), stacks)
-            return
-        contents = CONTENTS if flags.empty else ""
-        failed = f", without {len(failed_plans)} failed" if failed_plans else ""
-        many.ask(many.changing + len(removed), plans_of_removal, but=contents + failed)
-    elif removed:
-        removals.show(removed, as_data=False)
-        flags.consent(session).require(*plans_of_removal.values())
-    ends = many.apply(fleet.only(set(fleet.members) - {end.name for end in failed_plans}))
-    for name, stack in many.deployment.stacks.items():
-        output.record({"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs})
-    ends = [*ends, *failed_plans]
-    if removed and all(end.error is None for end in ends):
-        require_unused(removed.values())
-        pruned, _ = removals.apply(removed)
-        ends = [*ends, *pruned]
-    if any(isinstance(end.error, OperationInterruptedError) for end in ends):
-        reporter.conclude(ends)
-    _print_results(session, fleet, ends, {})
-    reporter.conclude(ends)
-    many.end(ends)
+    started = _FleetRun(session, flags, fleet, ManyStacks(session, flags, reporter, deployment), removals, removed)
+    if flags.plan_only:
+        started.end_plan(started.plan())
+    else:
+        started.deploy(started.confirm())
+
+
+@dataclass(frozen=True)
+class _FleetRun:
+    """The deployment of a fleet, and the deletion of its stacks that are `removed` from the file."""
+
+    session: Session
+    flags: FleetFlags
+    fleet: Fleet
+    many: ManyStacks
+    removals: ManyRemovals
+    removed: Mapping[str, ExistingStack]
+
+    def plan(self) -> list[Ended]:
+        """Plan all stacks, show the plans, and return their ends."""
+        ends = self.many.plan(self.fleet)
+        for end in self._failed(ends):
+            self.many.reporter.result(end)
+        self.removals.show(self.removed, as_data=self.flags.plan_only)
+        return ends
+
+    def end_plan(self, ends: Sequence[Ended]) -> None:
+        """Print the results of the plans. Raises the error of the failed ones."""
+        plans = self._plans
+        _print_results(self.session, self.fleet, ends, {name: _plan_result(plan) for name, plan in plans.items()})
+        self.many.reporter.conclude(ends)
+        stacks = {name: _plan_result(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
+        self.many.end_plan(self.many.changing + len(self.removed), stacks)
+
+    def confirm(self) -> list[Ended]:
+        """Prompt for confirmation of the plans, or check what --yes does not approve. Returns the failed plans."""
+        removed = {name: each.removal for name, each in self.removed.items()}
+        if self.flags.shows_plans:
+            failed = self._failed(self.plan())
+            contents = CONTENTS if self.flags.empty else ""
+            without = f", without {len(failed)} failed" if failed else ""
+            self.many.ask(self.many.changing + len(removed), removed, but=contents + without)
+            return failed
+        if removed:
+            self.removals.show(self.removed, as_data=False)
+            self.flags.consent(self.session).require(*removed.values())
+        return []
+
+    def deploy(self, failed_plans: Sequence[Ended]) -> None:
+        """Deploy and delete the stacks, and print the results. Raises the error of the failed ones."""
+        many = self.many
+        ends = many.apply(self.fleet.only(set(self.fleet.members) - {end.name for end in failed_plans}))
+        for name, stack in many.deployment.stacks.items():
+            self.session.output.record(
+                {"type": "outputs", "name": name, "stack_name": stack.name, "outputs": stack.outputs}
+            )
+        ends = [*ends, *failed_plans]
+        if self.removed and all(end.error is None for end in ends):
+            require_unused(self.removed.values())
+            pruned, _ = self.removals.apply(self.removed)
+            ends = [*ends, *pruned]
+        if any(isinstance(end.error, OperationInterruptedError) for end in ends):
+            many.reporter.conclude(ends)
+        _print_results(self.session, self.fleet, ends, {})
+        many.reporter.conclude(ends)
+        many.end(ends)
+
+    @property
+    def _plans(self) -> Mapping[str, Plan]:
+        return self.many.reporter.shown or {}
+
+    def _failed(self, ends: Sequence[Ended]) -> list[Ended]:
+        return [end for end in ends if end.name not in self._plans]
 
 
 def _require_name(fleet: Fleet) -> None:

@@ -44,6 +44,11 @@ class Member:
         """The unique name among all stacks of the fleet, such as ``main/Slc``."""
         return f"{self.target}/{self.construct.stack_name}"
 
+    def matches(self, pattern: str) -> bool:
+        """Return whether the project or a name of the stack matches `pattern`, in which ``*`` matches any text."""
+        texts = (self.project, self.construct.stack_name, self.name)
+        return any(fnmatchcase(text, pattern) for text in texts if text)
+
 
 @dataclass(frozen=True)
 class Fleet:
@@ -66,38 +71,19 @@ class Fleet:
         """
         place = _Places(path, line)
         members: dict[str, Member] = {}
-        of_project: dict[str, list[str]] = {}
-        own: dict[str, str] = {}
-        taken: dict[str, str] = {}
-        made: dict[tuple[str, str], str] = {}
+        used: dict[tuple[str, ...], str] = {}
         for where, each in _members(file, place):
-            other = taken.setdefault(each.name.lower(), where)
-            if other != where:
-                raise place.refused(
-                    where,
-                    f"its stack has the name {each.construct.stack_name}, like that of {other}",
-                    "choose another stack_name for one of them",
-                )
-            for kind, key in _unique_names(each):
-                if (first := made.setdefault(key, where)) != where:
+            for kind, name, key in _unique_names(each):
+                first = used.setdefault(key, where)
+                if first != where:
                     raise place.refused(
                         where,
-                        f"its {kind} has the name {key[1]}, like that of {first}",
-                        "choose another name for one of them",
+                        f"its {kind} has the name {name}, like that of {first}",
+                        f"choose another {'stack_name' if kind == 'stack' else 'name'} for one of them",
                     )
             members[each.name] = each if file.name is None else replace(each, tags={**each.tags, FLEET_TAG: file.name})
-            if each.project:
-                of_project.setdefault(each.project, []).append(each.name)
-            else:
-                own[each.target] = each.name
         _require_order(file, place)
-        nodes = []
-        for name, each in members.items():
-            needs = [own[each.target]] if each.project and each.target in own and _takes_token(each.construct) else []
-            for project in file.projects[each.project].needs if each.project else ():
-                needs += of_project[project]
-            nodes.append(Node(name, tuple(needs)))
-        return cls(path, file.name, file.targets, members, order(nodes))
+        return cls(path, file.name, file.targets, members, order(_nodes(file, members)))
 
     @property
     def constructs(self) -> Mapping[str, Construct]:
@@ -143,27 +129,21 @@ class Fleet:
         """
         if not patterns:
             return self
-        found: set[str] = set()
-        for pattern in patterns:
-            matching = {
-                name
-                for name, each in self.members.items()
-                if any(fnmatchcase(text, pattern) for text in (each.project, each.construct.stack_name, name) if text)
-            }
-            if not matching:
-                names = list(dict.fromkeys(each.project for each in self.members.values() if each.project))
-                near = difflib.get_close_matches(pattern, names, n=3)
-                raise InputError(
-                    f"--select {pattern!a} matches no project and no stack of {self.path}",
-                    hint=f"did you mean {' or '.join(near)}?"
-                    if near
-                    else "in a pattern * matches any text: --select 'slc*'",
-                )
-            found |= matching
+        found = {name for pattern in patterns for name in self._matching(pattern)}
         needed = {
             need for node in self.nodes if node.name in found for need in node.needs if not self.members[need].project
         }
         return self.only(found if alone else found | needed)
+
+    def _matching(self, pattern: str) -> list[str]:
+        """Return the names of the stacks that match `pattern`. Raises InputError if there are none."""
+        found = [name for name, each in self.members.items() if each.matches(pattern)]
+        if not found:
+            projects = list(dict.fromkeys(each.project for each in self.members.values() if each.project))
+            near = difflib.get_close_matches(pattern, projects, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "in a pattern * matches any text: --select 'slc*'"
+            raise InputError(f"--select {pattern!a} matches no project and no stack of {self.path}", hint=hint)
+        return found
 
     def only(self, names: Collection[str]) -> Fleet:
         """Return the fleet with only the stacks of these names; other dependencies are assumed to exist."""
@@ -208,13 +188,33 @@ def _members(file: FleetFile, place: _Places) -> Iterator[tuple[str, Member]]:
                 yield f"projects.{name}.{option}", Member(construct, target_name, name, tags)
 
 
-def _unique_names(member: Member) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the kind and a key of each name that must be unique: in its target, for a bucket everywhere."""
+def _unique_names(member: Member) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield the kind, the name and a key of each name that must be unique: in its target, for a bucket everywhere."""
     construct = member.construct
+    yield "stack", construct.stack_name, ("stack", member.name.lower())
     if isinstance(construct, CiBuild | ReleaseBuild):
-        yield "CodeBuild project", (member.target, construct.codebuild_name)
+        yield "CodeBuild project", construct.codebuild_name, ("project", member.target, construct.codebuild_name)
         if construct.bucket_name is not None:
-            yield "bucket", ("", construct.bucket_name)
+            yield "bucket", construct.bucket_name, ("bucket", construct.bucket_name)
+
+
+def _nodes(file: FleetFile, members: Mapping[str, Member]) -> Iterator[Node]:
+    """Yield the node of each stack: it depends on its target's own stack if needed, and on the stacks of the projects before it."""
+    own: dict[str, str] = {}
+    of_project: dict[str, list[str]] = {}
+    for name, each in members.items():
+        if each.project:
+            of_project.setdefault(each.project, []).append(name)
+        else:
+            own[each.target] = name
+    for name, each in members.items():
+        needs: list[str] = []
+        if each.project:
+            if each.target in own and _takes_token(each.construct):
+                needs.append(own[each.target])
+            for project in file.projects[each.project].needs:
+                needs += of_project[project]
+        yield Node(name, tuple(needs))
 
 
 def _target(file: FleetFile, place: _Places, name: str, project: Project) -> str:

@@ -84,17 +84,23 @@ def _require_sound(path: Path, root: yaml.Node) -> None:
         above.add(id(node))
         left.append((node, True))
         if isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in node.value:
-                if key.value in keys and isinstance(key, yaml.ScalarNode):
-                    raise InputError(
-                        f"{path}:{key.start_mark.line + 1} is invalid: duplicate key {key.value!a}",
-                        hint="choose another name for one of them",
-                    )
-                keys.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-                left.append((value, False))
+            _require_unique_keys(path, node)
+            left.extend((value, False) for _, value in node.value)
         elif isinstance(node, yaml.SequenceNode):
             left.extend((each, False) for each in node.value)
+
+
+def _require_unique_keys(path: Path, mapping: yaml.MappingNode) -> None:
+    # Lists and mappings as keys are rejected when the value is constructed.
+    keys = [key for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)]
+    seen: set[str] = set()
+    for key in keys:
+        if key.value in seen:
+            raise InputError(
+                f"{path}:{key.start_mark.line + 1} is invalid: duplicate key {key.value!a}",
+                hint="choose another name for one of them",
+            )
+        seen.add(key.value)
 
 
 def _message(path: Path, root: yaml.Node, problems: Sequence[ErrorDetails]) -> str:

@@ -80,6 +80,20 @@ class DeployedStackSet:
             and each.get("StackInstanceStatus", {}).get("DetailedStatus") not in _EXCLUDED
         ]
 
+    def missing(self, wanted: StackSet) -> Iterator[Batch]:
+        """Yield the new regions, and the new accounts or units in the regions that have stacks."""
+        units, accounts = wanted.organizational_units, wanted.accounts
+        if new_regions := [each for each in wanted.regions if each not in self.regions]:
+            yield Batch(units, accounts, new_regions)
+        old_regions = [each for each in wanted.regions if each in self.regions]
+        if not old_regions:
+            return
+        have = {each.get("Account") for each in self.instances}
+        if more := [each for each in accounts if each not in have]:
+            yield Batch(units, more, old_regions)
+        elif not accounts and (new_units := [each for each in units if each not in self.units]):
+            yield Batch(new_units, (), old_regions)
+
     def as_stack(self, name: str) -> Stack:
         """Return the StackSet in the form of a stack."""
         return Stack(name, str(self.description.get("StackSetARN", "")), "CREATE_COMPLETE", tags=self.tags)
@@ -120,20 +134,10 @@ class StackSetPlan:
     @property
     def missing(self) -> list[Batch]:
         """The places where stacks are missing."""
-        units, accounts = self.wanted.organizational_units, self.wanted.accounts
-        old_regions = [each for each in self.wanted.regions if self.there is not None and each in self.there.regions]
-        new_regions = [each for each in self.wanted.regions if each not in old_regions]
-        found = [Batch(units, accounts, new_regions)] if new_regions else []
-        if not old_regions or self.there is None:
-            return found
-        have = {each.get("Account") for each in self.there.instances}
-        more = [each for each in accounts if each not in have] if accounts else []
-        new_units = [each for each in units if each not in self.there.units] if not accounts else []
-        if more:
-            found.append(Batch(units, more, old_regions))
-        elif new_units:
-            found.append(Batch(new_units, (), old_regions))
-        return found
+        wanted = self.wanted
+        if self.there is None:
+            return [Batch(wanted.organizational_units, wanted.accounts, wanted.regions)]
+        return list(self.there.missing(wanted))
 
     def plan(self, request: Request) -> Plan:
         """Return the changes that the template and the description of the set show."""

@@ -26,6 +26,8 @@ _KINDS: Final = {
     "failed": "failed",
     "deleted": "deleted or rolled back",
 }
+# Marks of bars in text.
+_MARKS: Final = {"critical": "*", "failed": "!"}
 _STYLE: Final = """\
 :root{color-scheme:light dark;--page:#fff;--text:#1f2933;--quiet:#52606d;--line:#d5dae0;
 --critical:#2f6db3;--done:#9fb8d6;--failed:#c9413b;--deleted:#c98a1b}
@@ -151,22 +153,16 @@ def text(chart: Timeline, *, width: int, unicode: bool) -> list[str]:
     names = min(max((len(bar.logical_id) for bar in chart.bars), default=0), max(width - times - 16, 8))
     space = max(width - names - times - 6, 10)
     lines = [f"{chart.stack_name}: {chart.status} after {duration(chart.duration, exact=True)}"]
+    scale = space / chart.duration if chart.duration else 0
     for bar, time in zip(chart.bars, durations, strict=True):
-        scale = space / chart.duration if chart.duration else 0
         start = min(int(bar.begin * scale), space - 1)
         length = max(min(round(bar.end * scale), space) - start, 1)
-        mark = "!" if bar.has_failed else "*" if bar.is_critical else " "
         name = bar.logical_id if len(bar.logical_id) <= names else f"{bar.logical_id[: names - len(cut)]}{cut}"
         drawn = (" " * start + full * length).ljust(space)
-        lines.append(f"{mark} {name:<{names}}  {drawn}  {time:>{times}}".rstrip())
-    if any(bar.has_failed for bar in chart.bars):
-        lines += [
-            f"! {bar.logical_id} {bar.status}: {bar.reason or 'AWS gave no reason'}"
-            for bar in chart.bars
-            if bar.has_failed
-        ]
-    lines.append("* critical path")
-    return lines
+        lines.append(f"{_MARKS.get(_kind(bar), ' ')} {name:<{names}}  {drawn}  {time:>{times}}".rstrip())
+    failed = [bar for bar in chart.bars if bar.has_failed]
+    lines += [f"! {bar.logical_id} {bar.status}: {bar.reason or 'AWS gave no reason'}" for bar in failed]
+    return [*lines, "* critical path"]
 
 
 def html(chart: Timeline) -> str:

@@ -264,20 +264,9 @@ def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, 
     breaks = 0
     while (done := part.size) < size:
         try:
-            answer = s3.get_object(**request, Range=f"bytes={done}-")  # type: ignore[arg-type]
-            if not answer.get("ContentRange", "").startswith(f"bytes {done}-"):
-                raise TransferFailedError(f"the answer for {name} is not the requested range from byte {done}")
-            for chunk in answer["Body"].iter_chunks(_MEBIBYTE):
+            for chunk in _chunks(s3, request, done, name):
                 part.append(chunk)
                 reporter.progress(part.size, size)
-        except ClientError as error:
-            if error_code(error) in {"PreconditionFailed", "412"}:
-                raise TransferFailedError(
-                    f"{name} was replaced during the download", hint="download it again"
-                ) from error
-            if error_code(error) in {"NoSuchKey", "404"}:
-                raise _not_found(name) from error
-            raise
         except BotoCoreError as error:
             if not is_transient(error) or breaks >= _MAX_EMPTY_CONNECTIONS:
                 raise
@@ -287,6 +276,21 @@ def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, 
                 f"the download of {name} stopped: no more data",
                 hint="run the same command again: it resumes the download",
             )
+
+
+def _chunks(s3: S3Client, request: dict[str, str], start: int, name: str) -> Iterator[bytes]:
+    """Yield the bytes of the object from `start`, with one connection. Raises an error if the object was replaced or deleted."""
+    try:
+        answer = s3.get_object(**request, Range=f"bytes={start}-")  # type: ignore[arg-type]
+    except ClientError as error:
+        if error_code(error) in {"PreconditionFailed", "412"}:
+            raise TransferFailedError(f"{name} was replaced during the download", hint="download it again") from error
+        if error_code(error) in {"NoSuchKey", "404"}:
+            raise _not_found(name) from error
+        raise
+    if not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
+        raise TransferFailedError(f"the answer for {name} is not the requested range from byte {start}")
+    yield from answer["Body"].iter_chunks(_MEBIBYTE)
 
 
 class _Checksum(Protocol):

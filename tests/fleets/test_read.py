@@ -163,6 +163,7 @@ def test_pattern_without_match_is_rejected_with_similar_name(fleet):
         ("a: !!python/name:os.system x", "fleet.yaml:1 is not YAML: could not determine a constructor"),
         ("targets: &t\n  main: *t", "fleet.yaml:1 is invalid: it contains an alias of itself"),
         ("targets:\n  a: {region: x}\n  a: {region: y}", "fleet.yaml:3 is invalid: duplicate key 'a'"),
+        ("? [a]\n: 1\n? [a]\n: 2", "fleet.yaml:1 is not YAML: found unhashable key"),
         ("- 1", "fleet.yaml:1: the file: use names with values below it"),
         ("targets: {}\nprojects: 3", "fleet.yaml:1: targets: it is empty"),
         (

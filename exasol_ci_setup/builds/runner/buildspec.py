@@ -95,6 +95,12 @@ class BatchBuild:
         words = " ".join(self.variables.get(name, "") for name in ("FLAVOR", "FLAVORS"))
         return tuple(re.split(r"[\s,]+", words.strip())) if words.strip() else ()
 
+    def matches(self, identifier: str, flavor: str) -> bool:
+        """Return whether the build has `identifier`, or if that is empty, the flavor; without both, every build matches."""
+        if identifier:
+            return self.identifier == identifier
+        return not flavor or flavor in self.flavors
+
 
 class Document:
     """The content of a buildspec file. Every scalar is text, so that 3.10 stays 3.10."""
@@ -312,19 +318,13 @@ def choose(builds: Sequence[BatchBuild], path: Path, *, identifier: str = "", fl
 
     `path` is the batch file, named in errors. Raises InputError, with the possible choices, unless exactly one build matches.
     """
-    if identifier:
-        found = [build for build in builds if build.identifier == identifier]
-        wanted, known = f"build {identifier!r}", [build.identifier for build in builds]
-    elif flavor:
-        found = [build for build in builds if flavor in build.flavors]
-        wanted, known = f"build for flavor {flavor!r}", [name for build in builds for name in build.flavors]
-    else:
-        found, wanted = list(builds), "single build"
-        known = [name for build in builds for name in build.flavors] or [build.identifier for build in builds]
+    found = [build for build in builds if build.matches(identifier, flavor)]
     if len(found) == 1:
         return found[0]
+    identifiers = [build.identifier for build in builds]
+    flavors = [name for build in builds for name in build.flavors]
     if not identifier and not flavor:
-        option = "--flavor" if any(build.flavors for build in builds) else "--build"
+        option, known = ("--flavor", flavors) if flavors else ("--build", identifiers)
         raise InputError(
             f"{path} has {len(builds)} builds, but one run executes one build",
             hint=f"choose one with {option}: {', '.join(known)}",
@@ -334,6 +334,7 @@ def choose(builds: Sequence[BatchBuild], path: Path, *, identifier: str = "", fl
             f"{path} has {len(found)} builds for {flavor or identifier!r}",
             hint=f"choose one with --build: {', '.join(build.identifier for build in found)}",
         )
+    wanted, known = (f"build {identifier!r}", identifiers) if identifier else (f"build for flavor {flavor!r}", flavors)
     raise InputError(f"{path} has no {wanted}", hint=f"it has {', '.join(known)}" if known else "it has no builds")
 
 

@@ -234,6 +234,24 @@ def test_ambiguous_or_unknown_choice_lists_builds(wanted, hint):
     assert caught.value.hint == hint
 
 
+@pytest.mark.parametrize(
+    ("wanted", "error", "hint"),
+    [
+        ({"flavor": "a"}, "has 2 builds for 'a'", "choose one with --build: one, two"),
+        ({"identifier": "one"}, "has 2 builds for 'one'", "choose one with --build: one, one"),
+        ({}, "has 3 builds, but one run executes one build", "choose one with --build: one, two, one"),
+    ],
+)
+def test_several_matching_builds_are_rejected(wanted, error, hint):
+    variables = {"FLAVOR": "a"} if wanted.get("flavor") else {}
+    builds = [BatchBuild("one", variables), BatchBuild("two", variables), BatchBuild("one", {})]
+
+    with pytest.raises(InputError, match=error) as caught:
+        choose(builds, PATH, **wanted)
+
+    assert caught.value.hint == hint
+
+
 def test_only_build_needs_no_choice():
     builds = document(BATCH).batch()[:1]
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.aws.session import Account
-from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
+from exasol_ci_setup.core.errors import AccessDeniedError, InputError, ObjectNotFoundError, TransferFailedError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.platform import transfer
 from exasol_ci_setup.platform.transfer import PART, download, part_size, upload
+from tests.answers import AwsError
 
 pytestmark = pytest.mark.live
 
@@ -348,6 +349,25 @@ def test_answer_without_range_is_rejected(answers, tmp_path):
     answers.on("s3", "GetObject", {"Body": b"what was sent", "ContentLength": 13})
 
     with pytest.raises(TransferFailedError, match="not the requested range from byte 0"):
+        get(answers.account, "bucket", tmp_path / "target")
+
+
+def test_connections_without_data_stop_download(answers, tmp_path):
+    answers.on("s3", "HeadObject", {"ContentLength": 13, "ETag": '"0"'})
+    answers.on("s3", "GetObject", {"Body": b"", "ContentRange": "bytes 0-12/13", "ContentLength": 0})
+
+    with pytest.raises(TransferFailedError, match="the download of data stopped: no more data"):
+        get(answers.account, "bucket", tmp_path / "target")
+
+    assert answers.names().count("GetObject") == 6
+
+
+@pytest.mark.parametrize(("code", "kind"), [("NoSuchKey", ObjectNotFoundError), ("AccessDenied", AccessDeniedError)])
+def test_object_deleted_or_denied_during_download_is_reported(answers, tmp_path, code, kind):
+    answers.on("s3", "HeadObject", {"ContentLength": 13, "ETag": '"0"'})
+    answers.on("s3", "GetObject", AwsError(code, "no"))
+
+    with pytest.raises(kind):
         get(answers.account, "bucket", tmp_path / "target")
 
 
