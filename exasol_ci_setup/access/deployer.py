@@ -32,6 +32,10 @@ _VERSION: Final = "2012-10-17"
 _PASSING: Final = "iam:PassRole"
 _LINKED_ROLE: Final = "iam:CreateServiceLinkedRole"
 _STACK: Final = "AWS::CloudFormation::Stack"
+_ROLE: Final = "AWS::IAM::Role"
+_SSM_VALUE: Final = "AWS::SSM::Parameter::Value"
+# A custom resource calls the function or the topic of its ServiceToken.
+_CUSTOM_ACTIONS: Final = frozenset({"lambda:InvokeFunction", "sns:Publish"})
 # Calls of this tool that name a stack. Deleting is among them: a plan that is not applied deletes the empty stack.
 _STACK_ACTIONS: Final = (
     *("CancelUpdateStack", "ContinueUpdateRollback", "CreateChangeSet", "DeleteChangeSet", "DeleteStack"),
@@ -233,37 +237,56 @@ def _grant_calls(grants: _Grants, stack: StackToDeploy) -> None:
         grants.add(_OF_SERVICE, ["*"])
 
 
+class _Resources:
+    """The resources of a stack, resolved as far as values are known, and their ARNs by the types that they create."""
+
+    def __init__(self, stack: StackToDeploy, place: Place) -> None:
+        values = {"AWS::StackName": stack.name, "AWS::Partition": place.partition, **stack.parameters}
+        known = {"AWS::AccountId": place.account, "AWS::Region": place.region}
+        values |= {name: value for name, value in known.items() if value != "*"}
+        self._original = as_mapping(stack.template.get("Resources"))
+        self.by_id: dict[str, dict[str, Any]] = {
+            str(logical_id): resource
+            for logical_id, resource in as_mapping(resolve(stack.template, values).get("Resources")).items()
+            if isinstance(resource, dict)
+        }
+        self.arns = {
+            logical_id: {
+                kind: own_arns(logical_id, kind, resource, stack.name, place) for kind in created_types(resource)
+            }
+            for logical_id, resource in self.by_id.items()
+        }
+
+    def references(self, logical_id: str) -> list[str]:
+        """Return the names that a resource refers to."""
+        return [each.name for each in resource_references(self._original.get(logical_id, {}))]
+
+    def near(self, logical_id: str) -> list[OwnArns]:
+        """Return the known ARNs of the resources that a resource refers to."""
+        names = [name for name in self.references(logical_id) if name in self.arns]
+        return [each for name in names for each in self.arns[name].values() if each is not None]
+
+    def type(self, logical_id: str) -> str:
+        """Return the type of a resource, empty if there is none with that logical ID."""
+        return str(self.by_id.get(logical_id, {}).get("Type", ""))
+
+
 def _grant_resources(grants: _Grants, stack: StackToDeploy) -> Iterator[str]:
     """Allow what CloudFormation does for the resources of one stack; yield notes."""
-    values = {"AWS::StackName": stack.name, "AWS::Partition": grants.place.partition, **stack.parameters}
-    known = {"AWS::AccountId": grants.place.account, "AWS::Region": grants.place.region}
-    values |= {name: value for name, value in known.items() if value != "*"}
     _grant_parameters(grants, stack)
-    resolved = resolve(stack.template, values)
-    resources = {
-        str(logical_id): resource
-        for logical_id, resource in as_mapping(resolved.get("Resources")).items()
-        if isinstance(resource, dict)
-    }
-    original = as_mapping(stack.template.get("Resources"))
-    arns = {
-        logical_id: {
-            kind: own_arns(logical_id, kind, resource, stack.name, grants.place) for kind in created_types(resource)
-        }
-        for logical_id, resource in resources.items()
-    }
-    for logical_id, resource in resources.items():
-        referenced = [each.name for each in resource_references(original.get(logical_id, {})) if each.name in arns]
-        near = [each for name in referenced for each in arns[name].values() if each is not None]
-        for kind in created_types(resource):
+    resources = _Resources(stack, grants.place)
+    for logical_id, resource in resources.by_id.items():
+        kinds = created_types(resource)
+        near = resources.near(logical_id)
+        for kind in kinds:
             actions = needed_permissions(kind, resource)
             if actions is None:
                 yield f"{logical_id}: AWS does not publish which permissions {kind} needs, so they are not in the policy"
                 continue
-            _grant_resource(grants, resource, actions, arns[logical_id][kind], near)
-        if any(_PASSING in (permissions(kind) or ()) for kind in created_types(resource)):
-            _grant_roles(grants, resources, arns, logical_id, original)
-        if resource.get("Type") == _STACK and logical_id not in stack.nested:
+            _grant_resource(grants, resource, actions, resources.arns[logical_id][kind], near)
+        if any(_PASSING in (permissions(kind) or ()) for kind in kinds):
+            _grant_roles(grants, resources, logical_id)
+        if resources.type(logical_id) == _STACK and logical_id not in stack.nested:
             yield f"{logical_id}: the permissions for the resources of this nested stack are not in the policy"
     for logical_id, template in stack.nested.items():
         yield from _grant_resources(grants, StackToDeploy(f"{stack.name}-{logical_id}-*", template))
@@ -273,23 +296,25 @@ def _grant_resource(
     grants: _Grants, resource: Mapping[str, Any], actions: Iterable[str], own: OwnArns | None, near: Sequence[OwnArns]
 ) -> None:
     """Allow `actions` on the resource itself and on those that it refers to, or on all if their ARNs are unknown."""
-    place = grants.place
+    is_custom = "ServiceToken" in as_mapping(resource.get("Properties"))
+    candidates = near if own is None else [own, *near]
     for action in actions:
-        if action == _PASSING:
-            continue
         if action == _LINKED_ROLE:
-            grants.add([action], [place.arn("iam", "role/aws-service-role/*", is_global=True)])
-            continue
-        if action in {"lambda:InvokeFunction", "sns:Publish"} and "ServiceToken" in as_mapping(
-            resource.get("Properties")
-        ):
+            grants.add([action], [grants.place.arn("iam", "role/aws-service-role/*", is_global=True)])
+        elif is_custom and action in _CUSTOM_ACTIONS:
             _grant_custom(grants, resource, action, near)
-            continue
-        service = action.partition(":")[0]
-        candidates = [each for each in (own, *near) if each is not None and each.service == service]
-        kinds = resource_kinds(action)
-        found = [arn for each in candidates for kind in kinds for arn in each.by_kind.get(kind, ())]
-        grants.add([action], found if found and not _is_listing(action) else ["*"])
+        elif action != _PASSING:
+            grants.add([action], _arns_for(action, candidates))
+
+
+def _arns_for(action: str, candidates: Sequence[OwnArns]) -> list[str]:
+    """Return those ARNs of `candidates` that policies accept for `action`, or a wildcard."""
+    if _is_listing(action):
+        return ["*"]
+    service = action.partition(":")[0]
+    kinds = resource_kinds(action)
+    of_service = [each for each in candidates if each.service == service]
+    return [arn for each in of_service for kind in kinds for arn in each.by_kind.get(kind, ())] or ["*"]
 
 
 def _grant_custom(grants: _Grants, resource: Mapping[str, Any], action: str, near: Sequence[OwnArns]) -> None:
@@ -311,29 +336,21 @@ def _is_listing(action: str) -> bool:
     return service not in {"iam", "s3"} and name.startswith(("Describe", "List", "BatchGet"))
 
 
-def _grant_roles(
-    grants: _Grants,
-    resources: Mapping[str, Mapping[str, Any]],
-    arns: Mapping[str, Mapping[str, OwnArns | None]],
-    logical_id: str,
-    original: Mapping[str, Any],
-) -> None:
+def _grant_roles(grants: _Grants, resources: _Resources, logical_id: str) -> None:
     """Allow to pass the roles of a resource to the services that may assume them."""
-    names = [each.name for each in resource_references(original.get(logical_id, {}))]
-    for profile in [
-        each for each in names if as_mapping(resources.get(each)).get("Type") == "AWS::IAM::InstanceProfile"
-    ]:
-        names += [each.name for each in resource_references(original.get(profile, {}))]
-    own = arns[logical_id].get("AWS::IAM::Role")
+    names = resources.references(logical_id)
+    for profile in [each for each in names if resources.type(each) == "AWS::IAM::InstanceProfile"]:
+        names += resources.references(profile)
+    own = resources.arns[logical_id].get(_ROLE)
     if own is not None:
         grants.pass_role(own.all, ["lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com"])
     is_found = own is not None
     for name in names:
-        role = arns.get(name, {}).get("AWS::IAM::Role")
-        if role is not None and as_mapping(resources.get(name)).get("Type") == "AWS::IAM::Role":
-            grants.pass_role(role.all, _trusted_services(resources[name]))
+        role = resources.arns.get(name, {}).get(_ROLE)
+        if role is not None and resources.type(name) == _ROLE:
+            grants.pass_role(role.all, _trusted_services(resources.by_id[name]))
             is_found = True
-    properties = as_mapping(resources[logical_id].get("Properties"))
+    properties = as_mapping(resources.by_id[logical_id].get("Properties"))
     given = [arn for _, text in texts(properties) for arn in _ROLE_ARN.findall(pattern(text))]
     grants.pass_role(given, ())
     is_named = any("role" in place.lower() for place, _ in texts(properties))
@@ -353,29 +370,36 @@ def _trusted_services(role: Mapping[str, Any]) -> list[str]:
 
 def _grant_parameters(grants: _Grants, stack: StackToDeploy) -> None:
     """Allow what CloudFormation does to check and to resolve values."""
-    place = grants.place
     for name, declared in as_mapping(stack.template.get("Parameters")).items():
-        kind = str(as_mapping(declared).get("Type", ""))
-        inner = kind.removeprefix("AWS::SSM::Parameter::Value").removeprefix("List").strip("<>").removeprefix("List<")
-        if inner in _OF_PARAMETER:
-            grants.add([_OF_PARAMETER[inner]], ["*"])
-        if kind.startswith("AWS::SSM::Parameter::Value"):
-            path = stack.parameters.get(str(name), as_mapping(declared).get("Default", "*"))
-            owner = "" if str(path).startswith("/aws/service/") else place.account
-            resource = f"parameter/{pattern(path).removeprefix('/')}"
-            grants.add(["ssm:GetParameters"], [f"arn:{place.partition}:ssm:{place.region}:{owner}:{resource}"])
+        _grant_parameter(grants, as_mapping(declared), stack.parameters.get(str(name)))
     for _, text in texts(stack.template):
         for service, rest in _DYNAMIC.findall(text):
-            if service == "secretsmanager":
-                arn = _SECRET_ARN.match(rest)
-                name = pattern(rest.split(":")[0])
-                grants.add(
-                    ["secretsmanager:GetSecretValue"],
-                    [f"{arn[0]}*" if arn else place.arn("secretsmanager", f"secret:{name}-*")],
-                )
-            else:
-                parameter = pattern(rest.split(":")[0]).removeprefix("/")
-                grants.add(["ssm:GetParameters"], [place.arn("ssm", f"parameter/{parameter}")])
+            _grant_dynamic_reference(grants, service, rest)
+
+
+def _grant_parameter(grants: _Grants, declared: Mapping[str, Any], value: str | None) -> None:
+    """Allow to check the value of a parameter, and to read it if it is the name of one of Systems Manager."""
+    kind = str(declared.get("Type", ""))
+    inner = kind.removeprefix(_SSM_VALUE).removeprefix("List").strip("<>").removeprefix("List<")
+    if inner in _OF_PARAMETER:
+        grants.add([_OF_PARAMETER[inner]], ["*"])
+    if kind.startswith(_SSM_VALUE):
+        place = grants.place
+        path = declared.get("Default", "*") if value is None else value
+        owner = "" if str(path).startswith("/aws/service/") else place.account
+        resource = f"parameter/{pattern(path).removeprefix('/')}"
+        grants.add(["ssm:GetParameters"], [f"arn:{place.partition}:ssm:{place.region}:{owner}:{resource}"])
+
+
+def _grant_dynamic_reference(grants: _Grants, service: str, rest: str) -> None:
+    """Allow to read the value of ``{{resolve:SERVICE:REST}}``."""
+    name = pattern(rest.partition(":")[0])
+    if service == "secretsmanager":
+        arn = _SECRET_ARN.match(rest)
+        resource = f"{arn[0]}*" if arn else grants.place.arn("secretsmanager", f"secret:{name}-*")
+        grants.add(["secretsmanager:GetSecretValue"], [resource])
+    else:
+        grants.add(["ssm:GetParameters"], [grants.place.arn("ssm", f"parameter/{name.removeprefix('/')}")])
 
 
 def _trust(place: Place) -> dict[str, Any]:

@@ -47,6 +47,11 @@ class _Named(NamedTuple):
     is_lower: bool = False
     generated: tuple[str, ...] = ()
 
+    def generated_names(self, stack_name: str, logical_id: str) -> list[str]:
+        """Return the patterns of the names that CloudFormation generates."""
+        names = [_generated(stack_name, logical_id), *(each.format(logical_id) for each in self.generated)]
+        return [each.lower() for each in names] if self.is_lower else names
+
 
 _BY_LOGICAL_ID: Final = ("{}-*",)
 _NAMED: Final[Mapping[str, _Named]] = {
@@ -96,14 +101,11 @@ def own_arns(logical_id: str, kind: str, resource: Mapping[str, Any], stack_name
     named = _NAMED.get(kind)
     if named is None:
         return None
-    is_same_type = resource.get("Type") == kind
-    properties = as_mapping(resource.get("Properties")) if is_same_type else {}
+    properties = as_mapping(resource.get("Properties")) if resource.get("Type") == kind else {}
     if named.name in properties:
         names = [pattern(properties[named.name])]
     else:
-        logical_id = pattern(logical_id)
-        names = [_generated(pattern(stack_name), logical_id), *(each.format(logical_id) for each in named.generated)]
-        names = [each.lower() for each in names] if named.is_lower else names
+        names = named.generated_names(pattern(stack_name), pattern(logical_id))
     path = pattern(properties.get("Path", "/"))
     if named.service == "s3":
         buckets = tuple(f"arn:{place.partition}:s3:::{name}" for name in names)
