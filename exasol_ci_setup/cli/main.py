@@ -60,6 +60,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("validate-template", "validate", "Check your own CloudFormation template"),
         ("diff", "diff", "Compare a template with the deployed one"),
         ("cost", "cost", "Estimate the monthly cost of a template"),
+        ("iam-policy", "iam_policy", "Print the IAM policy that deploying needs"),
         ("graph", "pictures", "Draw the resources of a template or program"),
     ),
     "Buildspecs": (

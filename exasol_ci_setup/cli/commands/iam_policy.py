@@ -1,0 +1,185 @@
+"""`iam-policy`: the permissions that deploying a stack needs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.cli.dry_run import collect_only, dry_run
+from exasol_ci_setup.cli.options import ROLE, Pattern
+from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from exasol_ci_setup.access.deployer import DeployerPolicy, StackToDeploy
+    from exasol_ci_setup.access.resource_arns import Place
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.constructs.base import Construct
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_ACCOUNT: Final = Pattern("account", r"[0-9]{12}", "use the 12 digits of an account ID")
+_ANY: Final = "*"
+
+
+@click.group("iam-policy")
+def iam_policy() -> None:
+    """Print the IAM policy that deploying needs.
+
+    The policy is JSON on stdout: the calls of this tool, and what CloudFormation does with the permissions of the caller. A policy that exceeds the limit
+    of IAM, 6,144 characters, is printed as a list of policies. The command does not call AWS.
+    """
+
+
+def _options(command: F) -> F:
+    for option in (
+        click.option(
+            "--template-bucket",
+            metavar="NAME",
+            help="Bucket for templates and artifacts.  [default: that of this tool]",
+        ),
+        click.option(
+            "--role-arn",
+            type=ROLE,
+            metavar="ARN",
+            help="Role that CloudFormation uses: the policy of the caller then only allows to pass it.",
+        ),
+        click.option("--account", type=_ACCOUNT, metavar="ID", help="Account in the ARNs.  [default: any]"),
+        click.option(
+            "--for",
+            "audience",
+            type=click.Choice(["caller", "cloudformation-role"]),
+            default="caller",
+            show_default=True,
+            help="cloudformation-role: print the policies and the trust policy of a role for --role-arn.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _place(session: Session, account: str | None, regions: Iterable[str] = ()) -> Place:
+    from exasol_ci_setup.access.resource_arns import Place
+
+    given = session.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _ANY
+    several = set(regions) or {given}
+    region = several.pop() if len(several) == 1 else _ANY
+    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    return Place(account or _ANY, region, partition)
+
+
+def _show(session: Session, stacks: Sequence[StackToDeploy], place: Place, options: Mapping[str, Any]) -> None:
+    from exasol_ci_setup.access.deployer import deployer_policy
+
+    found = deployer_policy(stacks, place, audience=options["audience"], role_arn=options["role_arn"] or "")
+    session.output.data(_text(found))
+    for note in found.notes:
+        session.output.warn(note)
+    session.output.record(
+        {
+            "type": "iam-policy",
+            "policies": list(found.documents),
+            "trust_policy": found.trust,
+            "notes": list(found.notes),
+        }
+    )
+
+
+def _text(policy: DeployerPolicy) -> str:
+    documents = [_document(each) for each in policy.documents]
+    listed = "[\n" + ",\n".join(documents) + "\n]"
+    if policy.trust is not None:
+        return f'{{\n"TrustPolicy":\n{_document(policy.trust)},\n"Policies":\n{listed}\n}}'
+    return documents[0] if len(documents) == 1 else listed
+
+
+def _document(document: Mapping[str, Any]) -> str:
+    """Return a policy as JSON with one statement in a line, which is much shorter than one value in a line."""
+    statements = ",\n".join(f"    {json.dumps(each)}" for each in document["Statement"])
+    return f'{{\n  "Version": {json.dumps(document["Version"])},\n  "Statement": [\n{statements}\n  ]\n}}'
+
+
+def _construct(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
+    from exasol_ci_setup.stacks.permissions import of_construct
+    from exasol_ci_setup.template.render import parse, render
+
+    construct, options = construct_of(kind, values)
+    place = _place(session, options["account"])
+    template = render(construct)
+    stack = of_construct(construct, template, parse(template.body), place, bucket=options["template_bucket"] or "")
+    _show(session, [stack], place, options)
+
+
+@iam_policy.command(TEMPLATE, help=f"Print the policy for {DESCRIPTION}.")
+@template_options
+@_options
+@common_options
+def _template(session: Session, **values: Any) -> None:
+    from exasol_ci_setup.stacks.permissions import of_template
+    from exasol_ci_setup.stacks.user_template import require_valid_values
+
+    stack, options = template_of(values, fallback_name=_ANY)
+    require_valid_values(stack)
+    place = _place(session, options["account"])
+    _show(session, [of_template(stack, bucket=options["template_bucket"] or "")], place, options)
+
+
+@iam_policy.command("fleet", help="Print the policy for the stacks of a fleet.")
+@click.argument("file", type=click.Path(path_type=Path))
+@_options
+@common_options
+def _fleet(session: Session, file: Path, **options: Any) -> None:
+    from exasol_ci_setup.fleets.read import load
+    from exasol_ci_setup.stacks.permissions import of_construct
+    from exasol_ci_setup.template.render import parse, render
+
+    fleet = load(file)
+    place = _place(session, options["account"], (each.region for each in fleet.targets.values()))
+    stacks = []
+    for member in fleet.members.values():
+        template = render(member.construct)
+        bucket = options["template_bucket"] or ""
+        stacks.append(of_construct(member.construct, template, parse(template.body), place, bucket=bucket))
+    _show(session, stacks, place, options)
+
+
+@iam_policy.command("program", help="Print the policy for the stacks of a program; its actions are not included.")
+@click.argument("file", type=click.Path(path_type=Path))
+@_options
+@common_options
+def _program(session: Session, file: Path, **options: Any) -> None:
+    from exasol_ci_setup.programs.templates import template_of as declared_template
+    from exasol_ci_setup.stacks.permissions import of_construct
+
+    actions: list[str] = []
+    with collect_only():
+        _, declared = dry_run(file, actions.append)
+    place = _place(session, options["account"], (each.region for each in declared.scopes))
+    stacks = []
+    for construct in declared.constructs.values():
+        found = declared_template(construct)
+        bucket = options["template_bucket"] or ""
+        stacks.append(of_construct(construct, found.template, found.parsed, place, bucket=bucket))
+    _show(session, stacks, place, options)
+    for action in actions:
+        session.output.warn(f"the policy does not include what the program does after the deployment: {action}")
+
+
+def _command(kind: type[Construct], description: str) -> None:
+    @iam_policy.command(NAMES[kind], help=f"Print the policy for {description}.")
+    @construct_options(kind)
+    @_options
+    @common_options
+    def command(session: Session, **values: Any) -> None:
+        _construct(session, kind, values)
+
+
+for _kind, _description in STACKS.items():
+    _command(_kind, _description)

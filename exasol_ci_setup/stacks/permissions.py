@@ -1,0 +1,80 @@
+"""What the deployer's policy has to know of a stack: its template, its parameters, and the calls before its deployment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.access.deployer import StackToDeploy
+from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
+from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.stacks.user_template import known_choice
+from exasol_ci_setup.template.limits import LARGEST_BODY
+from exasol_ci_setup.template.render import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exasol_ci_setup.access.resource_arns import Place
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.stacks.user_template import TemplateStack
+    from exasol_ci_setup.template.render import Template
+
+_TEMPLATE_URL: Final = "TemplateURL"
+
+
+def of_construct(
+    construct: Construct, template: Template, parsed: Mapping[str, Any], place: Place, *, bucket: str = ""
+) -> StackToDeploy:
+    """Return what the policy for `construct` has to know. `bucket` is the user's bucket for large templates."""
+    scoped = isinstance(construct, ScopedConstruct)
+    return StackToDeploy(
+        construct.stack_name,
+        parsed,
+        parameters=construct.static_parameters if isinstance(construct, ScopedConstruct) else {},
+        has_uploads=_is_large(template),
+        bucket=bucket,
+        calls={**_secret_calls(construct, place), **(_network_calls(construct) if scoped else {})},
+    )
+
+
+def of_template(stack: TemplateStack, *, bucket: str = "") -> StackToDeploy:
+    """Return what the policy for the user's own template has to know; only values without AWS are known."""
+    choice = known_choice(stack)
+    nested = {
+        str(each.keys[1]): parse(each.nested.template.body)
+        for each in stack.artifacts.artifacts
+        if each.nested is not None and each.keys[-1] == _TEMPLATE_URL
+    }
+    return StackToDeploy(
+        stack.name,
+        stack.loaded.parsed,
+        parameters={name: value for name, value in choice.values.items() if not stack.declared[name].no_echo},
+        has_uploads=bool(stack.artifacts) or _is_large(stack.loaded.template),
+        bucket=bucket,
+        nested=nested,
+    )
+
+
+def _is_large(template: Template) -> bool:
+    return len(template.body.encode()) > LARGEST_BODY
+
+
+def _secret_calls(construct: Construct, place: Place) -> dict[str, tuple[str, ...]]:
+    """Return the call that checks a secret, with the ARN of the secret."""
+    name = ""
+    if isinstance(construct, CiBuild | ReleaseBuild):
+        name = construct.known_docker_secret_arn or construct.docker_secret
+    elif isinstance(construct, SourceCredentials):
+        name = construct.secret_name
+    if not name:
+        return {}
+    # Secrets Manager adds six random characters to the name.
+    arn = name if name.startswith("arn:") else place.arn("secretsmanager", f"secret:{name}-*")
+    return {"secretsmanager:DescribeSecret": (arn,)}
+
+
+def _network_calls(construct: Construct) -> dict[str, tuple[str, ...]]:
+    """Return the calls that find the default VPC and its subnets."""
+    if not construct.network_parameters:
+        return {}
+    return {"ec2:DescribeSubnets": ("*",), "ec2:DescribeVpcs": ("*",)}

@@ -1,0 +1,92 @@
+"""`iam-policy` as a user runs it: without AWS, with JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from exasol_ci_setup.access.deployer import LARGEST_POLICY
+from tests.cli.test_interactive import DEPLOYED, FLEET, PROGRAM
+from tests.templates.samples import PUBLIC_KEY
+
+
+def actions(document):
+    return {action: each["Resource"] for each in document["Statement"] for action in as_list(each["Action"])}
+
+
+def as_list(value):
+    return [value] if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("kind", DEPLOYED)
+def test_policy_of_construct_is_one_json_document(program, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key.pub").write_text(PUBLIC_KEY)
+
+    ran = program("iam-policy", kind, *DEPLOYED[kind], "--account", "123456789012", "--region", "eu-central-1")
+
+    assert (ran.code, ran.stderr) == (0, "")
+    assert len(ran.stdout) <= LARGEST_POLICY
+    found = actions(json.loads(ran.stdout))
+    assert "cloudformation:ExecuteChangeSet" in found
+    secret = {"ci-build": "Dockerhub", "release-build": "Dockerhub", "source-credentials": "github"}.get(kind)
+    arn = f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:{secret}-*"
+    assert found.get("secretsmanager:DescribeSecret") == (arn if secret else None)
+
+
+def test_policy_of_own_template_includes_uploads_and_nested_stacks(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inner.yaml").write_text("Resources: {Queue: {Type: 'AWS::SQS::Queue'}}")
+    outer = "Resources: {Inner: {Type: 'AWS::CloudFormation::Stack', Properties: {TemplateURL: inner.yaml}}}"
+
+    ran = program("iam-policy", "template", "-", "--stack-name", "app", "--template-bucket", "mine", stdin=outer)
+
+    assert (ran.code, ran.stderr) == (0, "")
+    found = actions(json.loads(ran.stdout))
+    assert found["s3:PutObject"] == "arn:aws:s3:::mine/*"
+    assert found["sqs:CreateQueue"] == "arn:aws:sqs:*:*:app-Inner-*-Queue*"
+
+
+def test_policy_of_cloudformation_role_has_trust(program, tmp_path):
+    file = tmp_path / "t.yaml"
+    file.write_text("Resources: {Topic: {Type: 'AWS::SNS::Topic'}}")
+
+    role = json.loads(program("iam-policy", "template", str(file), "--for", "cloudformation-role").stdout)
+    caller = program("iam-policy", "template", str(file), "--role-arn", "arn:aws:iam::123456789012:role/cfn")
+
+    assert role["TrustPolicy"]["Statement"][0]["Principal"] == {"Service": "cloudformation.amazonaws.com"}
+    assert "cloudformation:CreateChangeSet" not in actions(role["Policies"][0])
+    assert actions(json.loads(caller.stdout))["iam:PassRole"] == "arn:aws:iam::123456789012:role/cfn"
+    assert "sns:CreateTopic" not in caller.stdout
+
+
+def test_large_policy_is_printed_as_list_with_note(program):
+    kinds = (
+        *("Glue::Job", "RDS::DBInstance", "EKS::Cluster", "EC2::Instance", "Lambda::Function", "S3::Bucket"),
+        *("DynamoDB::Table", "CloudFront::Distribution", "ApiGateway::RestApi", "Cognito::UserPool", "IAM::Role"),
+    )
+    body = json.dumps({"Resources": {f"R{number}": {"Type": f"AWS::{each}"} for number, each in enumerate(kinds)}})
+
+    ran = program("iam-policy", "template", "-", stdin=body)
+
+    documents = json.loads(ran.stdout)
+    assert isinstance(documents, list)
+    assert len(documents) > 1
+    assert f"the policy is split into {len(documents)} documents" in ran.stderr
+
+
+def test_policy_of_fleet_and_program_covers_their_stacks(program, tmp_path):
+    (tmp_path / "fleet.yaml").write_text(FLEET)
+    (tmp_path / "program.py").write_text(PROGRAM)
+
+    fleet = program("iam-policy", "fleet", str(tmp_path / "fleet.yaml"))
+    declared = program("iam-policy", "program", str(tmp_path / "program.py"), "--output", "json")
+
+    assert (fleet.code, declared.code) == (0, 0)
+    assert "stack/Shop/*" in fleet.stdout
+    assert "stack/SLCSourceCredentials/*" in fleet.stdout
+    (record,) = declared.records
+    assert record["type"] == "iam-policy"
+    repositories = actions(record["policies"][0])["ecr:CreateRepository"]
+    assert repositories == [f"arn:aws:ecr:eu-central-1:*:repository/team/{name}" for name in ("one", "two")]
