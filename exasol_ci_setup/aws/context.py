@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.aws.session import connect
 from exasol_ci_setup.core.clock import Clock, SystemClock
 from exasol_ci_setup.core.reporter import NullReporter, Reporter, TemplateLinter
 
@@ -54,8 +53,3 @@ class Context:
         """Yield the context of an operation on a stack, whose reporter shows its events."""
         with self.reporter.operation(name, title) as reporter:
             yield replace(self, reporter=reporter)
-
-
-def default_context() -> Context:
-    """Return the context of the AWS configuration, with a reporter that shows nothing. Raises the errors of `aws.session.connect`."""
-    return Context(connect())

@@ -26,7 +26,6 @@ from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, Cache, ComputeType  # n
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exasol_ci_setup.aws.session import Account
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -294,30 +293,6 @@ def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Constru
     )
 
 
-def _option(field: str) -> str:
+def option_of(field: str) -> str:
+    """Return how the user of a command writes a field of a construct, for messages."""
     return f"--{field.replace('_', '-')}"
-
-
-def resolve_secrets(construct: Construct, account: Account, *, spelled: Callable[[str], str] = _option) -> Construct:
-    """Return `construct` with the ARN of its Docker secret. For source credentials, check the GitHub secret.
-
-    `spelled` returns how the user writes a field, for messages. Raises InputError if a secret does not exist.
-    """
-    from exasol_ci_setup.aws import secretsmanager
-
-    if isinstance(construct, CiBuild | ReleaseBuild) and construct.known_docker_secret_arn is None:
-        arn = secretsmanager.arn_of(
-            account.client("secretsmanager"),
-            construct.docker_secret,
-            option=spelled("docker_secret"),
-            keys="User and AccessToken",
-        )
-        return construct.model_copy(update={"docker_secret_arn": arn})
-    if isinstance(construct, SourceCredentials):
-        secretsmanager.arn_of(
-            account.client("secretsmanager"),
-            construct.secret_name,
-            option=spelled("secret_name"),
-            keys=f"{construct.secret_user_key} and {construct.secret_token_key}",
-        )
-    return construct

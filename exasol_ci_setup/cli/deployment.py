@@ -5,31 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.cli.consent import Consent
-from exasol_ci_setup.cli.constructs import resolve_secrets
+from exasol_ci_setup.cli.constructs import option_of
 from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.reporter import DeployReporter
-from exasol_ci_setup.cli.templates import request_of
-from exasol_ci_setup.core.errors import InputError, StackError, TemplateRejectedError
-from exasol_ci_setup.core.stacks import Options, Outcome
-from exasol_ci_setup.stacks import alarms, drift, elsewhere, network, state
+from exasol_ci_setup.cli.templates import request_of as request_of_template
+from exasol_ci_setup.core.errors import InputError, StackError
+from exasol_ci_setup.core.stacks import Options, Outcome, StackSettings
+from exasol_ci_setup.stacks import drift, elsewhere, state
 from exasol_ci_setup.stacks.deploy import deploy
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import request_of, resolve_secrets, with_settings
 from exasol_ci_setup.stacks.settings import policy_of
-from exasol_ci_setup.stacks.upload import template_source
 from exasol_ci_setup.template import lint
 from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
     from typing import BinaryIO, Literal
 
-    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.core.stacks import Plan, Stack
+    from exasol_ci_setup.stacks.model import Request
     from exasol_ci_setup.stacks.user_template import TemplateStack
-    from exasol_ci_setup.template.render import Template
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +65,16 @@ class DeployFlags:
                 hint="omit one of them",
             )
 
-    def read_policy(self) -> str | None:
-        """Return the stack policy, or None without the option. Raises InputError if it is not valid."""
-        return None if self.stack_policy is None else policy_of(self.stack_policy.read(), name=self.stack_policy.name)
-
-    def complete(self, account: Account, request: Request, policy: str | None) -> Request:
-        """Return the request with the options; `policy` is that of `read_policy`."""
-        alarms_by_type = alarms.rollback_alarms(account, self.rollback_alarms) if self.rollback_alarms else None
-        return replace(
-            request,
-            tags={**request.tags, **dict(self.tags)},
+    def settings(self) -> StackSettings:
+        """Return the settings of the stack. Raises InputError if the stack policy is invalid."""
+        policy = None if self.stack_policy is None else policy_of(self.stack_policy.read(), name=self.stack_policy.name)
+        return StackSettings(
+            tags=dict(self.tags),
             role_arn=self.role_arn or "",
             notification_arns=self.notification_arns or None,
             termination_protection=self.termination_protection,
-            stack_policy=policy or request.stack_policy,
-            rollback_alarms=alarms_by_type,
+            stack_policy=policy,
+            rollback_alarms=self.rollback_alarms,
             monitoring_minutes=self.monitoring_minutes or 0,
             on_failure=self.on_failure,
             template_bucket=self.template_bucket,
@@ -93,31 +85,25 @@ class DeployFlags:
 
 def run_deploy(session: Session, construct: Construct, flags: DeployFlags) -> None:
     """Deploy `construct`; show its plan, events and outputs."""
-    policy = flags.read_policy()
+    settings = flags.settings()
     linter = None if flags.no_lint else lint.Linter(in_background=True)
     account = session.account
     _require_only_stack(session, construct, plan_only=flags.plan_only)
-    construct = resolve_secrets(construct, account)
+    construct = resolve_secrets(construct, account, spelled=option_of)
     template = render(construct)
     if linter is not None:
         linter.start(template, account.region)
-    request = Request(
-        name=construct.stack_name,
-        template=template,
-        parameters=network.parameters(account, construct),
-        tags=construct.tags,
-    )
-    _deploy(session, flags.complete(session.account, request, policy), flags, linter)
+    _deploy(session, request_of(account, construct, settings, template=template), flags, linter)
 
 
 def run_deploy_template(session: Session, stack: TemplateStack, flags: DeployFlags) -> None:
     """Deploy the user's own template; show its plan, events and outputs."""
-    policy = flags.read_policy()
+    settings = flags.settings()
     linter = None if flags.no_lint else lint.Linter(in_background=True)
-    request, _ = request_of(session, stack, bucket=flags.template_bucket)
+    request, _ = request_of_template(session, stack, bucket=flags.template_bucket)
     if linter is not None:
         linter.start(request.template, session.account.region)
-    _deploy(session, flags.complete(session.account, request, policy), flags, linter)
+    _deploy(session, with_settings(session.account, request, settings), flags, linter)
 
 
 def _deploy(session: Session, request: Request, flags: DeployFlags, linter: lint.Linter | None) -> None:
@@ -150,7 +136,7 @@ def _require_only_stack(session: Session, construct: Construct, *, plan_only: bo
     if other is None:
         return
     own = state.is_own(other)
-    message = f"stack {other.name}{'' if own else ', which was not created by this tool,'} builds the project already"
+    message = elsewhere.message(other)
     options = ("--stack-name", other.name, *(() if own else ("--adopt",)))
     hint = (
         f"{'deploy' if own else 'adopt'} it with {session.again(*options)}; "
@@ -185,16 +171,3 @@ def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:
         f"{', '.join(each.logical_id for each in difference.drifted)}: imported, but different from the template; "
         f"`exasol-ci-setup drift {stack.name} --revert` corrects it{'' if state.is_own(stack) else ' once the stack has been deployed'}"
     )
-
-
-def validate(account: Account, template: Template, *, bucket: str | None = None) -> None:
-    """Let CloudFormation validate the template. Raises TemplateRejectedError with its message."""
-    cfn = account.client("cloudformation")
-    with translate_aws_errors():
-        try:
-            cfn.validate_template(**template_source(account, template, bucket=bucket))
-        except ClientError as error:
-            if error_code(error) != "ValidationError":
-                raise
-            reason = error.response.get("Error", {}).get("Message", "")
-            raise TemplateRejectedError(f"AWS rejected the template {template.name}: {reason}") from error

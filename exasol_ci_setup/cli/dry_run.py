@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.programs import Declared
     from exasol_ci_setup.programs.load import Program
@@ -60,7 +60,7 @@ def require_same_declarations(program: Program, declared: Declared) -> None:
         require_same(name, declared.constructs.get(name), again.constructs.get(name))
 
 
-def require_same(name: str, before: ScopedConstruct | None, after: ScopedConstruct | None) -> None:
+def require_same(name: str, before: Construct | None, after: Construct | None) -> None:
     """Raise InputError unless two runs of a program declared stack `name` equally; None if it was not declared."""
     if before is None or after is None or _declaration(before) != _declaration(after):
         how = "only in one of two runs" if before is None or after is None else "differently in two runs"
@@ -70,7 +70,7 @@ def require_same(name: str, before: ScopedConstruct | None, after: ScopedConstru
         )
 
 
-def _declaration(construct: ScopedConstruct) -> tuple[object, ...]:
+def _declaration(construct: Construct) -> tuple[object, ...]:
     from exasol_ci_setup.constructs.placeholders import readable
     from exasol_ci_setup.programs.templates import template_of
 
@@ -83,7 +83,7 @@ def _declaration(construct: ScopedConstruct) -> tuple[object, ...]:
     return found.template, outputs, given, inputs, readable(network), tags
 
 
-def _require_values(construct: ScopedConstruct) -> None:
+def _require_values(construct: Construct) -> None:
     """Raise InputError if `construct` uses the result of an action, or an output where it must be known."""
     from exasol_ci_setup.programs.templates import require_known, template_of
 
@@ -99,17 +99,17 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
     from exasol_ci_setup.programs.actions import Runtime, use_runtime
     from exasol_ci_setup.programs.templates import AnyOutput, placeholders
 
-    collected: list[ScopedConstruct] = []
-    used: list[ScopedConstruct] = []
+    collected: list[Construct] = []
+    used: list[Construct] = []
 
-    def outputs_of(construct: ScopedConstruct) -> Mapping[str, str]:
+    def outputs_of(construct: Construct) -> Mapping[str, str]:
         used.append(construct)
         images.set_placeholders(construct)
         found = AnyOutput(construct) if names_only else placeholders(construct)
         construct.set_outputs(found)
         return found
 
-    def collect(construct: ScopedConstruct) -> None:
+    def collect(construct: Construct) -> None:
         for each in Declared([construct]).constructs.values():
             outputs_of(each)
         collected.append(construct)
@@ -129,13 +129,13 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
         for each in used:
             if each.stack_name not in declared.constructs:
                 raise InputError(
-                    f"an output of {each.kind} {each.name!r} is used, but the construct is not deployed",
+                    f"an output of {each.kind} {each.label!r} is used, but the construct is not deployed",
                     hint="call its deploy() or resolve(), or use the output in a construct that is deployed",
                 )
         return declared
 
 
-def _reject_construct(_construct: ScopedConstruct) -> None:
+def _reject_construct(_construct: Construct) -> None:
     raise InputError(
         "a construct was resolved outside of hangar_run",
         hint="resolve constructs in hangar_run, and join threads there",

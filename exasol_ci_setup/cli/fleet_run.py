@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
 from exasol_ci_setup.cli.consent import Consent
-from exasol_ci_setup.cli.constructs import resolve_secrets
 from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
 from exasol_ci_setup.cli.removal import CONTENTS, ManyRemovals
 from exasol_ci_setup.cli.render import show
@@ -20,6 +19,7 @@ from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Deployment
 from exasol_ci_setup.programs.removal import find_existing, require_unused
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
+from exasol_ci_setup.stacks.request import resolve_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

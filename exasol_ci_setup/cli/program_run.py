@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.programs.load import Program
     from exasol_ci_setup.programs.removal import ExistingStack
@@ -155,7 +155,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
     for name, stack in stacks.items():
         output.record(outputs(name, stack.outputs))
 
-    def set_outputs(construct: ScopedConstruct) -> None:
+    def set_outputs(construct: Construct) -> None:
         for name, each in Declared([construct]).constructs.items():
             before = declared.constructs.get(name)
             if before is not None:
@@ -163,7 +163,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
             require_same(name, None if before is None else with_outputs(before), each)
             each.set_outputs(stacks[name].outputs)
 
-    def outputs_of(construct: ScopedConstruct) -> Mapping[str, str]:
+    def outputs_of(construct: Construct) -> Mapping[str, str]:
         stack = stacks.get(construct.stack_name)
         return stack.outputs if stack is not None else construct.outputs
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
     from exasol_ci_setup.cli.session import Session
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.programs.removal import ExistingStack
 
@@ -38,7 +38,7 @@ class ManyRemovals:
     def in_order(
         self,
         existing: Mapping[str, ExistingStack],
-        declared: Mapping[str, ScopedConstruct],
+        declared: Mapping[str, Construct],
         prunable: Collection[str] = (),
     ) -> Mapping[str, ExistingStack]:
         """Return the stacks in the order of deletion. Raises StackError if AWS would reject a deletion.

@@ -14,6 +14,7 @@ from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.scope import Scope
 from exasol_ci_setup.constructs.values import Name, StackName, Value
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.stacks import Options, StackSettings
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.builder import ContainerBuilder
+    from exasol_ci_setup.constructs.runtime import OpenPlan
+    from exasol_ci_setup.core.costs import Cost
+    from exasol_ci_setup.core.errors.details import Finding
+    from exasol_ci_setup.core.stacks import Drift, Result, Stack
 
 
 _MAX_CHARACTERS: Final = 100
@@ -30,19 +36,25 @@ _CREDENTIALS_IN_URL: Final = re.compile(r"//[^/\s]*@")
 
 
 class Construct(Value):
-    """One stack as a validated, immutable set of parameters, which `templates.render` turns into its template.
+    """One stack as a validated, immutable set of parameters, which `template.render` turns into its template.
 
     A subclass names its template file in `template`, and its stack in `stack_name`. The constructor raises pydantic's ValidationError;
     `build` raises an `InputError` with the names of command-line options instead.
+
+    Constructs are compared by identity where they are deployed. One without a stack (`has_stack`) only describes a part of others. The
+    methods that act take a `Context`; if it is omitted, that of the AWS configuration, in the account and region of the scope. They raise
+    the errors of `core.errors`.
     """
 
     has_stack: ClassVar[bool] = True
-
     template: ClassVar[str]
     network_parameters: ClassVar[tuple[str, ...]] = ()
     """Those of ``VpcId``, ``SubnetIds`` and ``SubnetId`` that the template has as parameters."""
+    gives_access_to_github: ClassVar[bool] = False
+    """Whether the stack has the GitHub credentials that the builds of its account and region use."""
 
     stack: StackName | None = Field(default=None, alias="stack_name")
+    scope: Scope | None = None
 
     _outputs: Mapping[str, str] | None = PrivateAttr(default=None)
 
@@ -52,64 +64,50 @@ class Construct(Value):
         raise NotImplementedError
 
     @property
+    def label(self) -> str:
+        """The name of the construct in messages."""
+        return self.stack_name
+
+    @property
+    def kind(self) -> str:
+        """The kind of construct, such as Registry."""
+        return type(self).__name__
+
+    @property
     def tags(self) -> dict[str, str]:
-        """The tags that identify a stack of this tool."""
-        return {f"{TAG_PREFIX}construct": type(self).__name__}
+        """The tags that identify a stack of this tool and of its scope."""
+        scope = {f"{TAG_PREFIX}scope": self.resolved_scope.name} if self.is_scoped else {}
+        return {f"{TAG_PREFIX}construct": self.kind, **scope}
+
+    @property
+    def parts(self) -> tuple[Construct, ...]:
+        """The constructs in the fields of this one."""
+        fields = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(part for field in fields for part in constructs_in(field) if isinstance(part, Construct))
 
     @property
     def dependencies(self) -> tuple[Construct, ...]:
-        """The constructs whose outputs this one's stack uses."""
-        return ()
+        """The constructs whose stacks must exist before this one's, unique: those in its fields, and those whose outputs are."""
+        found: dict[int, Construct] = {}
+        for part in self.parts:
+            for each in (part,) if part.has_stack else part.dependencies:
+                found[id(each)] = each
+        for output in outputs_in(self):
+            found[id(output.construct)] = output.construct
+        return tuple(found.values())
+
+    @property
+    def needs_access_to_github(self) -> bool:
+        """Whether the stack needs the one that `gives_access_to_github` of its account and region."""
+        return False
 
     @property
     def lint_template_key(self) -> Construct:
         """A construct whose template differs from this one's at most in names; the linter checks one template for each key."""
         return self
 
-    def parameters(self, network: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - used by subclasses whose template needs it
-        """Return the values of the template's parameters; `network` has those of `network_parameters`."""
-        return {}
-
     @property
-    def builders(self) -> tuple[ContainerBuilder, ...]:
-        """The container builders whose images must exist before this construct's stack, since it runs them."""
-        return ()
-
-    def set_outputs(self, outputs: Mapping[str, str]) -> None:
-        """Store the outputs of the deployed stack."""
-        self._outputs = outputs
-
-
-class ScopedConstruct(Construct):
-    """A construct of a program: it belongs to a scope, and may refer to others, whose outputs become parameters of its stack.
-
-    `scope` can be omitted if a part of the construct has one. Scoped constructs are compared by identity, not by value. One without a stack
-    (`has_stack`) only describes a part of others.
-    """
-
-    scope: Scope | None = None
-    name: Name
-
-    @property
-    def parts(self) -> tuple[ScopedConstruct, ...]:
-        """The constructs in the fields of this one."""
-        fields = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(part for field in fields for part in constructs_in(field) if isinstance(part, ScopedConstruct))
-
-    @property
-    def dependencies(self) -> tuple[ScopedConstruct, ...]:
-        """The constructs whose stacks must exist before this one's, unique: those in its fields, and those whose outputs are."""
-        found: dict[int, ScopedConstruct] = {}
-        for part in self.parts:
-            for each in (part,) if part.has_stack else part.dependencies:
-                found[id(each)] = each
-        for output in outputs_in(self):
-            if isinstance(output.construct, ScopedConstruct):
-                found[id(output.construct)] = output.construct
-        return tuple(found.values())
-
-    @property
-    def parameter_sources(self) -> dict[str, tuple[ScopedConstruct, str]]:
+    def parameter_sources(self) -> Mapping[str, tuple[Construct, str]]:
         """The construct and output behind each parameter that takes an output."""
         return {}
 
@@ -117,6 +115,19 @@ class ScopedConstruct(Construct):
     def static_parameters(self) -> dict[str, str]:
         """The values of the parameters that take no output of a construct."""
         return {}
+
+    def parameters(self, network: Mapping[str, str]) -> dict[str, str]:
+        """Return the values of the template's parameters; `network` has those of `network_parameters`.
+
+        Raises InputError if a dependency of this construct is not deployed.
+        """
+        taken = {name: construct.output(output) for name, (construct, output) in self.parameter_sources.items()}
+        return {**{name: network[name] for name in self.network_parameters}, **self.static_parameters, **taken}
+
+    @property
+    def builders(self) -> tuple[ContainerBuilder, ...]:
+        """The container builders whose images must exist before this construct's stack, since it runs them."""
+        return ()
 
     @property
     def resolved_scope(self) -> Scope:
@@ -126,41 +137,36 @@ class ScopedConstruct(Construct):
         """
         found = list(dict.fromkeys(self.scopes()))
         if not found:
-            raise InputError(f"{self.kind} {self.name!r} has no scope", hint="set it with scope=")
+            raise InputError(f"{self.kind} {self.label!r} has no scope", hint="set it with scope=")
         if len(found) > 1:
             names = " and ".join(repr(scope.name) for scope in found[:2])
-            raise InputError(f"{self.kind} {self.name!r} has parts of different scopes: {names}")
+            raise InputError(f"{self.kind} {self.label!r} has parts of different scopes: {names}")
         return found[0]
-
-    @property
-    def kind(self) -> str:
-        """The kind of construct, such as Registry."""
-        return type(self).__name__
-
-    @property
-    def stack_name(self) -> str:
-        """The name of the stack: the one that is set, or ``SCOPE-NAME``, or without a scope the construct's name."""
-        if self.stack is not None:
-            return self.stack
-        return f"{self.resolved_scope.name}-{self.name}" if self.is_scoped else self.name
 
     @property
     def is_scoped(self) -> bool:
         """Whether the construct or a part of it has a scope; the constructs of commands have none."""
         return next(self.scopes(), None) is not None
 
+    def scopes(self) -> Iterator[Scope]:
+        """Return the scopes of this construct and of all its parts, its own first; with duplicates."""
+        if self.scope is not None:
+            yield self.scope
+        for part in self.parts:
+            yield from part.scopes()
+
     @property
-    def tags(self) -> dict[str, str]:
-        """The tags that identify a stack of this tool and of its scope."""
-        scope = {f"{TAG_PREFIX}scope": self.resolved_scope.name} if self.is_scoped else {}
-        return {**super().tags, f"{TAG_PREFIX}name": self.name, **scope}
+    def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets of the scope; None and an empty tuple if it sets none."""
+        scope = next(self.scopes(), None)
+        return (scope.vpc_id, tuple(scope.subnet_ids)) if scope is not None else (None, ())
 
     @property
     def outputs(self) -> Mapping[str, str]:
         """The outputs of the stack by name. Raises InputError before it is deployed."""
         if self._outputs is None:
             raise InputError(
-                f"{self.kind} {self.name!r} is not deployed yet, so it has no outputs",
+                f"{self.kind} {self.label!r} is not deployed yet, so it has no outputs",
                 hint="call resolve() or deploy() first",
             )
         return MappingProxyType(self._outputs)
@@ -175,23 +181,13 @@ class ScopedConstruct(Construct):
         outputs = self._outputs if self._outputs is not None else runtime().outputs(self)
         if name not in outputs:
             raise InputError(
-                f"stack {self.stack_name} has no output {name}", hint=f"deploy {self.kind} {self.name!r} again"
+                f"stack {self.stack_name} has no output {name}", hint=f"deploy {self.kind} {self.label!r} again"
             )
         return outputs[name]
 
-    def parameters(self, network: Mapping[str, str]) -> dict[str, str]:
-        """Return the values of the template's parameters; `network` has those of `network_parameters`.
-
-        Raises InputError if a dependency of this construct is not deployed.
-        """
-        taken = {name: construct.output(output) for name, (construct, output) in self.parameter_sources.items()}
-        return {**{name: network[name] for name in self.network_parameters}, **self.static_parameters, **taken}
-
-    @property
-    def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
-        """The VPC and the subnets of the scope; None and an empty tuple if it sets none."""
-        scope = next(self.scopes(), None)
-        return (scope.vpc_id, scope.subnet_ids) if scope is not None else (None, ())
+    def set_outputs(self, outputs: Mapping[str, str]) -> None:
+        """Store the outputs of the deployed stack."""
+        self._outputs = outputs
 
     async def resolve(self) -> None:
         """Deploy the dependencies of this construct, then itself, and store the outputs of all of them.
@@ -203,16 +199,108 @@ class ScopedConstruct(Construct):
 
         await asyncio.to_thread(self.deploy)
 
-    def deploy(self) -> None:
-        """Do the same as `resolve`, without an event loop."""
-        runtime().deploy(self)
+    def deploy(
+        self,
+        context: Context | None = None,
+        *,
+        settings: StackSettings = StackSettings(),
+        options: Options = Options(revert_drift=True),
+    ) -> Result:
+        """Deploy the dependencies of this construct, then itself, and store the outputs of all of them.
 
-    def scopes(self) -> Iterator[Scope]:
-        """Return the scopes of this construct and of all its parts, its own first; with duplicates."""
-        if self.scope is not None:
-            yield self.scope
-        for part in self.parts:
-            yield from part.scopes()
+        The reporter of `context` confirms each plan; the default one approves all. `settings` apply to all deployed stacks. In a program
+        that `exasol-ci-setup` runs, the command deploys, and the plan of the result is empty. Raises StackError if another stack builds the
+        project already, NotApprovedError, DeployFailedError, TimedOutError, OperationInterruptedError; if several stacks failed, a
+        StackError that names them.
+        """
+        return runtime().deploy(self, context, settings, options)
+
+    def plan(
+        self,
+        context: Context | None = None,
+        *,
+        settings: StackSettings = StackSettings(),
+        options: Options = Options(revert_drift=True),
+    ) -> OpenPlan:
+        """Return the plan of this construct's stack, a context manager: if it is not applied, nothing remains on AWS.
+
+        The dependencies must be deployed, otherwise this raises InputError.
+        """
+        return runtime().plan(self, context, settings, options)
+
+    def lint(self, region: str = "us-east-1") -> list[Finding]:
+        """Return the findings of cfn-lint in the template, without a call of AWS."""
+        return runtime().lint(self, region)
+
+    def validate(self, context: Context | None = None) -> list[Finding]:  # type: ignore[override] # pydantic's is deprecated
+        """Let cfn-lint and CloudFormation check the template, and return the findings that are no errors.
+
+        Raises TemplateRejectedError with the findings if one is an error.
+        """
+        return runtime().validate(self, context)
+
+    def diff(self, context: Context | None = None) -> str:
+        """Return the unified diff between the deployed template and the new one, empty if they are equal."""
+        return runtime().diff(self, context)
+
+    def cost(self, context: Context | None = None) -> Cost:
+        """Return the estimate of the monthly cost, by the list prices of AWS in the region."""
+        return runtime().cost(self, context)
+
+    def drift(self, context: Context | None = None) -> Drift:
+        """Return what was changed outside of CloudFormation. Raises StackError if the stack was never deployed."""
+        return runtime().drift(self, context)
+
+    def import_resources(
+        self,
+        identifiers: Mapping[str, str],
+        context: Context | None = None,
+        *,
+        options: Options = Options(),
+    ) -> Result:
+        """Import existing resources into the stack, by their identifiers for each logical ID; they are not changed."""
+        return runtime().import_resources(self, identifiers, context, options)
+
+    def watch(self, context: Context | None = None) -> Stack:
+        """Follow the operation in progress on the stack, and return the stack when it has ended.
+
+        Raises DeployFailedError with its diagnosis if the operation failed.
+        """
+        return runtime().watch(self, context)
+
+    def delete(self, context: Context | None = None, *, empty: bool = False) -> bool:
+        """Delete the stack, and return whether it existed. With `empty` also delete the contents of its buckets and repositories.
+
+        The reporter of `context` confirms the plan; the default one approves it. Raises StackError if another stack uses it, or if a bucket
+        or repository is not empty.
+        """
+        return runtime().delete(self, context, empty=empty)
+
+
+class ScopedConstruct(Construct):
+    """A construct with a name in its scope. It may refer to others, whose outputs become parameters of its stack.
+
+    `scope` can be omitted if a part of the construct has one.
+    """
+
+    name: Name
+
+    @property
+    def label(self) -> str:
+        """The name of the construct."""
+        return self.name
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the stack: the one that is set, or ``SCOPE-NAME``, or without a scope the construct's name."""
+        if self.stack is not None:
+            return self.stack
+        return f"{self.resolved_scope.name}-{self.name}" if self.is_scoped else self.name
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that identify a stack of this tool, of its scope and of its name."""
+        return {**super().tags, f"{TAG_PREFIX}name": self.name}
 
 
 V = TypeVar("V", bound=Value)

@@ -144,6 +144,11 @@ class _Build(Construct):
         return self.stack if self.stack is not None else f"{self.project}{self.stack_suffix}"
 
     @property
+    def needs_access_to_github(self) -> bool:
+        """Whether builds use the GitHub credentials of the account: a connection replaces them."""
+        return self.connection_arn is None
+
+    @property
     def codebuild_name(self) -> str:
         """The name of the CodeBuild project."""
         return f"{self.project}{self.suffix}"

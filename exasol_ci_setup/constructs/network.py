@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
-from exasol_ci_setup.constructs.values import SubnetId, Value, VpcId, between, matching, refusal
+from exasol_ci_setup.constructs.values import Items, SubnetId, Value, VpcId, between, matching, refusal
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -55,7 +55,7 @@ class _Rule(Value):
     from_port: Port
     to_port: Port
     protocol: Protocol
-    cidr_ip: Annotated[tuple[Cidr, ...], Field(strict=False)]
+    cidr_ip: Items[Cidr]
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -94,8 +94,8 @@ class SecurityGroup(ScopedConstruct):
     network_parameters: ClassVar[tuple[str, ...]] = ("VpcId",)
 
     vpc_id: VpcId | None = None
-    ingresses: Annotated[tuple[Ingress, ...], Field(strict=False)] = ()
-    egresses: Annotated[tuple[Egress, ...] | None, Field(strict=False)] = None
+    ingresses: Items[Ingress] = ()
+    egresses: Items[Egress] | None = None
 
     @model_validator(mode="after")
     def _has_each_rule_once(self) -> Self:
@@ -116,7 +116,7 @@ class SecurityGroup(ScopedConstruct):
         return self.output("GroupId")
 
 
-SecurityGroups = Annotated[tuple[SecurityGroup | GroupId, ...], Field(strict=False)]
+SecurityGroups = Items[SecurityGroup | GroupId]
 """Security groups of the program, or ids of existing ones."""
 
 
@@ -127,7 +127,7 @@ class Attached(ScopedConstruct):
     """
 
     vpc_id: VpcId | None = None
-    subnet_ids: Annotated[tuple[SubnetId, ...], Field(strict=False)] = ()
+    subnet_ids: Items[SubnetId] = ()
     security_groups: SecurityGroups = ()
 
     @property
@@ -157,4 +157,4 @@ class Attached(ScopedConstruct):
         """The VPC and the subnets that the construct sets, or those of its scope."""
         if self.vpc_id is None and not self.subnet_ids:
             return super().configured_network
-        return self.vpc_id, self.subnet_ids
+        return self.vpc_id, tuple(self.subnet_ids)

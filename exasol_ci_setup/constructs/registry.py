@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
-from exasol_ci_setup.constructs.values import between, matching, refusal
+from exasol_ci_setup.constructs.values import Items, between, matching, refusal
 
 _MAX_FILTERS: Final = 5
 """The maximum of ECR for exclusions: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html."""
@@ -37,7 +37,7 @@ class Registry(ScopedConstruct):
 
     template: ClassVar[str] = "registry.yaml.j2"
 
-    mutable_tags: Annotated[tuple[TagPattern, ...], Field(strict=False), AfterValidator(_limit_patterns)] = ("latest",)
+    mutable_tags: Annotated[Items[TagPattern], AfterValidator(_limit_patterns)] = ("latest",)
     untagged_retention_in_days: Annotated[int, between(1, 3650, "days")] = 14
 
     @property

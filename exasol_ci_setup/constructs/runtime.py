@@ -14,12 +14,19 @@ from exasol_ci_setup.core.wiring import runtime_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
 
+    from typing_extensions import Self
+
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.asset import Asset
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.builder import ContainerBuilder
     from exasol_ci_setup.constructs.compute import Instance
     from exasol_ci_setup.constructs.service import Cluster, Service
+    from exasol_ci_setup.core.costs import Cost
+    from exasol_ci_setup.core.errors.details import Finding
+    from exasol_ci_setup.core.stacks import Drift, Options, Plan, Result, Stack, StackSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +92,68 @@ class Build(Protocol):
         """Stop the build."""
 
 
+class OpenPlan(Protocol):
+    """A plan whose change set exists on AWS: a context manager, which deletes the change set unless the plan is applied.
+
+    `plan` is what would change; it is falsy if there are no changes. `stack` is the stack before, None if it does not exist.
+    """
+
+    plan: Plan
+    stack: Stack | None
+
+    def __enter__(self) -> Self:
+        """Return the plan."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Delete the change set, and an empty new stack, unless the plan was applied."""
+
+    def apply(self) -> Result:
+        """Execute the plan, and return when AWS has finished. Raises PlanOutdatedError, DeployFailedError and TimedOutError."""
+
+
 class Runtime(Protocol):
     """Acts for constructs."""
 
-    def deploy(self, construct: ScopedConstruct, /) -> None:
+    def deploy(
+        self, construct: Construct, context: Context | None, settings: StackSettings, options: Options, /
+    ) -> Result:
         """Deploy the construct after all that it depends on."""
 
-    def outputs(self, construct: ScopedConstruct, /) -> Mapping[str, str]:
+    def outputs(self, construct: Construct, /) -> Mapping[str, str]:
         """Return the outputs of a construct that has stored none."""
+
+    def plan(
+        self, construct: Construct, context: Context | None, settings: StackSettings, options: Options, /
+    ) -> OpenPlan:
+        """Plan the stack of the construct."""
+
+    def lint(self, construct: Construct, region: str, /) -> list[Finding]:
+        """Return the findings of the linter."""
+
+    def validate(self, construct: Construct, context: Context | None, /) -> list[Finding]:
+        """Check the template of the construct."""
+
+    def diff(self, construct: Construct, context: Context | None, /) -> str:
+        """Compare the template of the construct with the deployed one."""
+
+    def cost(self, construct: Construct, context: Context | None, /) -> Cost:
+        """Estimate the monthly cost of the construct's stack."""
+
+    def drift(self, construct: Construct, context: Context | None, /) -> Drift:
+        """Detect the drift of the construct's stack."""
+
+    def import_resources(
+        self, construct: Construct, identifiers: Mapping[str, str], context: Context | None, options: Options, /
+    ) -> Result:
+        """Import existing resources into the construct's stack."""
+
+    def watch(self, construct: Construct, context: Context | None, /) -> Stack:
+        """Follow the operation in progress on the construct's stack."""
+
+    def delete(self, construct: Construct, context: Context | None, /, *, empty: bool) -> bool:
+        """Delete the construct's stack."""
 
     def sync(self, asset: Asset, token: str | None, /) -> Synced:
         """Upload the source of an asset."""

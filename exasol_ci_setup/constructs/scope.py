@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from exasol_ci_setup.constructs.values import Name, RoleArn, SubnetId, Value, VpcId, matching
+from exasol_ci_setup.constructs.values import Items, Name, RoleArn, SubnetId, Value, VpcId, matching
 
 Region = Annotated[str, matching(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "use the name of a region, such as eu-central-1")]
 
@@ -24,12 +24,12 @@ class Scope(Value):
 
     region: Region
     name: Name
-    role_assumptions: Annotated[tuple[RoleArn, ...], Field(strict=False)] = ()
+    role_assumptions: Items[RoleArn] = ()
     api_key: str | None = Field(default=None, repr=False)
     endpoint: str | None = None
     profile: str | None = None
     vpc_id: VpcId | None = None
-    subnet_ids: Annotated[tuple[SubnetId, ...], Field(strict=False)] = ()
+    subnet_ids: Items[SubnetId] = ()
 
 
 HangarScope = Scope

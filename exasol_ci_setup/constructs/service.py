@@ -16,7 +16,7 @@ from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.placeholders import Placeholder, placeholder, split
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.constructs.runtime import runtime
-from exasol_ci_setup.constructs.values import SecretArn, Value, between, malformed, matching, refusal
+from exasol_ci_setup.constructs.values import Items, SecretArn, Value, between, malformed, matching, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +123,7 @@ class Container(Value):
     source: Registry | ContainerBuilder | ImageName
     tag: ImageTag | None = None
     start_command: Annotated[str, AfterValidator(_can_be_split)] | None = None
-    port_mappings: Annotated[tuple[PortMappings, ...], Field(strict=False)] = ()
+    port_mappings: Items[PortMappings] = ()
 
     @model_validator(mode="after")
     def _has_each_port_once(self) -> Self:
@@ -229,7 +229,7 @@ class Cluster(Attached):
     template: ClassVar[str] = "cluster.yaml.j2"
     network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetIds")
 
-    services: Annotated[tuple[Service, ...], Field(strict=False)]
+    services: Items[Service]
     public_ip: bool = True
     log_retention_in_days: RetentionInDays = 30
 

@@ -26,6 +26,7 @@ class SourceCredentials(Construct):
     """
 
     template: ClassVar[str] = "source_credentials.yaml.j2"
+    gives_access_to_github: ClassVar[bool] = True
 
     secret_name: SecretName
     secret_user_key: SecretKey

@@ -19,7 +19,7 @@ from exasol_ci_setup.constructs.service import (
     require_distinct,
     require_fargate_size,
 )
-from exasol_ci_setup.constructs.values import Name, SecretArn, SubnetId, VpcId, between, matching, refusal
+from exasol_ci_setup.constructs.values import Items, Name, SecretArn, SubnetId, VpcId, between, matching, refusal
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -83,7 +83,7 @@ class LoadBalancer(ScopedConstruct):
 
     name: Name = "spaces"
     vpc_id: VpcId | None = None
-    subnet_ids: Annotated[tuple[SubnetId, ...], Field(strict=False)] = ()
+    subnet_ids: Items[SubnetId] = ()
     certificate_arn: CertificateArn | None = None
 
     @model_validator(mode="after")
@@ -102,7 +102,7 @@ class LoadBalancer(ScopedConstruct):
         """The VPC and the subnets that the construct sets, or those of its scope."""
         if self.vpc_id is None and not self.subnet_ids:
             return super().configured_network
-        return self.vpc_id, self.subnet_ids
+        return self.vpc_id, tuple(self.subnet_ids)
 
 
 class Space(ScopedConstruct):

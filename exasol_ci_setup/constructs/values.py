@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from exasol_ci_setup.constructs.placeholders import placeholders_in, refusal_of, require_unaltered
@@ -64,6 +64,21 @@ def between(least: int, most: int, what: str) -> AfterValidator:
         return value
 
     return _Checked(check, {"minimum": least, "maximum": most})
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    Items: TypeAlias = Sequence
+else:
+
+    class Items:
+        """Several values of one type: a program passes a list or a tuple, and the field is a tuple."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            """Return the type of the field."""
+            return Annotated[tuple[item, ...], Field(strict=False)]
 
 
 _FULL_ARN: Final = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}-[A-Za-z0-9]{6}"

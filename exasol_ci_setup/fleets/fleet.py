@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
+from exasol_ci_setup.constructs.source import SourceCredentials
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.tags import FLEET_TAG
 from exasol_ci_setup.core.task_graph import Node, order
@@ -173,7 +174,8 @@ def _members(file: FleetFile, place: _Places) -> Iterator[tuple[str, Member]]:
     """Yield each stack with its place in the file."""
     for name, target in file.targets.items():
         if target.source_credentials is not None:
-            yield f"targets.{name}.source_credentials", Member(target.source_credentials, name, "", file.defaults.tags)
+            credentials = build(SourceCredentials, **_given(target.source_credentials))
+            yield f"targets.{name}.source_credentials", Member(credentials, name, "", file.defaults.tags)
     for name, project in file.projects.items():
         target_name = _target(file, place, name, project)
         tags = {key: value for key, value in {**file.defaults.tags, **project.tags}.items() if value is not None}
@@ -210,7 +212,7 @@ def _nodes(file: FleetFile, members: Mapping[str, Member]) -> Iterator[Node]:
     for name, each in members.items():
         needs: list[str] = []
         if each.project:
-            if each.target in own and _takes_token(each.construct):
+            if each.target in own and each.construct.needs_access_to_github:
                 needs.append(own[each.target])
             for project in file.projects[each.project].needs:
                 needs += of_project[project]
@@ -234,11 +236,6 @@ def _target(file: FleetFile, place: _Places, name: str, project: Project) -> str
 
 def _given(options: Any) -> dict[str, Any]:
     return {} if options is None else options.model_dump(exclude_unset=True, by_alias=True)
-
-
-def _takes_token(construct: Construct) -> bool:
-    """Return whether a project accesses GitHub with the credentials of the account, which must be deployed before it."""
-    return isinstance(construct, CiBuild | ReleaseBuild) and construct.connection_arn is None
 
 
 def _require_order(file: FleetFile, place: _Places) -> None:

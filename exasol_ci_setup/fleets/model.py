@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import Construct
 
 # The project's name and repository are keys above both of its constructs, and the ARN of the secret is looked up.
-_GIVEN: Final = frozenset({"project", "project_url", "docker_secret_arn"})
+_GIVEN: Final = frozenset({"project", "project_url", "docker_secret_arn", "scope"})
 # Options that two projects cannot share.
 _OWN: Final = frozenset({"stack", "bucket_name"})
 
@@ -60,11 +60,13 @@ if TYPE_CHECKING:
     ReleaseOptions: TypeAlias = Value
     CiDefaults: TypeAlias = Value
     ReleaseDefaults: TypeAlias = Value
+    CredentialsOptions: TypeAlias = Value
 else:
     CiOptions = _options_of(CiBuild, "Options", _GIVEN)
     ReleaseOptions = _options_of(ReleaseBuild, "Options", _GIVEN)
     CiDefaults = _options_of(CiBuild, "Defaults", _GIVEN | _OWN)
     ReleaseDefaults = _options_of(ReleaseBuild, "Defaults", _GIVEN | _OWN)
+    CredentialsOptions = _options_of(SourceCredentials, "Options", frozenset({"scope"}))
 
 
 class StackSet(Value):
@@ -156,7 +158,7 @@ class Target(Value):
         ),
     ] = None
     source_credentials: Annotated[
-        SourceCredentials | None,
+        CredentialsOptions | None,
         Field(description="CodeBuild's access to GitHub; projects that need it are deployed after it."),
     ] = None
     stack_set: Annotated[

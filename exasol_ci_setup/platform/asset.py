@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.asset_record import AssetCreation, AssetUpdate
 from exasol_ci_setup.constructs.base import build
@@ -24,6 +23,7 @@ from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.core.errors import AssetConflictError, AssetNotFound, AssetRequestError, InputError
 from exasol_ci_setup.platform import links, workspaces
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage
+from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

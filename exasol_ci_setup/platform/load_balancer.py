@@ -6,17 +6,18 @@ from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws.context import Context, default_context
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.space import LoadBalancer
 from exasol_ci_setup.core.errors import DeployFailedError, PlanOutdatedError, SpaceRequestError
 from exasol_ci_setup.platform.stacks import delete, deploy
 from exasol_ci_setup.stacks import state
+from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.stacks import Plan, Stack
 
 STACK_NAME: Final = LoadBalancer().stack_name

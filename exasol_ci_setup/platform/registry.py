@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import build
@@ -19,6 +18,7 @@ from exasol_ci_setup.docker import program
 from exasol_ci_setup.platform.stacks import delete as delete_stack
 from exasol_ci_setup.platform.stacks import deploy, retry
 from exasol_ci_setup.stacks import state
+from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     import builtins

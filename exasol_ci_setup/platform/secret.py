@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import secretsmanager
-from exasol_ci_setup.aws.context import Context, default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import InputError, SecretConflictError, SecretNotFoundError, SetupError
 from exasol_ci_setup.stacks import users
+from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     import builtins
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from exasol_ci_setup.aws.context import Context
 
 _TAGS: Final = {"exasol-ci-setup:construct": "Secret"}
 _DESCRIPTION: Final = "Made by exasol-ci-setup secret create"

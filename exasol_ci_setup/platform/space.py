@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import review
 from exasol_ci_setup.aws import secretsmanager
-from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
@@ -20,6 +19,7 @@ from exasol_ci_setup.platform.space_settings import NewSpaceSettings, SpaceSetti
 from exasol_ci_setup.platform.space_stacks import Space
 from exasol_ci_setup.platform.stacks import delete as delete_stack
 from exasol_ci_setup.platform.stacks import retry
+from exasol_ci_setup.template.context import default_context
 from exasol_ci_setup.template.render import parse, render
 
 if TYPE_CHECKING:

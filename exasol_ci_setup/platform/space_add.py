@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.context import default_context
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.builds import workflows
 from exasol_ci_setup.core import origin
@@ -23,6 +22,7 @@ from exasol_ci_setup.core.errors import (
 from exasol_ci_setup.docker import engine, program
 from exasol_ci_setup.platform import registry
 from exasol_ci_setup.platform.space_settings import AddSettings, SourceSettings, require_known
+from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.constructs.base import Construct, ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.core.stacks import Plan, Stack
 
 # Attempts of one command to plan what other processes keep changing, and the longest pause between two, in seconds.
@@ -89,7 +89,7 @@ def deploy(context: Context, construct: Construct, check: Callable[[Plan], Plan]
     return result.stack
 
 
-def preview(context: Context, construct: ScopedConstruct, *, why: str) -> None:
+def preview(context: Context, construct: Construct, *, why: str) -> None:
     """Report the plan for the stack of `construct` before the stacks that it depends on exist; `why` is a note on the plan."""
     cfn = context.cfn
     for each in construct.dependencies:

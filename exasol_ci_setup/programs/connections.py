@@ -38,7 +38,7 @@ class Connections:
 
     def __call__(self, scope: Scope) -> Account:
         """Return the account of `scope`. Raises as `aws.connect`, and CredentialsInvalidError."""
-        key = (scope.profile, scope.role_assumptions, scope.region)
+        key = (scope.profile, tuple(scope.role_assumptions), scope.region)
         return self._accounts.get(key, lambda: self._open(scope))
 
     def _open(self, scope: Scope) -> Account:
@@ -51,11 +51,11 @@ class Connections:
         account = self(scope)
         with translate_aws_errors():
             found = account.client("sts").get_caller_identity()["Account"]
-        self._ids[scope.profile, scope.role_assumptions] = found
+        self._ids[scope.profile, tuple(scope.role_assumptions)] = found
         return found
 
     def _take(self, scope: Scope, **event: object) -> None:
         # The ARN of a role contains its account; that of a profile is unknown without a call.
         guess = scope.role_assumptions[-1].split(":")[4] if scope.role_assumptions else f"={scope.profile}"
-        account = self._ids.get((scope.profile, scope.role_assumptions), guess)
+        account = self._ids.get((scope.profile, tuple(scope.role_assumptions)), guess)
         self._limiters.of(account, scope.region).acquire(**event)

@@ -10,39 +10,60 @@ from exasol_ci_setup.core.task_graph import Node, order
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
 
 
 class Declared:
     """The constructs that have a stack, each once, dependencies first.
 
-    `constructs` maps stack names to constructs. Raises InputError for two constructs whose names differ at most in case, a cycle, and a construct
-    without a scope or with two.
+    `constructs` maps stack names to constructs. `scope` is that of constructs without one. Builds are deployed after the GitHub credentials of
+    their account and region. Raises InputError for two constructs whose names differ at most in case, a cycle, and a construct without a
+    scope or with two.
     """
 
-    def __init__(self, constructs: Iterable[ScopedConstruct]) -> None:
+    def __init__(self, constructs: Iterable[Construct], scope: Scope | None = None) -> None:
+        self._scope = scope
         found = list(_with_dependencies(constructs))
         for construct in found:
-            construct.resolved_scope  # noqa: B018 - raises before anything is done
+            self._scope_of(construct)  # raises before anything is done
         _require_names_of_their_own(found)
         self.nodes = order(
-            Node(construct.stack_name, tuple(each.stack_name for each in construct.dependencies)) for construct in found
+            Node(construct.stack_name, tuple(each.stack_name for each in self._needs(construct, found)))
+            for construct in found
         )
         named = {construct.stack_name: construct for construct in found}
-        self.constructs: Mapping[str, ScopedConstruct] = {node.name: named[node.name] for node in self.nodes}
+        self.constructs: Mapping[str, Construct] = {node.name: named[node.name] for node in self.nodes}
 
     def scope_of(self, name: str) -> Scope:
         """Return the scope of the construct with that stack name."""
-        return self.constructs[name].resolved_scope
+        return self._scope_of(self.constructs[name])
+
+    def _scope_of(self, construct: Construct) -> Scope:
+        if self._scope is not None and not construct.is_scoped:
+            return self._scope
+        return construct.resolved_scope
+
+    def _needs(self, construct: Construct, found: Iterable[Construct]) -> list[Construct]:
+        """Return the constructs whose stacks are deployed before that of `construct`."""
+        here = self._scope_of(construct)
+        credentials = (
+            each for each in found if each.gives_access_to_github and _has_same_account(here, self._scope_of(each))
+        )
+        return [*construct.dependencies, *(credentials if construct.needs_access_to_github else ())]
 
     @property
     def scopes(self) -> list[Scope]:
         """The scopes of the constructs, each once."""
-        return list(dict.fromkeys(construct.resolved_scope for construct in self.constructs.values()))
+        return list(dict.fromkeys(map(self._scope_of, self.constructs.values())))
 
 
-def _with_dependencies(constructs: Iterable[ScopedConstruct]) -> Iterator[ScopedConstruct]:
+def _has_same_account(one: Scope, other: Scope) -> bool:
+    """Return whether two scopes have the same credentials and region."""
+    return (one.profile, one.role_assumptions, one.region) == (other.profile, other.role_assumptions, other.region)
+
+
+def _with_dependencies(constructs: Iterable[Construct]) -> Iterator[Construct]:
     """Yield the constructs and all their dependencies, each once, in the order of discovery."""
     seen: set[int] = set()
     left = list(constructs)[::-1]
@@ -56,8 +77,8 @@ def _with_dependencies(constructs: Iterable[ScopedConstruct]) -> Iterator[Scoped
         left.extend(reversed(construct.dependencies))
 
 
-def _require_names_of_their_own(constructs: Iterable[ScopedConstruct]) -> None:
-    named: dict[str, ScopedConstruct] = {}
+def _require_names_of_their_own(constructs: Iterable[Construct]) -> None:
+    named: dict[str, Construct] = {}
     for construct in constructs:
         # Names of repositories and buckets are lower case.
         other = named.setdefault(construct.stack_name.lower(), construct)
@@ -73,6 +94,8 @@ def _require_names_of_their_own(constructs: Iterable[ScopedConstruct]) -> None:
                 else f"two constructs {construct.kind}"
             )
             raise InputError(
-                f"{kinds} have the name {construct.name!r} in scope {construct.resolved_scope.name!r}",
+                f"{kinds} have the name {construct.label!r} in scope {construct.resolved_scope.name!r}"
+                if construct.is_scoped
+                else f"{kinds} have the name {construct.label!r}",
                 hint="choose another name for one of them, or declare it once and use it twice",
             )

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from exasol_ci_setup.aws.context import Context
-from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.output_values import with_values
 from exasol_ci_setup.constructs.placeholders import Placeholder, placeholders_in, readable
-from exasol_ci_setup.core.stacks import Options, Outcome
+from exasol_ci_setup.core.stacks import Options, Outcome, StackSettings
 from exasol_ci_setup.core.task_graph import CONCURRENCY, End, interruption, run
 from exasol_ci_setup.programs import images
 from exasol_ci_setup.programs.actions import Runtime
@@ -18,9 +17,8 @@ from exasol_ci_setup.programs.templates import placeholders, require_values, tem
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import OpenPlan, retry_outdated
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
-from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.preview import from_templates
-from exasol_ci_setup.template.render import render
+from exasol_ci_setup.stacks.request import request_of, resolve_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +28,9 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.core.reporter import Reporter, TemplateLinter
-    from exasol_ci_setup.core.stacks import Drift, Plan, Stack
+    from exasol_ci_setup.core.stacks import Drift, Plan, Result, Stack
     from exasol_ci_setup.core.task_graph import Ended, Node
+    from exasol_ci_setup.stacks.model import Request
 
 C = TypeVar("C", bound="Construct")
 
@@ -64,7 +63,8 @@ class Deployment:
     """One run over the declared stacks.
 
     `connect` returns the account of a scope, `network` the values of the `network_parameters` of a construct, `complete` adds other values
-    from AWS. `stacks` holds the stacks that were deployed, or had no changes, by name. With `drift`, existing stacks are compared with
+    from AWS. `stacks` holds the stacks that were deployed, or had no changes, and `results` the results, by name. `settings` apply to all stacks. With
+    `plan_only` no plan is applied. With `drift`, existing stacks are compared with
     their resources, once in a run, and drift is reverted. `planned` is called for each checked stack.
     `tags` returns further tags for a stack name; `engine` the function that plans it, called as `stacks.deploy.plan`.
     The reporter confirms the plans, and receives the result of each stack as `task_graph.Ended`; it is called from several threads.
@@ -76,10 +76,13 @@ class Deployment:
     network: Callable[[Account, Any], Mapping[str, str]]
     options: Options = field(default_factory=Options)
     linter: TemplateLinter | None = None
+    settings: StackSettings = field(default_factory=StackSettings)
+    plan_only: bool = False
     concurrency: int = CONCURRENCY
     stacks: dict[str, Stack] = field(default_factory=dict)
+    results: dict[str, Result] = field(default_factory=dict)
     drift: bool = True
-    complete: Callable[[Construct, Account], Construct] = lambda construct, _account: construct
+    complete: Callable[[Construct, Account], Construct] = resolve_secrets
     planned: Callable[[Ended], None] = lambda _ended: None
     tags: Callable[[str], Mapping[str, str]] = lambda _name: {}
     engine: Callable[[str], Callable[[Context, Request, Options], OpenPlan]] = lambda _name: plan_stack
@@ -101,12 +104,14 @@ class Deployment:
             construct = self.complete(declared.constructs[name], context.account)
             waits_for = next((each.stack_name for each in construct.dependencies if each.stack_name in unknown), None)
             found, current = self._plan(name, construct, context, waits_for)
+            # An output that a new template adds does not exist yet.
+            outputs = placeholders(construct)
             if current is None or state.is_absent(current):
                 unknown.add(name)
-                construct.set_outputs(placeholders(construct))
             else:
-                # An output that a new template adds does not exist yet.
-                construct.set_outputs({**placeholders(construct), **current.outputs})
+                outputs |= current.outputs
+            # Not those of `construct`, which may be a copy with values from AWS.
+            declared.constructs[name].set_outputs(outputs)
             planned[name] = Planned(found, current)
             return End.DONE if found else End.UNCHANGED
 
@@ -153,9 +158,11 @@ class Deployment:
             request = self._request(name, construct, context.account)
             require_values(construct, {**request.parameters, **request.tags})
             result = retry_outdated(context, lambda: self._open(name, context, request))
+            self.results[name] = result
             if result.stack is not None:
                 self.stacks[name] = result.stack
-                construct.set_outputs(result.stack.outputs)
+                # Not those of `construct`, which may be a copy with values from AWS.
+                declared.constructs[name].set_outputs(result.stack.outputs)
             return End.UNCHANGED if result.outcome is Outcome.UNCHANGED else End.DONE
 
         return run(
@@ -168,33 +175,31 @@ class Deployment:
 
     def _context(self, name: str, declared: Stacks, clock: Clock) -> Context:
         account = self.connect(declared.scope_of(name))
-        return Context(account, clock, self.reporter.of(name), self.linter)
+        return Context(account, clock, self.reporter.of(name), self.linter, self.plan_only)
 
     def _runtime(self, context: Context) -> Runtime:
         return Runtime(self.connect, context.clock, context.note)
 
     def _request(self, name: str, construct: Construct, account: Account) -> Request:
-        lint_key = construct.lint_template_key
         declared = template_of(construct)
         # Validated again, because the rules of fields apply to the values.
         complete = with_outputs(construct)
         outputs = {parameter: _value_of(output) for parameter, output in declared.outputs.items()}
-        return Request(
-            name=construct.stack_name,
+        request = request_of(
+            account,
+            complete,
+            replace(self.settings, tags={**self.settings.tags, **self.tags(name)}),
             template=declared.template,
-            lint_template=None if lint_key is construct else render(lint_key),
-            parameters={**complete.parameters(self._network_of(complete, account)), **outputs},
-            tags={**self.tags(name), **complete.tags},
+            find_network=self._network_of,
+            share_lint=True,
         )
+        return replace(request, parameters={**request.parameters, **outputs})
 
-    def _network_of(self, construct: Construct, account: Account) -> Mapping[str, str]:
-        if not construct.network_parameters:
-            return {}
-        if isinstance(construct, ScopedConstruct):
-            vpc_id, subnet_ids = construct.configured_network
-            unknown = next(placeholders_in([vpc_id, *subnet_ids]), None)
-            if unknown is not None:
-                return dict.fromkeys(construct.network_parameters, unknown.text)
+    def _network_of(self, account: Account, construct: Construct) -> Mapping[str, str]:
+        vpc_id, subnet_ids = construct.configured_network
+        unknown = next(placeholders_in([vpc_id, *subnet_ids]), None)
+        if unknown is not None:
+            return dict.fromkeys(construct.network_parameters, unknown.text)
         return self.network(account, construct)
 
     def _open(self, name: str, context: Context, request: Request) -> OpenPlan:
@@ -215,5 +220,4 @@ def with_outputs(construct: C) -> C:
 
 def _value_of(output: Placeholder) -> str:
     """Return the value of an output, or another placeholder if its stack does not exist yet."""
-    assert isinstance(output.construct, ScopedConstruct)  # noqa: S101 - other constructs have no outputs in programs
     return output.construct.output(output.output)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.core.reporter import Reporter
@@ -153,7 +153,7 @@ class Removable:
         ordered = task_graph.order(Node(name, tuple(each)) for name, each in needs.items())
         return {node.name: replace(self._going[node.name], needs=node.needs) for node in ordered}
 
-    def require_unused(self, declared: Mapping[str, ScopedConstruct], hint: Callable[[Stack], str]) -> None:
+    def require_unused(self, declared: Mapping[str, Construct], hint: Callable[[Stack], str]) -> None:
         """Raise InUseError if a remaining stack uses a deleted one; `hint` returns the remedy for that stack, empty for its deletion.
 
         The stacks of the constructs `declared` are checked as they will be deployed.
@@ -177,7 +177,7 @@ class Removable:
         return _place(stack) == place and self._around[place].uses(stack, self._marks[name])
 
 
-def _text(construct: ScopedConstruct) -> str:
+def _text(construct: Construct) -> str:
     return "\n".join([*construct.static_parameters.values(), template_of(construct).template.body])
 
 

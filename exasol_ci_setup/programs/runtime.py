@@ -8,22 +8,18 @@ from exasol_ci_setup.programs.actions import build as builds
 from exasol_ci_setup.programs.actions import instances, logs
 from exasol_ci_setup.programs.actions import sync as archives
 from exasol_ci_setup.programs.actions.commands import run_all
-from exasol_ci_setup.programs.resolve import outputs_of, resolve
+from exasol_ci_setup.programs.one_stack import cost, delete, diff, drift, import_resources, lint, plan, validate, watch
+from exasol_ci_setup.programs.resolve import deploy, outputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exasol_ci_setup.constructs import Asset, Cluster, ContainerBuilder, Instance, ScopedConstruct, Service
+    from exasol_ci_setup.constructs import Asset, Cluster, Construct, ContainerBuilder, Instance, Service
     from exasol_ci_setup.constructs.runtime import CommandResult, Login, Runtime, Synced
     from exasol_ci_setup.programs.actions.build import Build
 
 
-def deploy(construct: ScopedConstruct, /) -> None:
-    """Deploy a construct as `programs.resolve.resolve` does."""
-    resolve(construct)
-
-
-def outputs(construct: ScopedConstruct, /) -> Mapping[str, str]:
+def outputs(construct: Construct, /) -> Mapping[str, str]:
     """Return the outputs of a construct as `programs.resolve.outputs_of` does."""
     return outputs_of(construct)
 
@@ -54,6 +50,25 @@ def run_commands(instance: Instance, commands: Iterable[str], login: Login, /) -
     """Run commands as `programs.actions.commands.run_all` does."""
     return run_all(instance, commands, login)
 
+
+__all__ = [
+    "build",
+    "cost",
+    "delete",
+    "deploy",
+    "diff",
+    "drift",
+    "import_resources",
+    "lint",
+    "log",
+    "outputs",
+    "plan",
+    "public_ip",
+    "run_commands",
+    "sync",
+    "validate",
+    "watch",
+]
 
 if TYPE_CHECKING:
     import sys

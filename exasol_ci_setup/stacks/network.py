@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
-from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 _HINT: Final = "set the VPC and its subnets (--vpc-id and --subnet-id, or vpc_id= and subnet_ids= of the scope)"
 
 
-def find(account: Account, construct: ScopedConstruct) -> dict[str, str]:
+def find(account: Account, construct: Construct) -> dict[str, str]:
     """Return the values for the `network_parameters` of `construct`; calls AWS only for missing ones.
 
     Raises InputError if there is no default either, and the errors of `translate_aws_errors`.
@@ -29,15 +28,13 @@ def find(account: Account, construct: ScopedConstruct) -> dict[str, str]:
         if not subnet_ids and needs_subnets:
             subnet_ids = _default_subnets(account, vpc_id)
     elif needs_subnets and not subnet_ids:
-        raise InputError(f"{construct.kind} {construct.name!r} needs subnets of VPC {vpc_id}", hint=_HINT)
+        raise InputError(f"{construct.kind} {construct.label!r} needs subnets of VPC {vpc_id}", hint=_HINT)
     found = {"VpcId": vpc_id, "SubnetIds": ",".join(subnet_ids), "SubnetId": next(iter(subnet_ids), "")}
     return {name: found[name] for name in construct.network_parameters}
 
 
 def parameters(account: Account, construct: Construct) -> dict[str, str]:
     """Return the values of the template parameters of `construct`, which may need calls of AWS. Raises the errors of `find`."""
-    if not isinstance(construct, ScopedConstruct):
-        return {}
     return construct.parameters(find(account, construct))
 
 

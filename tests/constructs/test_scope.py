@@ -123,7 +123,7 @@ def test_dependencies_are_unique_and_have_stacks():
     group = SecurityGroup(scope=SCOPE, name="group")
     services = tuple(Service(name=name, container=Container(source=registry, tag="1")) for name in ("a", "b"))
     cluster = Cluster(name="cluster", services=services, security_groups=(group, "sg-0123456789abcdef0"))
-    assert [each.name for each in cluster.dependencies] == ["images", "group"]
+    assert [each.label for each in cluster.dependencies] == ["images", "group"]
     assert all(each is known for each, known in zip(cluster.dependencies, (registry, group), strict=True))
     source = LocalDirectory(scope=SCOPE, name="here", path=".")
     assert Asset(scope=SCOPE, name="source", source=source).dependencies == ()

@@ -16,7 +16,7 @@ _KINDS = {
     "CiBuildDefaults": CiBuild,
     "ReleaseBuildOptions": ReleaseBuild,
     "ReleaseBuildDefaults": ReleaseBuild,
-    "SourceCredentials": SourceCredentials,
+    "SourceCredentialsOptions": SourceCredentials,
 }
 
 

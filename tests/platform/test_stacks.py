@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.aws.context import Context, default_context
+from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs import Registry, SecurityGroup, SourceCredentials
 from exasol_ci_setup.core.errors import NotApprovedError, RegionMissingError, StackNotFoundError
 from exasol_ci_setup.platform.stacks import delete as delete_stack
 from exasol_ci_setup.platform.stacks import deploy
 from exasol_ci_setup.stacks import state
+from exasol_ci_setup.template.context import default_context
 from tests.reporters import RecordingReporter
 
 pytestmark = pytest.mark.live

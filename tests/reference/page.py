@@ -70,12 +70,20 @@ Every construct of a program takes these, though not each has a stack:
 
 """
 _VERBS = """\
-What every construct with a stack has besides its own:
+What every construct with a stack has besides its own ([library](library.md) has examples):
 
 | | |
 |---|---|
-| `await resolve()` | deploys its parts, and then itself; in a program that `up` runs, the command deploys it |
-| `deploy()` | the same without `await` |
+| `deploy(context=None, settings=…, options=…)` | deploys its parts, and then itself; in a program that `up` runs, the command deploys it |
+| `await resolve()` | the same with `await` |
+| `plan(context=None, settings=…, options=…)` | the plan of its stack, a context manager with `plan` and `apply()` |
+| `validate(context=None)`, `lint(region=…)` | the findings in its template, with and without AWS |
+| `diff(context=None)` | the difference to the deployed template, as text |
+| `cost(context=None)` | the estimated monthly cost |
+| `drift(context=None)` | what was changed outside of CloudFormation |
+| `import_resources(identifiers, context=None)` | imports existing resources into its stack |
+| `watch(context=None)` | follows the operation in progress on its stack |
+| `delete(context=None, empty=False)` | deletes its stack |
 | `stack_name` | the name of its stack |
 | `tags` | the tags of the stack |
 | `outputs` | the outputs of the deployed stack, by the names in the tables of outputs below |

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.core.errors import DifferencesFoundError
@@ -34,33 +33,21 @@ def diff() -> None:
 
 def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
     from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import resolve_secrets
     from exasol_ci_setup.template.render import render
 
     construct, options = construct_of(kind, values)
-    template = render(resolve_secrets(construct, session.account))
+    template = render(resolve_secrets(construct, session.account, spelled=option_of))
     _show(session, Request(construct.stack_name, template), exit_code=options["exit_code"])
 
 
 def _show(session: Session, request: Request, *, exit_code: bool) -> None:
     """Print the difference. Raises DifferencesFoundError if there is one and `exit_code` is set."""
     from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.stacks import plan, state
-    from exasol_ci_setup.template.deployed import read
+    from exasol_ci_setup.stacks.compare import diff as compare
 
-    name, template = request.name, request.template
-    cfn = session.account.client("cloudformation")
-    stack = state.find(cfn, name)
-    deployed = "" if stack is None or state.is_absent(stack) else plan.deployed_body(cfn, stack.name)
-    if stack is not None and deployed:
-        template = plan.as_deployed(request, read(deployed).template, stack.parameters)
-    lines = list(
-        difflib.unified_diff(
-            deployed.splitlines(keepends=True),
-            template.body.splitlines(keepends=True),
-            f"{name} (deployed)" if deployed else "/dev/null",
-            f"{name} (new)",
-        )
-    )
+    name = request.name
+    lines = compare(session.context(), request)
     report.diff(session.output, name, lines)
     if not lines:
         session.output.say(f"stack {name} has this template: no differences")

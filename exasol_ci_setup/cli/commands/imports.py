@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, request_of, template_of, template_options
+from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
+from exasol_ci_setup.cli.templates import request_of as request_of_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,20 +46,12 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 
 def _import_construct(session: Session, construct: Construct, **options: Any) -> None:
-    from exasol_ci_setup.stacks import network
-    from exasol_ci_setup.stacks.model import Request
-    from exasol_ci_setup.template.render import render
+    from exasol_ci_setup.stacks.request import request_of, resolve_secrets
 
     account = session.account
     command = f"deploy-{NAMES[type(construct)]}"
-    construct = resolve_secrets(construct, account)
-    request = Request(
-        name=construct.stack_name,
-        template=render(construct),
-        parameters=network.parameters(account, construct),
-        tags=construct.tags,
-    )
-    _import(session, request, command, **options)
+    construct = resolve_secrets(construct, account, spelled=option_of)
+    _import(session, request_of(account, construct), command, **options)
 
 
 def _import(
@@ -128,7 +121,7 @@ def _options(command: F) -> F:
 @template_options
 def _template(session: Session, **values: Any) -> None:
     stack, options = template_of(values)
-    request, _ = request_of(session, stack)
+    request, _ = request_of_template(session, stack)
     _import(session, request, f"deploy-template {shlex.quote(values['file'])}", **options)
 
 

@@ -9,13 +9,16 @@ import click
 
 from exasol_ci_setup.cli.options import ROLE, STACK
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, StackError
+from exasol_ci_setup.core.errors import NotApprovedError
+from exasol_ci_setup.core.reporter import NullReporter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.core.stacks import Plan
-    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.resources import Resource
 
 
 @click.command("list")
@@ -87,31 +90,9 @@ def watch(session: Session, name: str) -> None:
     The exit code is 0 if the operation succeeded, and 1 if it failed or was rolled back.
     """
     from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.stacks import diagnose, state
-    from exasol_ci_setup.stacks.events import StackMonitor
-    from exasol_ci_setup.stacks.rollout import Rollouts
+    from exasol_ci_setup.stacks.watch import watch as follow
 
-    cfn = session.account.client("cloudformation")
-    stack = state.get(cfn, name)
-    if stack.status == "REVIEW_IN_PROGRESS":
-        raise StackError(
-            f"stack {stack.name} was never deployed: it is empty, and was created for a plan",
-            hint=f"deploy it, or delete it: `aws cloudformation delete-stack --stack-name {stack.name}`",
-            stack_name=stack.name,
-        )
-    with session.context().operation(stack.name, "") as running:
-        rollouts = Rollouts(running)
-        monitor = StackMonitor(running, stack.id, after=None, rollouts=rollouts)
-        ended = monitor.run()
-    if ended is None:  # pragma: no cover - without a deadline it returns a stack
-        return
-    if not state.has_succeeded(ended) and ended.status != "DELETE_COMPLETE":
-        found = diagnose.of_stack(cfn, ended, monitor.events)
-        raise DeployFailedError(
-            f"stack {ended.name} ended in {ended.status}",
-            stack_name=ended.name,
-            diagnosis=replace(found, details=(*found.details, *rollouts.why(found.physical_id))),
-        )
+    ended = follow(session.context(), name)
     session.output.say(f"the last operation on stack {ended.name} succeeded ({ended.status})")
     report.result(session.output, "watched", ended.name, changed=False)
 
@@ -144,51 +125,38 @@ def delete(session: Session, name: str, **values: Any) -> None:
     If STACK does not exist, the exit code is 0. If a bucket or repository is not empty, --empty is needed. A stack that
     another stack uses is not deleted.
     """
-    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.platform import space_stacks
-    from exasol_ci_setup.stacks import delete as deletion
-    from exasol_ci_setup.stacks import removed, state, users
+    from exasol_ci_setup.stacks.deletion import find_existing, plan_deletion
 
     output = session.output
-    cfn = session.account.client("cloudformation")
-    stack = state.find(cfn, name)
-    if stack is None or stack.status == "DELETE_COMPLETE":
+    context = session.context()
+    stack = find_existing(context, name)
+    if stack is None:
         output.say(f"stack {name} does not exist: no changes")
         report.result(output, "unchanged", name, changed=False)
         return
-    deletion.require_deletable(stack)
-    resources = deletion.resources(cfn, stack)
-    retained = deletion.retained(cfn, stack, resources, values["retain"])
-    if values["force"]:
-        deletion.require_forcible(stack)
-    removal = removed.plan_of(cfn, stack, resources, retained=retained)
-    emptied = removed.resources_of(removal) if values["empty"] else []
-    users.require_unused(cfn, [(stack, removed.resources_of(removal))])
-    if not values["empty"] and not values["force"]:
-        hint = f"to delete their contents too: {session.again('--empty')}"
-        removed.require_empty(session.account, removal, output.say, hint=hint)
+    planned = plan_deletion(
+        context,
+        stack,
+        empty=values["empty"],
+        retain=values["retain"],
+        force=values["force"],
+        role_arn=values["role_arn"] or "",
+        hint=f"to delete their contents too: {session.again('--empty')}",
+    )
     has_leftovers = space_stacks.is_of_space(stack) and space_stacks.LOG_GROUP not in values["retain"]
-    if has_leftovers:
-        removal = space_stacks.with_logs(removal, resources)
-    report.deletion(output, resources, removal, empty=values["empty"], as_data=values["plan_only"])
+    removal = space_stacks.with_logs(planned.plan, planned.resources) if has_leftovers else planned.plan
+    report.deletion(output, planned.resources, removal, empty=values["empty"], as_data=values["plan_only"])
     if values["plan_only"]:
         output.say(report.DELETION_PLAN_ONLY)
         report.result(output, "planned", stack.name, changed=False)
         return
     if not values["yes"]:
-        _ask(output, removal, [*deletion.buckets(emptied), *deletion.repositories(emptied)])
-    deletion.empty(session.account, emptied, output.say)
-    with session.context().operation(stack.name, "") as running:
-        kept = deletion.delete(
-            running,
-            stack,
-            role_arn=values["role_arn"] or "",
-            retain=values["retain"],
-            force=values["force"],
-        )
+        _ask(output, removal, planned.emptied)
+    kept = planned.apply()
     if has_leftovers:
-        space_stacks.clean_up(Context(session.account, session.clock), stack)
+        space_stacks.clean_up(replace(context, reporter=NullReporter()), stack)
     output.say(f"deleted stack {stack.name}")
     for event in kept:
         output.say(
@@ -197,11 +165,13 @@ def delete(session: Session, name: str, **values: Any) -> None:
     report.result(output, "deleted", stack.name, changed=True)
 
 
-def _ask(output: Output, removal: Plan, emptied: list[Resource]) -> None:
+def _ask(output: Output, removal: Plan, emptied: Sequence[Resource]) -> None:
     from exasol_ci_setup.cli.consent import require_terminal, warning
+    from exasol_ci_setup.stacks.delete import buckets, repositories
 
     name = removal.stack_name
     require_terminal(output)
-    with_objects = f" and the contents of {', '.join(each.physical_id for each in emptied)}" if emptied else ""
+    contained = [*buckets(emptied), *repositories(emptied)]
+    with_objects = f" and the contents of {', '.join(each.physical_id for each in contained)}" if contained else ""
     if not output.confirm(f"{warning({name: removal})}Delete stack {name}{with_objects}?"):
         raise NotApprovedError(f"not deleted: stack {name} was not changed", stack_name=name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, resolve_secrets  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.templates import TEMPLATE, rendered, template_of, template_options
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
@@ -55,14 +55,12 @@ def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -
         template = render(construct)
         findings = lint.lint(template, _offline_region(session))
     else:
-        from exasol_ci_setup.cli.deployment import validate
+        from exasol_ci_setup.stacks.check import check
+        from exasol_ci_setup.stacks.request import resolve_secrets
 
-        linting = lint.Background()
-        account = session.account
-        template = render(resolve_secrets(construct, account))
-        linting.start(template, account.region)
-        validate(account, template)
-        findings = linting.findings()
+        context = session.context()
+        template = render(resolve_secrets(construct, context.account, spelled=option_of))
+        findings = check(context, template)
     _report(session, construct.stack_name, template, findings, own)
 
 
@@ -94,13 +92,9 @@ def _validate_own(session: Session, stack: TemplateStack, own: dict[str, Any]) -
     if own["offline"]:
         findings = lint.lint(template, _offline_region(session))
     else:
-        from exasol_ci_setup.cli.deployment import validate
+        from exasol_ci_setup.stacks.check import check
 
-        linting = lint.Background()
-        account = session.account
-        linting.start(template, account.region)
-        validate(account, template)
-        findings = linting.findings()
+        findings = check(session.context(), template)
     for note in capability_notes(stack.loaded.parsed):
         session.output.say(f"needs {note}")
     _report(session, stack.name, template, findings, own)

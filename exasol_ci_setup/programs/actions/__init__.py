@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from exasol_ci_setup.aws.session import Account
-    from exasol_ci_setup.constructs.base import ScopedConstruct
+    from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
 
@@ -31,9 +31,9 @@ class Runtime:
     connect: Callable[[Scope], Account]
     clock: Clock
     say: Callable[[str], None]
-    resolve: Callable[[ScopedConstruct], None] | None = None
+    resolve: Callable[[Construct], None] | None = None
     is_dry_run: bool = False
-    outputs: Callable[[ScopedConstruct], Mapping[str, str]] | None = None
+    outputs: Callable[[Construct], Mapping[str, str]] | None = None
 
     def may_log_in_to(self, host: str | None, scope: Scope) -> bool:
         """Whether a key or token of a scope may be sent to `host`; in the sandbox only a local host may receive it.

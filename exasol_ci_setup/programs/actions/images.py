@@ -44,7 +44,7 @@ class Images:
         registry = builder.registry
         ecr = runtime.connect(builder.resolved_scope).client("ecr")
         if isinstance(registry, Registry):
-            return cls(ecr, registry.output("RepositoryName"), registry.mutable_tags)
+            return cls(ecr, registry.output("RepositoryName"), tuple(registry.mutable_tags))
         return cls(ecr, registry)
 
     def has(self, tag: str) -> bool:

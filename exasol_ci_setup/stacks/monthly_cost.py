@@ -1,0 +1,48 @@
+"""The estimate of the monthly cost of a construct's stack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.core.errors import AccessDeniedError, InputError
+from exasol_ci_setup.costs import calculator, prices
+from exasol_ci_setup.costs.estimate import estimate
+from exasol_ci_setup.stacks import network
+from exasol_ci_setup.template.render import parse, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.core.costs import Cost
+    from exasol_ci_setup.template.render import Template
+
+
+def cost(context: Context, construct: Construct) -> Cost:
+    """Return the estimate for `construct` as `cost_of_template` does, with the network of the account if it is known."""
+    try:
+        parameters, why = construct.parameters(network.find(context.account, construct)), ""
+    except (AccessDeniedError, InputError) as error:
+        # Only AWS's calculator needs the parameters.
+        parameters, why = {}, str(error)
+    return cost_of_template(context, construct.stack_name, render(construct), parameters, incomplete=why)
+
+
+def cost_of_template(
+    context: Context, name: str, template: Template, parameters: Mapping[str, str], *, incomplete: str = ""
+) -> Cost:
+    """Return the estimate for the stack `name`, with a link to AWS's calculator.
+
+    The link needs all parameters: `incomplete` says why there are not all. Nothing is created or changed. Raises the errors of
+    `translate_aws_errors`.
+    """
+    account = context.account
+    found = estimate(name, account.region, parse(template.body), parameters, partial(prices.look_up, account))
+    if incomplete:
+        return replace(found, notes=(*found.notes, f"no link to AWS's calculator: {incomplete}"))
+    # Without retries: the link is optional, and retries take minutes.
+    cfn = account.client("cloudformation", long_retries=False)
+    return replace(found, calculator_url=calculator.link(cfn, template.body, parameters))
