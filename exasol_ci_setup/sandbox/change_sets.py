@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.sandbox.private import find_change_set
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,9 +20,7 @@ def make_executable(stack: dict[str, Any], change_set_name: str) -> None:
     On AWS such a change set has an empty list of changes: https://github.com/aws/aws-cdk/pull/2029,
     https://github.com/boto/boto3/issues/1609.
     """
-    from ministack.services.cloudformation import changesets
-
-    _, change_set = changesets._find_change_set(change_set_name, stack["StackName"])  # noqa: SLF001
+    change_set = find_change_set(change_set_name, stack["StackName"])
     if change_set is None or change_set["Status"] != "FAILED" or _NO_CHANGES not in change_set["StatusReason"]:
         return
     new = (change_set["_template"], change_set["_resolved_params"])

@@ -6,14 +6,13 @@ import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import change_sets, deployment, ec2_types, nested_transforms, strict, summaries
+from exasol_ci_setup.sandbox import change_sets, deployment, ec2_types, nested_transforms, private, strict, summaries
+from exasol_ci_setup.sandbox.private import find_change_set, refusal, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Parameters = dict[str, list[str]]
-    Reply = tuple[int, dict[str, str], bytes]
-    Action = Callable[[Parameters], Reply]
+    from exasol_ci_setup.sandbox.private import Action, Parameters, Reply
 
 # `createOnlyProperties` of the resource schemas in cfn-lint 1.57, for the types in the shipped templates. They are copied because the import
 # of cfn-lint takes longer than the start of the sandbox.
@@ -82,9 +81,6 @@ def _bucket_name_conflict(name: str) -> str | None:
     return f"Resource of type 'AWS::S3::Bucket' with identifier '{name}' already exists." if taken else None
 
 
-# An action is a function of the request's parameters: lists of text, as in a parsed query string.
-
-
 def _extend_actions(actions: dict[str, Action]) -> None:
     actions["CreateChangeSet"] = _creating_change_sets(actions["CreateChangeSet"])
     actions["ExecuteChangeSet"] = _executing_change_sets(actions["ExecuteChangeSet"])
@@ -100,34 +96,21 @@ def _extend_actions(actions: dict[str, Action]) -> None:
         actions[name] = _with_either_url_style(actions[name])
 
 
-def _value(parameters: Parameters, name: str, default: str = "") -> str:
-    return str((parameters.get(name) or [default])[0])
-
-
-def _refusal(code: str, message: str) -> Reply:
-    from ministack.services.cloudformation import helpers
-
-    reply: Reply = helpers._error(code, message)  # noqa: SLF001
-    return reply
-
-
 def _stack(name: str) -> dict[str, Any] | None:
     """Return the stack with that name or id, None if it does not exist or was deleted."""
-    from ministack.services.cloudformation import handlers
-
-    stack: dict[str, Any] | None = handlers._resolve_stack(name)  # noqa: SLF001
+    stack: dict[str, Any] | None = private.find_stack(name)
     return None if stack is None or stack["StackStatus"] == "DELETE_COMPLETE" else stack
 
 
 def _not_updatable(stack: dict[str, Any]) -> Reply:
-    return _refusal(
+    return refusal(
         "ValidationError", f"Stack:{stack['StackId']} is in {stack['StackStatus']} state and can not be updated."
     )
 
 
 def _with_either_url_style(inner: Action) -> Action:
     def act(parameters: Parameters) -> Reply:
-        if url := _value(parameters, "TemplateURL"):
+        if url := value(parameters, "TemplateURL"):
             parameters = {**parameters, "TemplateURL": [strict.path_style(url)]}
         return inner(parameters)
 
@@ -136,9 +119,9 @@ def _with_either_url_style(inner: Action) -> Action:
 
 def _creating_stacks(inner: Action) -> Action:
     def act(parameters: Parameters) -> Reply:
-        name = _value(parameters, "StackName")
+        name = value(parameters, "StackName")
         if _stack(name) is not None:
-            return _refusal("AlreadyExistsException", f"Stack [{name}] already exists")
+            return refusal("AlreadyExistsException", f"Stack [{name}] already exists")
         return inner(parameters)
 
     return act
@@ -146,7 +129,7 @@ def _creating_stacks(inner: Action) -> Action:
 
 def _updating_stacks(inner: Action) -> Action:
     def act(parameters: Parameters) -> Reply:
-        stack = _stack(_value(parameters, "StackName"))
+        stack = _stack(value(parameters, "StackName"))
         if stack is not None and stack["StackStatus"] not in _UPDATABLE | _RESUMABLE:
             return _not_updatable(stack)
         return inner(parameters)
@@ -156,12 +139,12 @@ def _updating_stacks(inner: Action) -> Action:
 
 def _creating_change_sets(inner: Action) -> Action:
     def act(parameters: Parameters) -> Reply:
-        name, change_set_name = _value(parameters, "StackName"), _value(parameters, "ChangeSetName")
-        kind = _value(parameters, "ChangeSetType", "UPDATE")
+        name, change_set_name = value(parameters, "StackName"), value(parameters, "ChangeSetName")
+        kind = value(parameters, "ChangeSetType", "UPDATE")
         stack = _stack(name)
         shell = stack if stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS" else None
         if stack is not None and kind == "CREATE" and shell is None:
-            return _refusal(
+            return refusal(
                 "ValidationError",
                 f"Stack [{name}] already exists and cannot be created again with the changeSet [{change_set_name}].",
             )
@@ -201,10 +184,10 @@ def _validate_early(change_set_name: str, stack_name: str) -> None:
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html
     """
-    from ministack.services.cloudformation import changesets, engine, stacks
+    from ministack.services.cloudformation import engine, stacks
 
     stack = _stack(stack_name)
-    _, change_set = changesets._find_change_set(change_set_name, stack["StackName"] if stack else stack_name)  # noqa: SLF001
+    change_set = find_change_set(change_set_name, stack["StackName"] if stack else stack_name)
     if stack is None or change_set is None or change_set["Status"] != "CREATE_COMPLETE":
         return
     if change_set["_disable_validation"]:
@@ -257,14 +240,13 @@ def _validate_early(change_set_name: str, stack_name: str) -> None:
 
 def _describing_events(inner: Action) -> Action:
     def act(parameters: Parameters) -> Reply:
-        from ministack.services.cloudformation import changesets
 
-        name = _value(parameters, "ChangeSetName")
+        name = value(parameters, "ChangeSetName")
         if not name:
             return inner(parameters)
-        _, change_set = changesets._find_change_set(name, _value(parameters, "StackName"))  # noqa: SLF001
+        change_set = find_change_set(name, value(parameters, "StackName"))
         if change_set is None:
-            return _refusal("ChangeSetNotFound", f"ChangeSet [{name}] does not exist")
+            return refusal("ChangeSetNotFound", f"ChangeSet [{name}] does not exist")
         # ministack stores events with the stack. Those of a change set belong to the operation that created it.
         operation = change_set.get("_operation", "none")
         return inner({**parameters, "StackName": [change_set["StackId"]], "OperationId": [operation]})
@@ -274,11 +256,7 @@ def _describing_events(inner: Action) -> Action:
 
 def _executing_change_sets(inner: Action) -> Action:
     def act(parameters: Parameters) -> Reply:
-        from ministack.services.cloudformation import changesets
-
-        _, change_set = changesets._find_change_set(  # noqa: SLF001
-            _value(parameters, "ChangeSetName"), _value(parameters, "StackName")
-        )
+        change_set = find_change_set(value(parameters, "ChangeSetName"), value(parameters, "StackName"))
         stack = _stack(change_set["StackName"]) if change_set else None
         if stack is not None and deployment.is_running(stack):
             return _not_updatable(stack)
@@ -340,7 +318,7 @@ def _deleting_stacks(inner: Action) -> Action:
     """Delete also a stack in creation: cancel its operation, then delete the created resources."""
 
     def act(parameters: Parameters) -> Reply:
-        stack = _stack(_value(parameters, "StackName"))
+        stack = _stack(value(parameters, "StackName"))
         creating = stack is not None and stack["StackStatus"] == "CREATE_IN_PROGRESS"
         operations = deployment.operations_on(stack["StackId"]) if stack is not None and creating else []
         reply = inner(parameters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox.codebuild import ApiError, Service
+from exasol_ci_setup.sandbox.private import add_resource_type
 
 if TYPE_CHECKING:
     from exasol_ci_setup.sandbox.codebuild import Values
@@ -19,17 +20,8 @@ def extend(credentials: Any) -> None:
     from ministack.services.cloudformation import provisioners
 
     service = Service(credentials)
-    projects, sources = _ProjectType(service, provisioners), _SourceCredentialType(service)
-    provisioners._RESOURCE_HANDLERS["AWS::CodeBuild::Project"] = {  # noqa: SLF001
-        "create": projects.create,
-        "update": projects.update,
-        "delete": projects.delete,
-    }
-    provisioners._RESOURCE_HANDLERS["AWS::CodeBuild::SourceCredential"] = {  # noqa: SLF001
-        "create": sources.create,
-        "update": sources.update,
-        "delete": sources.delete,
-    }
+    add_resource_type("AWS::CodeBuild::Project", _ProjectType(service, provisioners))
+    add_resource_type("AWS::CodeBuild::SourceCredential", _SourceCredentialType(service))
 
 
 class _ProjectType:

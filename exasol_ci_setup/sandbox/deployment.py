@@ -10,6 +10,8 @@ import uuid
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.sandbox.private import resource_handlers
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -78,7 +80,7 @@ def _store(name: str) -> dict[Any, dict[str, Any]]:
 
 def extend() -> None:
     """Install the changes of this module in ministack's CloudFormation."""
-    from ministack.services.cloudformation import provisioners, stacks
+    from ministack.services.cloudformation import stacks
 
     events = _Events(stacks)
     work = _Work(stacks, events)
@@ -88,9 +90,9 @@ def extend() -> None:
     stacks._update_keeping_seed = work.update  # noqa: SLF001
     stacks._delete_resource = work.delete  # noqa: SLF001
     for resource_type, (name_property, service, store) in _NAMED.items():
-        handlers = provisioners._RESOURCE_HANDLERS[resource_type]  # noqa: SLF001
+        handlers = resource_handlers()[resource_type]
         handlers["create"] = _reject_existing_names(handlers["create"], name_property, service, store)
-    buckets = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]  # noqa: SLF001
+    buckets = resource_handlers()["AWS::S3::Bucket"]
     buckets["delete"] = _reject_nonempty_buckets(buckets["delete"])
 
 

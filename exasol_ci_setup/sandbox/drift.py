@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.sandbox.private import find_change_set, find_stack, refusal, resource_handlers, value
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Parameters = dict[str, list[str]]
-    Reply = tuple[int, dict[str, str], bytes]
-    Action = Callable[[Parameters], Reply]
+    from exasol_ci_setup.sandbox.private import Action, Parameters, Reply
+
     Values = dict[str, Any]
 
 _GROUP: Final = "AWS::EC2::SecurityGroup"
@@ -26,11 +27,11 @@ _SOURCES: Final = (
 
 def extend() -> None:
     """Add a drift reader of security groups, and the mode REVERT_DRIFT. Call `cloudformation.extend` first."""
-    from ministack.services.cloudformation import drift, handlers, provisioners
+    from ministack.services.cloudformation import drift, handlers
 
     read = frozenset({"GroupDescription", "SecurityGroupEgress", "SecurityGroupIngress", "Tags"})
     drift._DRIFT_READERS[_GROUP] = (_read_group, read)  # noqa: SLF001
-    groups = provisioners._RESOURCE_HANDLERS[_GROUP]  # noqa: SLF001
+    groups = resource_handlers()[_GROUP]
     groups["update"] = _with_split_permissions(groups["update"])
     actions = handlers._ACTION_HANDLERS  # noqa: SLF001
     actions["CreateChangeSet"] = _creating_drift_aware_change_sets(actions["CreateChangeSet"])
@@ -90,17 +91,11 @@ def _split_permissions(permissions: list[Values]) -> Iterator[Values]:
                 }
 
 
-def _value(parameters: Parameters, name: str) -> str:
-    return str((parameters.get(name) or [""])[0])
-
-
 def _creating_drift_aware_change_sets(inner: Action) -> Action:
     """Support DeploymentMode: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html."""
 
     def act(parameters: Parameters) -> Reply:
-        from ministack.services.cloudformation import changesets, handlers, helpers
-
-        mode = _value(parameters, "DeploymentMode")
+        mode = value(parameters, "DeploymentMode")
         if not mode:
             return inner(parameters)
         refused = ""
@@ -109,15 +104,14 @@ def _creating_drift_aware_change_sets(inner: Action) -> Action:
                 f"1 validation error detected: Value '{mode}' at 'deploymentMode' failed to satisfy constraint: "
                 "Member must satisfy enum value set: [REVERT_DRIFT]"
             )
-        elif _value(parameters, "ChangeSetType") == "CREATE":
+        elif value(parameters, "ChangeSetType") == "CREATE":
             refused = "DeploymentMode REVERT_DRIFT is not supported for change sets of type CREATE"
         if refused:
-            reply: Reply = helpers._error("ValidationError", refused)  # noqa: SLF001
-            return reply
+            return refusal("ValidationError", refused)
         reply = inner(parameters)
         if reply[0] == _OK:
-            stack = handlers._resolve_stack(_value(parameters, "StackName"))  # noqa: SLF001
-            _, change_set = changesets._find_change_set(_value(parameters, "ChangeSetName"), stack["StackName"])  # noqa: SLF001
+            stack = find_stack(value(parameters, "StackName"))
+            change_set = find_change_set(value(parameters, "ChangeSetName"), stack["StackName"])
             _add_drift(change_set, stack)
         return reply
 
@@ -198,11 +192,9 @@ def _executing_drift_aware_change_sets(inner: Action) -> Action:
     """Start the update from the actual properties: handlers see the differences, and a rollback restores the actual state."""
 
     def act(parameters: Parameters) -> Reply:
-        from ministack.services.cloudformation import _stacks, changesets
+        from ministack.services.cloudformation import _stacks
 
-        _, change_set = changesets._find_change_set(  # noqa: SLF001
-            _value(parameters, "ChangeSetName"), _value(parameters, "StackName")
-        )
+        change_set = find_change_set(value(parameters, "ChangeSetName"), value(parameters, "StackName"))
         found = (change_set or {}).get("_drift", {})
         if change_set is None or not found or change_set["ExecutionStatus"] != "AVAILABLE":
             return inner(parameters)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.sandbox.private import add_resource_type, resource_handlers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
@@ -28,14 +30,9 @@ def extend() -> None:
 
     ssm._PUBLIC_AMI_PARAMETERS.update(_UBUNTU)  # noqa: SLF001
     provisioners._STACK_TAG_PROPERTY["AWS::EC2::Instance"] = ("Tags", "list")  # noqa: SLF001
-    instances, pairs = _InstanceType(provisioners), _KeyPairType()
-    for name, handler in (("AWS::EC2::Instance", instances), ("AWS::EC2::KeyPair", pairs)):
-        provisioners._RESOURCE_HANDLERS[name] = {  # noqa: SLF001
-            "create": handler.create,
-            "update": handler.update,
-            "delete": handler.delete,
-        }
-    groups = provisioners._RESOURCE_HANDLERS["AWS::EC2::SecurityGroup"]  # noqa: SLF001
+    add_resource_type("AWS::EC2::Instance", _InstanceType(provisioners))
+    add_resource_type("AWS::EC2::KeyPair", _KeyPairType())
+    groups = resource_handlers()["AWS::EC2::SecurityGroup"]
     groups["delete"] = _with_usage_check(groups["delete"])
 
 

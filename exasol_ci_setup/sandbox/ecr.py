@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox import registry
 from exasol_ci_setup.sandbox.images import Image, Repository, digest_of
+from exasol_ci_setup.sandbox.private import resource_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -45,7 +46,6 @@ def extend() -> None:
     """Install the operations in ministack's service module. They are used while a registry runs."""
     from ministack.core import responses
     from ministack.services import ecr as inner
-    from ministack.services.cloudformation import provisioners
 
     service = Service(inner, responses)
     handle_inner: Callable[..., Awaitable[Reply]] = inner.handle_request
@@ -66,7 +66,7 @@ def extend() -> None:
 
     inner.handle_request = handle_request
     _name_repositories(inner, service)
-    _keep_filters(inner, provisioners)
+    _keep_filters(inner)
     delete_inner = inner._delete_repository  # noqa: SLF001
 
     def delete_repository(data: Values) -> Any:
@@ -104,7 +104,7 @@ def _name_repositories(inner: Any, service: Service) -> None:
     inner._repo_uri, inner._repo_shape = repo_uri, repo_shape  # noqa: SLF001
 
 
-def _keep_filters(inner: Any, provisioners: Any) -> None:
+def _keep_filters(inner: Any) -> None:
     """Store the filters of tags that are excluded from immutability, which ministack drops."""
     create_inner, set_inner = inner._create_repository, inner._put_image_tag_mutability  # noqa: SLF001
 
@@ -120,7 +120,7 @@ def _keep_filters(inner: Any, provisioners: Any) -> None:
 
     inner._create_repository = keeping(create_inner)  # noqa: SLF001
     inner._put_image_tag_mutability = keeping(set_inner)  # noqa: SLF001
-    handlers = provisioners._RESOURCE_HANDLERS["AWS::ECR::Repository"]  # noqa: SLF001
+    handlers = resource_handlers()["AWS::ECR::Repository"]
     create, update = handlers["create"], handlers["update"]
 
     def provisioned(name: str, properties: Values, attributes: Values) -> tuple[str, Values]:
@@ -142,11 +142,7 @@ def _keep_filters(inner: Any, provisioners: Any) -> None:
         name, attributes = update(physical_id, old, new, *more)
         return provisioned(name, new, attributes)
 
-    provisioners._RESOURCE_HANDLERS["AWS::ECR::Repository"] = {  # noqa: SLF001
-        **handlers,
-        "create": create_type,
-        "update": update_type,
-    }
+    handlers.update(create=create_type, update=update_type)
 
 
 def may_move(repository: Mapping[str, Any], tag: str) -> bool:

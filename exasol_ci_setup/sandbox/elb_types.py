@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from exasol_ci_setup.sandbox.private import add_resource_type, resource_handlers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,16 +21,10 @@ _ADDITIONAL = "FurtherCertificates"
 def extend() -> None:
     """Make CloudFormation's listener rules and certificates behave as on AWS."""
     from ministack.services import alb
-    from ministack.services.cloudformation import provisioners
 
-    handlers = provisioners._RESOURCE_HANDLERS  # noqa: SLF001
+    handlers = resource_handlers()
     handlers[_RULE] = {**handlers[_RULE], **_with_unique_priorities(alb, handlers[_RULE])}
-    certificates = _CertificateType(alb)
-    handlers["AWS::ElasticLoadBalancingV2::ListenerCertificate"] = {
-        "create": certificates.create,
-        "update": certificates.update,
-        "delete": certificates.delete,
-    }
+    add_resource_type("AWS::ElasticLoadBalancingV2::ListenerCertificate", _CertificateType(alb))
 
 
 def extend_calls() -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+from exasol_ci_setup.sandbox.private import resource_handlers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -18,12 +20,13 @@ def with_identifiers(body: bytes, template: Mapping[str, Any]) -> bytes:
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceIdentifierSummary.html
     """
-    from ministack.services.cloudformation import changesets, provisioners
+    from ministack.services.cloudformation import changesets
 
+    handlers = resource_handlers()
     by_type: dict[str, list[str]] = {}
     for name, resource in (template.get("Resources") or {}).items():
         kind = resource.get("Type", "")
-        if kind in changesets._IMPORT_LOOKUPS and "import" in provisioners._RESOURCE_HANDLERS.get(kind, {}):  # noqa: SLF001
+        if kind in changesets._IMPORT_LOOKUPS and "import" in handlers.get(kind, {}):  # noqa: SLF001
             by_type.setdefault(kind, []).append(name)
     members = "".join(
         f"<member><ResourceType>{escape(kind)}</ResourceType>"

@@ -1,0 +1,51 @@
+"""The private parts of ministack's CloudFormation that several modules of the sandbox use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Parameters = dict[str, list[str]]
+"""The parameters of a request: lists of text, as in a parsed query string."""
+Reply = tuple[int, dict[str, str], bytes]
+Action = Callable[[Parameters], Reply]
+
+
+def resource_handlers() -> dict[str, dict[str, Any]]:
+    """Return the handlers of all resource types by their operation, which may be replaced."""
+    from ministack.services.cloudformation import provisioners
+
+    handlers: dict[str, dict[str, Any]] = provisioners._RESOURCE_HANDLERS  # noqa: SLF001
+    return handlers
+
+
+def add_resource_type(name: str, kind: Any) -> None:
+    """Add a resource type, or replace it, with the methods `create`, `update` and `delete` of `kind`."""
+    resource_handlers()[name] = {"create": kind.create, "update": kind.update, "delete": kind.delete}
+
+
+def value(parameters: Parameters, name: str, default: str = "") -> str:
+    """Return a parameter of a request."""
+    return str((parameters.get(name) or [default])[0])
+
+
+def refusal(code: str, message: str) -> Reply:
+    """Return the reply with an error."""
+    from ministack.services.cloudformation import helpers
+
+    reply: Reply = helpers._error(code, message)  # noqa: SLF001
+    return reply
+
+
+def find_stack(name: str) -> Any:
+    """Return the stack with that name or ID, also a deleted one; None if it does not exist."""
+    from ministack.services.cloudformation import handlers
+
+    return handlers._resolve_stack(name)  # noqa: SLF001
+
+
+def find_change_set(name: str, stack_name: str) -> Any:
+    """Return the change set with that ID, or with that name of a stack; None if it does not exist."""
+    from ministack.services.cloudformation import changesets
+
+    return changesets._find_change_set(name, stack_name)[1]  # noqa: SLF001
