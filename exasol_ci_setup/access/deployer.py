@@ -267,7 +267,7 @@ class _Resources:
         return [each for name in names for each in self.arns[name].values() if each is not None]
 
     def type(self, logical_id: str) -> str:
-        """Return the type of a resource, empty if there is none with that logical ID."""
+        """Return the type of a resource, empty if no resource has that logical ID."""
         return str(self.by_id.get(logical_id, {}).get("Type", ""))
 
 

@@ -137,7 +137,7 @@ class Fleet:
         return self.only(found if alone else found | needed)
 
     def _matching(self, pattern: str) -> list[str]:
-        """Return the names of the stacks that match `pattern`. Raises InputError if there are none."""
+        """Return the names of the stacks that match `pattern`. Raises InputError if no stack matches."""
         found = [name for name, each in self.members.items() if each.matches(pattern)]
         if not found:
             projects = list(dict.fromkeys(each.project for each in self.members.values() if each.project))
