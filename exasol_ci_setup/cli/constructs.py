@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args
 
 import click
 
@@ -21,217 +22,180 @@ from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those
     SourceCredentials,
     build,
 )
-from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, Cache, ComputeType  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.constructs.ci import Cache, ComputeType  # noqa: TID253 - the options are those of the models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exasol_ci_setup.constructs.values import Value
+
 
 F = TypeVar("F", bound="Callable[..., Any]")
+Option: TypeAlias = "Callable[[Any], Any]"
 
 
-def _stack_name(default: str) -> Callable[[F], F]:
-    return click.option("--stack-name", metavar="NAME", help=f"Name of the stack.  [default: {default}]")
+def option_of(field: str) -> str:
+    """Return how the user of a command writes a field of a construct, for messages."""
+    return f"--{field.replace('_', '-')}"
 
 
-def _name_options(kind: str) -> tuple[Callable[[F], F], ...]:
-    return (
-        click.option("--name", metavar="NAME", required=True, help=f"Name of the {kind}."),
-        _stack_name("the name"),
-    )
+def _field(
+    model: type[Value],
+    field: str,
+    *names: str,
+    default: str = "",
+    more: str = "",
+    called: str = "construct",
+    **settings: Any,
+) -> Option:
+    """Return the option for a field of a model. Its help is the description of the field, and its default.
 
-
-def _multiple(option: str, field: str, *, help: str, **more: Any) -> Callable[[F], F]:  # noqa: A002 - the name that click uses
-    """Return a repeatable option; its value is None if it is omitted."""
+    `names` are the names of the option if they are not that of the field, `default` describes the default if it is another than that of the
+    field, and `more` follows the description. `called` is what the help calls the construct. Other settings are those of `click.option`.
+    """
+    info = model.model_fields[field]
+    text, _, described = (info.description or "").partition(" Default: ")
+    # In a text, a field is written as its option.
+    text = re.sub(r"`(\w+)`", lambda match: option_of(match[1]), text)
+    text = text.replace("the construct", f"the {called}")
+    if info.annotation is bool:
+        # Without the option, the default of the field applies.
+        settings["default"] = None
+    if settings.get("multiple"):
+        text = f"{text.removesuffix('.')}; may be repeated."
+    default = default or described.removesuffix(".") or _text_of(info.default)
     return click.option(
-        option, field, multiple=True, help=help, callback=lambda _context, _option, values: values or None, **more
+        *(names or (option_of(field),)),
+        help=f"{text}{more and ' '}{more}" + (f"  [default: {default}]" if default and not info.is_required() else ""),
+        required=info.is_required(),
+        **settings,
     )
 
 
-def _retention_option(field: str, kept: str, default: int) -> Callable[[F], F]:
-    return click.option(f"--{field}", type=int, metavar="N", help=f"Days to keep {kept}.  [default: {default}]")
+def _text_of(default: object) -> str:
+    """Return a default value as text; empty if the option has none."""
+    if isinstance(default, tuple):
+        return ", ".join(map(str, default))
+    return "" if default is None or default is False else str(default)
 
 
-_VPC: Final = click.option("--vpc-id", metavar="VPC", help="The VPC.  [default: the region's default VPC]")
-_NETWORK: Final = (
-    _VPC,
-    _multiple(
-        "--subnet-id",
-        "subnet_ids",
-        metavar="SUBNET",
-        help="A subnet of the VPC; may be repeated.  [default: those of the default VPC]",
-    ),
-    _multiple(
-        "--security-group",
-        "security_groups",
-        metavar="GROUP",
-        help="ID of a security group; may be repeated.  [default: a new one]",
-    ),
-)
+def _number(model: type[Value], field: str) -> Option:
+    return _field(model, field, type=int, metavar="N")
 
 
-def _build_options(*, stack: str, log_days: int, artifact_days: int) -> tuple[Callable[[F], F], ...]:
+def _multiple(model: type[Value], field: str, name: str, **settings: Any) -> Option:
+    """Return a repeatable option; its value is None if it is omitted."""
+    return _field(
+        model,
+        field,
+        name,
+        field,
+        multiple=True,
+        callback=lambda _context, _option, values: values or None,
+        **settings,
+    )
+
+
+def _stack_name(model: type[Construct], default: str) -> Option:
+    return _field(model, "stack", "--stack-name", default=default, metavar="NAME")
+
+
+def _names(model: type[Construct], called: str) -> tuple[Option, ...]:
+    return (_field(model, "name", metavar="NAME", called=called), _stack_name(model, "the name"))
+
+
+def _compute_type(model: type[Value], *, more: str = "") -> Option:
+    return _field(model, "compute_type", type=click.Choice(get_args(ComputeType)), metavar="TYPE", more=more)
+
+
+def _network(model: type[Construct]) -> tuple[Option, ...]:
     return (
-        click.option(
-            "--project",
-            metavar="NAME",
-            required=True,
-            help="Name of the project; the names of the stack and its resources derive from it.",
-        ),
-        click.option(
-            "--project-url", metavar="URL", required=True, help="URL of the repository: https://github.com/OWNER/REPO"
-        ),
-        _stack_name(stack),
-        click.option("--image", metavar="IMAGE", help=f"Docker image of the builds.  [default: {DEFAULT_IMAGE}]"),
-        click.option(
-            "--compute-type",
-            type=click.Choice(get_args(ComputeType)),
-            metavar="TYPE",
-            help=f"Size of the build host, one of {', '.join(get_args(ComputeType))}.  [default: BUILD_GENERAL1_SMALL]",
-        ),
-        click.option("--timeout-in-minutes", type=int, metavar="N", help="Time limit of one build.  [default: 240]"),
-        click.option(
-            "--batch-timeout-in-minutes", type=int, metavar="N", help="Time limit of a batch.  [default: 240]"
-        ),
-        click.option("--batch-limit", type=int, metavar="N", help="Maximum builds in a batch.  [default: 100]"),
-        click.option(
-            "--auto-retry-limit", type=int, metavar="N", help="How often AWS retries a failed build.  [default: 0]"
-        ),
-        click.option(
-            "--cache",
-            type=click.Choice(get_args(Cache)),
-            help="What builds cache for later builds.  [default: none]",
-        ),
-        click.option(
-            "--docker-secret",
-            metavar="SECRET",
-            help="Name or ARN of the secret with the Docker Hub keys User and AccessToken.  [default: Dockerhub]",
-        ),
-        click.option(
-            "--connection-arn",
-            metavar="ARN",
-            help="CodeConnections connection to GitHub.  [default: the token of the source-credentials stack]",
-        ),
-        click.option(
-            "--bucket-name",
-            metavar="NAME",
-            help="Name of the artifacts bucket.  [default: generated by CloudFormation]",
-        ),
-        click.option(
-            "--log-retention-in-days", type=int, metavar="N", help=f"Days to keep logs.  [default: {log_days}]"
-        ),
-        click.option(
-            "--artifact-retention-in-days",
-            type=int,
-            metavar="N",
-            help=f"Days to keep artifacts.  [default: {artifact_days}]",
-        ),
+        _field(model, "vpc_id", metavar="VPC"),
+        _multiple(model, "subnet_ids", "--subnet-id", metavar="SUBNET"),
+        _multiple(model, "security_groups", "--security-group", metavar="GROUP"),
     )
 
 
-OPTIONS: Final[dict[type[Construct], tuple[Callable[[Any], Any], ...]]] = {
-    CiBuild: (
-        *_build_options(stack="the project's name", log_days=14, artifact_days=30),
-        click.option(
-            "--branch-filter",
-            metavar="REGEX",
-            help="Pushes to matching branches start a build.  [default: main, master, develop and the usual prefixes]",
-        ),
-    ),
-    ReleaseBuild: _build_options(stack="the project's name + Release", log_days=180, artifact_days=180),
+def _build_options(model: type[CiBuild | ReleaseBuild], *, stack: str) -> tuple[Option, ...]:
+    return (
+        _field(model, "project", metavar="NAME"),
+        _field(model, "project_url", metavar="URL"),
+        _stack_name(model, stack),
+        _field(model, "image", metavar="IMAGE"),
+        _compute_type(model, more=f"One of {', '.join(get_args(ComputeType))}."),
+        _number(model, "timeout_in_minutes"),
+        _number(model, "batch_timeout_in_minutes"),
+        _number(model, "batch_limit"),
+        _number(model, "auto_retry_limit"),
+        _field(model, "cache", type=click.Choice(get_args(Cache))),
+        _field(model, "docker_secret", metavar="SECRET"),
+        _field(model, "connection_arn", metavar="ARN"),
+        _field(model, "bucket_name", metavar="NAME"),
+        _number(model, "log_retention_in_days"),
+        _number(model, "artifact_retention_in_days"),
+    )
+
+
+OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
+    CiBuild: (*_build_options(CiBuild, stack="the project's name"), _field(CiBuild, "branch_filter", metavar="REGEX")),
+    ReleaseBuild: _build_options(ReleaseBuild, stack="the project's name + Release"),
     SourceCredentials: (
-        click.option(
-            "--secret-name",
-            metavar="SECRET",
-            required=True,
-            help="Name or ARN of the secret with the GitHub credentials.",
-        ),
-        click.option(
-            "--secret-user-key", metavar="KEY", required=True, help="Key in the secret that holds the user name."
-        ),
-        click.option(
-            "--secret-token-key", metavar="KEY", required=True, help="Key in the secret that holds the token."
-        ),
-        _stack_name("SLCSourceCredentials"),
+        _field(SourceCredentials, "secret_name", metavar="SECRET"),
+        _field(SourceCredentials, "secret_user_key", metavar="KEY"),
+        _field(SourceCredentials, "secret_token_key", metavar="KEY"),
+        _stack_name(SourceCredentials, "SLCSourceCredentials"),
     ),
     Registry: (
-        *_name_options("repository"),
-        _multiple(
-            "--mutable-tag",
-            "mutable_tags",
-            metavar="TAG",
-            help="Tag, or pattern with *, that can move to another image; may be repeated.  [default: latest]",
-        ),
-        _retention_option("untagged-retention-in-days", "images without a tag", 14),
+        *_names(Registry, "repository"),
+        _multiple(Registry, "mutable_tags", "--mutable-tag", metavar="TAG"),
+        _number(Registry, "untagged_retention_in_days"),
     ),
-    Asset: (
-        *_name_options("asset"),
-        _retention_option("noncurrent-retention-in-days", "replaced and deleted archives", 30),
-    ),
+    Asset: (*_names(Asset, "asset"), _number(Asset, "noncurrent_retention_in_days")),
     ContainerBuilder: (
-        *_name_options("builder"),
-        click.option("--bucket-name", "asset", metavar="NAME", required=True, help="Bucket with the source archives."),
-        click.option("--repository", "registry", metavar="NAME", required=True, help="ECR repository for the images."),
-        click.option("--image", metavar="IMAGE", help=f"Docker image of the builds.  [default: {DEFAULT_IMAGE}]"),
-        click.option(
-            "--compute-type",
-            type=click.Choice(get_args(ComputeType)),
-            metavar="TYPE",
-            help="Size of the build host.  [default: BUILD_GENERAL1_SMALL]",
-        ),
-        click.option("--timeout-in-minutes", type=int, metavar="N", help="Time limit of one build.  [default: 60]"),
-        _retention_option("log-retention-in-days", "logs", 30),
+        *_names(ContainerBuilder, "builder"),
+        _field(ContainerBuilder, "asset", "--bucket-name", "asset", metavar="NAME"),
+        _field(ContainerBuilder, "registry", "--repository", "registry", metavar="NAME"),
+        _field(BuildkitBuilder, "image", metavar="IMAGE"),
+        _compute_type(BuildkitBuilder),
+        _number(BuildkitBuilder, "timeout_in_minutes"),
+        _number(ContainerBuilder, "log_retention_in_days"),
     ),
     Cluster: (
-        *_name_options("cluster"),
+        *_names(Cluster, "cluster"),
         _multiple(
-            "--service",
+            Cluster,
             "services",
+            "--service",
             type=SERVICE,
-            required=True,
             metavar="PAIRS",
-            help="A service, such as name=web,image=public.ecr.aws/nginx/nginx:1.27,port=80; may be repeated. Other keys: count, cpu, "
-            "memory (MiB), command, env.NAME, secret.NAME (an ARN).",
+            more="Write name=web,image=public.ecr.aws/nginx/nginx:1.27,port=80. Other keys: count, cpu, memory (MiB), command, env.NAME, "
+            "secret.NAME (an ARN).",
         ),
-        *_NETWORK,
-        click.option(
-            "--public-ip/--no-public-ip",
-            default=None,
-            help="Give each task a public address; a default VPC requires it.  [default: public]",
-        ),
-        _retention_option("log-retention-in-days", "logs", 30),
+        *_network(Cluster),
+        _field(Cluster, "public_ip", "--public-ip/--no-public-ip", default="public"),
+        _number(Cluster, "log_retention_in_days"),
     ),
     SecurityGroup: (
-        *_name_options("security group"),
+        *_names(SecurityGroup, "security group"),
         _multiple(
-            "--ingress",
+            SecurityGroup,
             "ingresses",
+            "--ingress",
             type=INGRESS,
             metavar="RULE",
-            help="Allowed inbound traffic as PROTOCOL:PORT:CIDR, such as tcp:443:10.0.0.0/8; may be repeated.  [default: none]",
+            more="Write PROTOCOL:PORT:CIDR, such as tcp:443:10.0.0.0/8.",
         ),
-        _multiple(
-            "--egress",
-            "egresses",
-            type=EGRESS,
-            metavar="RULE",
-            help="Allowed outbound traffic; may be repeated.  [default: all]",
-        ),
-        _VPC,
+        _multiple(SecurityGroup, "egresses", "--egress", type=EGRESS, metavar="RULE"),
+        _field(SecurityGroup, "vpc_id", metavar="VPC"),
     ),
     Instance: (
-        *_name_options("instance"),
-        click.option("--instance-type", metavar="TYPE", required=True, help="Type of the instance, such as t3.micro."),
-        click.option(
-            "--path-to-key",
-            metavar="FILE",
-            required=True,
-            help="SSH key; only its public key, FILE.pub, is read.",
-        ),
-        *_NETWORK,
-        click.option("--ssh", is_flag=True, default=None, help="Allow SSH from --ssh-cidr."),
-        click.option("--ssh-cidr", metavar="CIDR", help="Addresses that can connect, such as 203.0.113.7/32."),
-        click.option("--disk-in-gib", type=int, metavar="N", help="Size of the encrypted disk.  [default: 16]"),
+        *_names(Instance, "instance"),
+        _field(Instance, "instance_type", metavar="TYPE"),
+        _field(Instance, "path_to_key", metavar="FILE"),
+        *_network(Instance),
+        _field(Instance, "ssh", is_flag=True),
+        _field(Instance, "ssh_cidr", metavar="CIDR"),
+        _number(Instance, "disk_in_gib"),
     ),
 }
 """The options of each construct, by the names of its fields. A test compares them with the models."""
@@ -291,8 +255,3 @@ def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Constru
         build(kind, **{name: value for name, value in values.items() if name in fields}),
         {name: value for name, value in values.items() if name not in fields},
     )
-
-
-def option_of(field: str) -> str:
-    """Return how the user of a command writes a field of a construct, for messages."""
-    return f"--{field.replace('_', '-')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.placeholders import placeholders_in
@@ -41,8 +41,8 @@ class GitHubRepo(ScopedConstruct):
     has_stack: ClassVar[bool] = False
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "repo", "branch"})
 
-    repo: Repository
-    branch: Branch
+    repo: Annotated[Repository, Field(description="The repository: OWNER/REPO, or its URL.")]
+    branch: Annotated[Branch, Field(description="The branch whose newest commit is the source.")]
 
 
 class LocalDirectory(ScopedConstruct):
@@ -51,8 +51,10 @@ class LocalDirectory(ScopedConstruct):
     has_stack: ClassVar[bool] = False
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "path", "ignorefile"})
 
-    path: FilePath
-    ignorefile: FilePath = ".gitignore"
+    path: Annotated[FilePath, Field(description="Path of the folder.")]
+    ignorefile: Annotated[
+        FilePath, Field(description="File in the folder that lists excluded files, in the form of .gitignore.")
+    ] = ".gitignore"
 
 
 class Asset(ScopedConstruct):
@@ -63,8 +65,13 @@ class Asset(ScopedConstruct):
 
     template: ClassVar[str] = "asset_bucket.yaml.j2"
 
-    source: GitHubRepo | LocalDirectory | None = None
-    noncurrent_retention_in_days: Annotated[int, between(1, 3650, "days")] = 30
+    source: Annotated[
+        GitHubRepo | LocalDirectory | None,
+        Field(description="Where the source comes from. Default: other programs upload the archives."),
+    ] = None
+    noncurrent_retention_in_days: Annotated[
+        int, between(1, 3650, "days"), Field(description="Days to keep replaced and deleted archives.")
+    ] = 30
 
     _synced: Synced | None = PrivateAttr(default=None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError
 
@@ -53,8 +53,11 @@ class Construct(Value):
     gives_access_to_github: ClassVar[bool] = False
     """Whether the stack has the GitHub credentials that the builds of its account and region use."""
 
-    stack: StackName | None = Field(default=None, alias="stack_name")
-    scope: Scope | None = None
+    stack: StackName | None = Field(default=None, alias="stack_name", description="Name of the stack.")
+    scope: Annotated[
+        Scope | None,
+        Field(description="Region, credentials and name prefix of a program's stacks. Default: those of the context."),
+    ] = None
 
     _outputs: Mapping[str, str] | None = PrivateAttr(default=None)
 
@@ -283,7 +286,7 @@ class ScopedConstruct(Construct):
     `scope` can be omitted if a part of the construct has one.
     """
 
-    name: Name
+    name: Annotated[Name, Field(description="Name of the construct.")]
 
     @property
     def label(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
@@ -34,9 +34,9 @@ class BuildkitBuilder(ScopedConstruct):
 
     has_stack: ClassVar[bool] = False
 
-    image: Image = DEFAULT_IMAGE
-    compute_type: ComputeType = "BUILD_GENERAL1_SMALL"
-    timeout_in_minutes: Minutes = 60
+    image: Annotated[Image, Field(description="Docker image of the builds.")] = DEFAULT_IMAGE
+    compute_type: Annotated[ComputeType, Field(description="Size of the build host.")] = "BUILD_GENERAL1_SMALL"
+    timeout_in_minutes: Annotated[Minutes, Field(description="Time limit of one build.")] = 60
 
 
 class ContainerBuilder(ScopedConstruct):
@@ -50,10 +50,10 @@ class ContainerBuilder(ScopedConstruct):
 
     template: ClassVar[str] = "container_builder.yaml.j2"
 
-    asset: Asset | BucketName
-    builder: BuildkitBuilder
-    registry: Registry | RepositoryName
-    log_retention_in_days: RetentionInDays = 30
+    asset: Annotated[Asset | BucketName, Field(description="Bucket with the source archives.")]
+    builder: Annotated[BuildkitBuilder, Field(description="The build host.")]
+    registry: Annotated[Registry | RepositoryName, Field(description="ECR repository for the images.")]
+    log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")] = 30
 
     _image_tag: str | None = PrivateAttr(default=None)
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from exasol_ci_setup.constructs.asset import FilePath
 from exasol_ci_setup.constructs.network import Attached, Cidr
@@ -47,11 +47,11 @@ class Instance(Attached):
     network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetId")
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "instance_type", "path_to_key"})
 
-    instance_type: InstanceType
-    path_to_key: FilePath
-    ssh: bool = False
-    ssh_cidr: Cidr | None = None
-    disk_in_gib: Annotated[int, between(8, 16_384, "GiB")] = 16
+    instance_type: Annotated[InstanceType, Field(description="Type of the instance, such as t3.micro.")]
+    path_to_key: Annotated[FilePath, Field(description="SSH key; only its public key, FILE.pub, is read.")]
+    ssh: Annotated[bool, Field(description="Allow SSH from `ssh_cidr`.")] = False
+    ssh_cidr: Annotated[Cidr | None, Field(description="Addresses that can connect, such as 203.0.113.7/32.")] = None
+    disk_in_gib: Annotated[int, between(8, 16_384, "GiB"), Field(description="Size of the encrypted disk in GiB.")] = 16
 
     @model_validator(mode="after")
     def _opens_ssh_on_purpose(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.values import Items, SubnetId, Value, VpcId, between, matching, refusal
@@ -52,10 +52,10 @@ class _Rule(Value):
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ec2-securitygroup-ingress.html.
     """
 
-    from_port: Port
-    to_port: Port
-    protocol: Protocol
-    cidr_ip: Items[Cidr]
+    from_port: Annotated[Port, Field(description="First port of the range; for ICMP its type, and -1 for all.")]
+    to_port: Annotated[Port, Field(description="Last port of the range; for ICMP its code, and -1 for all.")]
+    protocol: Annotated[Protocol, Field(description="Protocol by name or number; -1 allows all.")]
+    cidr_ip: Annotated[Items[Cidr], Field(description="Blocks of addresses.")]
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -93,9 +93,9 @@ class SecurityGroup(ScopedConstruct):
     template: ClassVar[str] = "security_group.yaml.j2"
     network_parameters: ClassVar[tuple[str, ...]] = ("VpcId",)
 
-    vpc_id: VpcId | None = None
-    ingresses: Items[Ingress] = ()
-    egresses: Items[Egress] | None = None
+    vpc_id: Annotated[VpcId | None, Field(description="The VPC. Default: the region's default VPC.")] = None
+    ingresses: Annotated[Items[Ingress], Field(description="Allowed inbound traffic. Default: none.")] = ()
+    egresses: Annotated[Items[Egress] | None, Field(description="Allowed outbound traffic. Default: all.")] = None
 
     @model_validator(mode="after")
     def _has_each_rule_once(self) -> Self:
@@ -126,9 +126,11 @@ class Attached(ScopedConstruct):
     `vpc_id` and `subnet_ids` override those of the scope.
     """
 
-    vpc_id: VpcId | None = None
-    subnet_ids: Items[SubnetId] = ()
-    security_groups: SecurityGroups = ()
+    vpc_id: Annotated[VpcId | None, Field(description="The VPC. Default: the region's default VPC.")] = None
+    subnet_ids: Annotated[
+        Items[SubnetId], Field(description="Subnets of the VPC. Default: those of the default VPC.")
+    ] = ()
+    security_groups: Annotated[SecurityGroups, Field(description="Security groups by ID. Default: a new one.")] = ()
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, ClassVar, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.values import Items, between, matching, refusal
@@ -37,8 +37,14 @@ class Registry(ScopedConstruct):
 
     template: ClassVar[str] = "registry.yaml.j2"
 
-    mutable_tags: Annotated[Items[TagPattern], AfterValidator(_limit_patterns)] = ("latest",)
-    untagged_retention_in_days: Annotated[int, between(1, 3650, "days")] = 14
+    mutable_tags: Annotated[
+        Items[TagPattern],
+        AfterValidator(_limit_patterns),
+        Field(description="Tags, or patterns with *, that can move to another image."),
+    ] = ("latest",)
+    untagged_retention_in_days: Annotated[
+        int, between(1, 3650, "days"), Field(description="Days to keep images without a tag.")
+    ] = 14
 
     @property
     def repository_name(self) -> str:

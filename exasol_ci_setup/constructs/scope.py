@@ -22,14 +22,21 @@ class Scope(Value):
 
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "region", "role_assumptions", "profile"})
 
-    region: Region
-    name: Name
-    role_assumptions: Items[RoleArn] = ()
-    api_key: str | None = Field(default=None, repr=False)
-    endpoint: str | None = None
-    profile: str | None = None
-    vpc_id: VpcId | None = None
-    subnet_ids: Items[SubnetId] = ()
+    region: Annotated[Region, Field(description="AWS region of the stacks, such as eu-central-1.")]
+    name: Annotated[Name, Field(description="Prefix of the names of all stacks.")]
+    role_assumptions: Annotated[Items[RoleArn], Field(description="ARNs of roles to assume, in this order.")] = ()
+    api_key: str | None = Field(default=None, repr=False, description="Accepted for compatibility, without effect.")
+    endpoint: Annotated[str | None, Field(description="Accepted for compatibility, without effect.")] = None
+    profile: Annotated[
+        str | None, Field(description="Profile of the AWS configuration. Default: the AWS credential chain.")
+    ] = None
+    vpc_id: Annotated[
+        VpcId | None,
+        Field(description="The VPC of clusters, instances and security groups. Default: the region's default VPC."),
+    ] = None
+    subnet_ids: Annotated[
+        Items[SubnetId], Field(description="Subnets of the VPC. Default: those of the default VPC.")
+    ] = ()
 
 
 HangarScope = Scope

@@ -102,8 +102,8 @@ def image_parts(text: str) -> tuple[str, str]:
 class PortMappings(Value):
     """A port that the container listens on. On Fargate `host_port` must be the same."""
 
-    container_port: Port
-    host_port: int | None = None
+    container_port: Annotated[Port, Field(description="Port on which the container listens.")]
+    host_port: Annotated[int | None, Field(description="The same port, since Fargate has no other.")] = None
 
     @model_validator(mode="after")
     def _are_the_same(self) -> Self:
@@ -120,10 +120,18 @@ class Container(Value):
     into words as in a shell, and runs without a shell.
     """
 
-    source: Registry | ContainerBuilder | ImageName
-    tag: ImageTag | None = None
-    start_command: Annotated[str, AfterValidator(_can_be_split)] | None = None
-    port_mappings: Items[PortMappings] = ()
+    source: Annotated[
+        Registry | ContainerBuilder | ImageName,
+        Field(description="The image: a registry, a container builder, or a name without a tag."),
+    ]
+    tag: Annotated[
+        ImageTag | None, Field(description="Tag or digest of the image. Default: that of the builder's image.")
+    ] = None
+    start_command: Annotated[
+        Annotated[str, AfterValidator(_can_be_split)] | None,
+        Field(description="Command that replaces that of the image, in the words of a shell."),
+    ] = None
+    port_mappings: Annotated[Items[PortMappings], Field(description="Ports on which the container listens.")] = ()
 
     @model_validator(mode="after")
     def _has_each_port_once(self) -> Self:
@@ -195,12 +203,14 @@ class Service(ScopedConstruct):
     has_stack: ClassVar[bool] = False
     also_known_as: ClassVar[dict[str, str]] = {"environmentVariables": "env_vars"}
 
-    container: Container
-    env_vars: dict[VariableName, str] = Field(default_factory=dict)
-    secrets: dict[VariableName, SecretArn] = Field(default_factory=dict)
-    cpu: Cpu = 256
-    memory: int = 512
-    count: Annotated[int, between(0, 1000, "tasks")] = 1
+    container: Annotated[Container, Field(description="The container that the tasks run.")]
+    env_vars: dict[VariableName, str] = Field(default_factory=dict, description="Environment variables by name.")
+    secrets: dict[VariableName, SecretArn] = Field(
+        default_factory=dict, description="Full ARNs of secrets by environment variable."
+    )
+    cpu: Annotated[Cpu, Field(description="Units of 1/1024 vCPU for each task.")] = 256
+    memory: Annotated[int, Field(description="Memory of each task in MiB.")] = 512
+    count: Annotated[int, between(0, 1000, "tasks"), Field(description="Number of tasks.")] = 1
 
     @model_validator(mode="after")
     def _validate_names(self) -> Self:
@@ -229,9 +239,9 @@ class Cluster(Attached):
     template: ClassVar[str] = "cluster.yaml.j2"
     network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetIds")
 
-    services: Items[Service]
-    public_ip: bool = True
-    log_retention_in_days: RetentionInDays = 30
+    services: Annotated[Items[Service], Field(description="The services of the cluster.")]
+    public_ip: Annotated[bool, Field(description="Give each task a public address; a default VPC requires it.")] = True
+    log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")] = 30
 
     @model_validator(mode="after")
     def _has_different_services(self) -> Self:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+from pydantic import Field
+
 from exasol_ci_setup.constructs.base import Construct
 from exasol_ci_setup.constructs.values import SecretName, matching
 
@@ -28,9 +30,9 @@ class SourceCredentials(Construct):
     template: ClassVar[str] = "source_credentials.yaml.j2"
     gives_access_to_github: ClassVar[bool] = True
 
-    secret_name: SecretName
-    secret_user_key: SecretKey
-    secret_token_key: SecretKey
+    secret_name: Annotated[SecretName, Field(description="Name or ARN of the secret with the GitHub credentials.")]
+    secret_user_key: Annotated[SecretKey, Field(description="Key in the secret that holds the user name.")]
+    secret_token_key: Annotated[SecretKey, Field(description="Key in the secret that holds the token.")]
 
     @property
     def stack_name(self) -> str:

@@ -81,10 +81,15 @@ class LoadBalancer(ScopedConstruct):
     template: ClassVar[str] = "load_balancer.yaml.j2"
     network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetIds")
 
-    name: Name = "spaces"
-    vpc_id: VpcId | None = None
-    subnet_ids: Items[SubnetId] = ()
-    certificate_arn: CertificateArn | None = None
+    name: Annotated[Name, Field(description="Name of the load balancer.")] = "spaces"
+    vpc_id: Annotated[VpcId | None, Field(description="The VPC. Default: the region's default VPC.")] = None
+    subnet_ids: Annotated[
+        Items[SubnetId],
+        Field(description="Subnets of the VPC, in two or more zones. Default: those of the default VPC."),
+    ] = ()
+    certificate_arn: Annotated[
+        CertificateArn | None, Field(description="ARN of a certificate for HTTPS. Default: only HTTP.")
+    ] = None
 
     @model_validator(mode="after")
     def _has_two_zones(self) -> Self:
@@ -115,18 +120,31 @@ class Space(ScopedConstruct):
 
     template: ClassVar[str] = "space.yaml.j2"
 
-    name: SpaceName
-    load_balancer: LoadBalancer
-    image: Annotated[str, AfterValidator(_is_image)]
-    domain: Domain | None = None
-    port: Port = 80
-    env: dict[VariableName, str] = Field(default_factory=dict)
-    secrets: dict[VariableName, SecretArn] = Field(default_factory=dict)
-    cpu: Cpu = 256
-    memory: int = 512
-    certificate_arn: CertificateArn | None = None
-    hosted_zone_id: HostedZoneId | None = None
-    priority: Annotated[int, between(1, 50_000, "as the priority of a rule")] = 1
+    name: Annotated[SpaceName, Field(description="Name of the space, the first part of its host.")]
+    load_balancer: Annotated[LoadBalancer, Field(description="The load balancer of all spaces.")]
+    image: Annotated[str, AfterValidator(_is_image), Field(description="Image with its tag or digest.")]
+    domain: Annotated[
+        Domain | None, Field(description="Domain of the host. Default: the host of the load balancer.")
+    ] = None
+    port: Annotated[Port, Field(description="Port on which the container listens.")] = 80
+    env: dict[VariableName, str] = Field(default_factory=dict, description="Environment variables by name.")
+    secrets: dict[VariableName, SecretArn] = Field(
+        default_factory=dict, description="Full ARNs of secrets by environment variable."
+    )
+    cpu: Annotated[Cpu, Field(description="Units of 1/1024 vCPU.")] = 256
+    memory: Annotated[int, Field(description="Memory in MiB.")] = 512
+    certificate_arn: Annotated[
+        CertificateArn | None, Field(description="ARN of a certificate for HTTPS. Default: only HTTP.")
+    ] = None
+    hosted_zone_id: Annotated[
+        HostedZoneId | None,
+        Field(description="Hosted zone of Route 53 that gets a record for the host. Default: no record."),
+    ] = None
+    priority: Annotated[
+        int,
+        between(1, 50_000, "as the priority of a rule"),
+        Field(description="Priority of the rule, unique in its listener."),
+    ] = 1
 
     @model_validator(mode="after")
     def _validate_values(self) -> Self:

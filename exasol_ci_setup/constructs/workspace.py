@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from exasol_ci_setup.constructs.base import Construct
 from exasol_ci_setup.constructs.values import Value, between, matching, refusal
@@ -56,20 +56,20 @@ NewObjectName = Annotated[str, AfterValidator(_as_new_object_name)]
 class StorageAddress(Value):
     """A storage of a workspace."""
 
-    workspace_id: WorkspaceId
-    storage_name: StorageName
+    workspace_id: Annotated[WorkspaceId, Field(description="ID of the workspace.")]
+    storage_name: Annotated[StorageName, Field(description="Name of the storage.")]
 
 
 class ObjectAddress(StorageAddress):
     """An object in a storage, by its exact name: ``a/b`` and ``a//b`` are two objects."""
 
-    object_name: ObjectName
+    object_name: Annotated[ObjectName, Field(description="Exact name of the object.")]
 
 
 class NewObjectAddress(StorageAddress):
     """The destination of an object in a storage: empty parts are removed from its name."""
 
-    object_name: NewObjectName
+    object_name: Annotated[NewObjectName, Field(description="Name of the new object.")]
 
 
 class Workspace(Construct):
@@ -81,9 +81,11 @@ class Workspace(Construct):
 
     template: ClassVar[str] = "workspace.yaml.j2"
 
-    workspace_id: WorkspaceId
-    public_assets: bool = False
-    noncurrent_retention_in_days: Annotated[int, between(1, 3650, "days")] = 30
+    workspace_id: Annotated[WorkspaceId, Field(description="ID of the workspace.")]
+    public_assets: Annotated[bool, Field(description="Let everybody read the objects below public/.")] = False
+    noncurrent_retention_in_days: Annotated[
+        int, between(1, 3650, "days"), Field(description="Days to keep replaced and deleted objects.")
+    ] = 30
 
     @property
     def stack_name(self) -> str:

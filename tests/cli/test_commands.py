@@ -13,7 +13,7 @@ import pytest
 from exasol_ci_setup import __version__
 from exasol_ci_setup.cli.constructs import BUILDER_OPTIONS, NAMES, OPTIONS
 from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, cli
-from exasol_ci_setup.constructs import ContainerBuilder
+from exasol_ci_setup.constructs import BuildkitBuilder, ContainerBuilder
 
 ROOT = Path(__file__).parents[2]
 ROWS = {name: text for section in COMMANDS.values() for name, _, text in section}
@@ -82,6 +82,29 @@ def test_options_of_construct_are_fields_of_model(kind):
     if kind is ContainerBuilder:
         fields = fields - {"builder"} | set(BUILDER_OPTIONS)
     assert given == fields
+
+
+@pytest.mark.parametrize("kind", OPTIONS, ids=NAMES.get)
+def test_help_of_option_begins_with_description_of_field(kind):
+    @click.command()
+    def command(**_values):
+        pass
+
+    for option in OPTIONS[kind]:
+        option(command)
+    for parameter in [*command.params, *getattr(command, "__click_params__", [])]:
+        name = "stack" if parameter.name == "stack_name" else parameter.name
+        model = BuildkitBuilder if kind is ContainerBuilder and name in BUILDER_OPTIONS else kind
+        described, _, default = model.model_fields[name].description.partition(" Default: ")
+        described = re.sub(r"`(\w+)`", lambda match: f"--{match[1].replace('_', '-')}", described).removesuffix(".")
+        assert re.match(re.escape(described).replace("construct", ".+"), parameter.help)
+        assert default.removesuffix(".") in parameter.help
+
+
+def test_no_help_of_option_is_written_by_hand():
+    source = (ROOT / "exasol_ci_setup" / "cli" / "constructs.py").read_text(encoding="utf-8")
+
+    assert source.count("help=") == 1
 
 
 # They work on files, or on this machine.

@@ -1,32 +1,16 @@
-"""Generate the JSON schema of a fleet's file from its model and the help texts of options."""
+"""Generate the JSON schema of a fleet's file from its model."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import click
-
-from exasol_ci_setup.cli.constructs import OPTIONS
-from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
 from exasol_ci_setup.fleets.model import FleetFile
-
-_KINDS = {
-    "CiBuildOptions": CiBuild,
-    "CiBuildDefaults": CiBuild,
-    "ReleaseBuildOptions": ReleaseBuild,
-    "ReleaseBuildDefaults": ReleaseBuild,
-    "SourceCredentialsOptions": SourceCredentials,
-}
 
 
 def generated() -> str:
     """Return the text of the schema file."""
     schema = FleetFile.model_json_schema()
-    for name, kind in _KINDS.items():
-        help_of = _help(kind)
-        for option, described in schema["$defs"][name]["properties"].items():
-            described["description"] = help_of[option]
     # Editors support draft 7.
     whole = {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -34,17 +18,6 @@ def generated() -> str:
         "title": "Fleet of exasol-ci-setup",
     }
     return json.dumps(whole, indent=2) + "\n"
-
-
-def _help(kind: Any) -> dict[str, str]:
-    @click.command()
-    def command(**_values: Any) -> None:
-        pass
-
-    for option in OPTIONS[kind]:
-        option(command)
-    parameters = [*command.params, *getattr(command, "__click_params__", [])]
-    return {str(each.name): str(each.help).partition("  [")[0] for each in parameters if isinstance(each, click.Option)}
 
 
 def _without_noise(schema: Any) -> Any:

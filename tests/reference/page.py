@@ -189,10 +189,17 @@ def _arguments(cls: type[Value], shared: Sequence[str]) -> Iterator[str]:
     for name, field in fields:
         called = words.argument(name, field)
         names = [f"`{called}`", *(f"`{other}`" for other in cls.also_known_as if cls.also_known_as[other] == name)]
+        meaning, _, default = (field.description or "").partition(" Default: ")
         rows.append(
-            (", ".join(names), words.kind(field.annotation), words.default(field), "; ".join(words.rules(field)))
+            (
+                ", ".join(names),
+                meaning,
+                words.kind(field.annotation),
+                default.removesuffix(".") or words.default(field),
+                "; ".join(words.rules(field)),
+            )
         )
-    yield from table(("argument", "type", "default", "accepted"), rows)
+    yield from table(("argument", "", "type", "default", "accepted"), rows)
 
 
 def _stack(cls: type[Construct], example: Construct) -> Iterator[str]:

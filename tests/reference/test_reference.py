@@ -61,6 +61,13 @@ def test_every_argument_is_on_page_with_rules(cls, text):
 
 
 @pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
+def test_every_field_has_description(cls):
+    for name, field in cls.model_fields.items():
+        assert re.fullmatch(r"[A-Z`].+(\.|OWNER/REPO)", field.description or ""), name
+        assert len(field.description.partition(" Default: ")[0].split()) <= 25, name
+
+
+@pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
 def test_aliases_are_accepted(cls):
     for name in cls.model_fields:
         for spelling in words.spellings(cls, name):
