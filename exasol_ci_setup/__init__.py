@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import Service as Service
     from exasol_ci_setup.constructs import SourceCredentials as SourceCredentials
     from exasol_ci_setup.constructs import Space as Space
+    from exasol_ci_setup.constructs import Stack as Stack
     from exasol_ci_setup.constructs import Workspace as Workspace
     from exasol_ci_setup.constructs.runtime import CommandResult as CommandResult
     from exasol_ci_setup.constructs.runtime import OpenPlan as OpenPlan
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.stacks import Outcome as Outcome
     from exasol_ci_setup.core.stacks import Plan as Plan
     from exasol_ci_setup.core.stacks import Result as Result
-    from exasol_ci_setup.core.stacks import Stack as Stack
     from exasol_ci_setup.core.stacks import StackSettings as StackSettings
     from exasol_ci_setup.platform import asset as asset
     from exasol_ci_setup.platform import registry as registry
@@ -114,6 +114,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Service",
             "SourceCredentials",
             "Space",
+            "Stack",
             "Workspace",
         ),
         "constructs.runtime": ("CommandResult", "OpenPlan", "Synced"),
@@ -131,7 +132,6 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Outcome",
             "Plan",
             "Result",
-            "Stack",
             "StackSettings",
         ),
         "platform": ("asset", "registry", "secret", "space", "storage"),

@@ -41,6 +41,7 @@ def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = Fal
     """
     from exasol_ci_setup.constructs.placeholders import readable
     from exasol_ci_setup.programs import load as programs
+    from exasol_ci_setup.programs.templates import require_valid
 
     # Actions at import would take effect once, and not again when the program runs.
     with collect_only():
@@ -48,7 +49,7 @@ def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = Fal
     declared = _collect(program, lambda action: report(readable(action)), names_only=names_only)
     if not names_only:
         for construct in declared.constructs.values():
-            _require_values(construct)
+            require_valid(construct)
     return program, declared
 
 
@@ -81,16 +82,6 @@ def _declaration(construct: Construct) -> tuple[object, ...]:
     outputs = {name: (each.construct.stack_name, each.output) for name, each in found.outputs.items()}
     network = str(construct.configured_network) if construct.network_parameters else ""
     return found.template, outputs, given, inputs, readable(network), tags
-
-
-def _require_values(construct: Construct) -> None:
-    """Raise InputError if `construct` uses the result of an action, or an output where it must be known."""
-    from exasol_ci_setup.programs.templates import require_known, template_of
-
-    template_of(construct)
-    tags = [builder.image_tag for builder in construct.builders]
-    given = {name: value for name, value in construct.static_parameters.items() if value not in tags}
-    require_known(construct, {**given, **construct.tags})
 
 
 def _collect(program: Program, report: Callable[[str], None], *, names_only: bool = False) -> Declared:

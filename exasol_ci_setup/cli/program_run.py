@@ -17,12 +17,12 @@ from exasol_ci_setup.cli.render.records import outputs
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs import Declared, Deployment, images
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
-from exasol_ci_setup.programs.deployment import with_outputs
 from exasol_ci_setup.programs.removal import (
     find_existing,
     require_unused,
     undeclared,
 )
+from exasol_ci_setup.programs.requests import with_outputs
 from exasol_ci_setup.stacks import network
 
 if TYPE_CHECKING:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.source import SourceCredentials as SourceCredentials
     from exasol_ci_setup.constructs.space import LoadBalancer as LoadBalancer
     from exasol_ci_setup.constructs.space import Space as Space
+    from exasol_ci_setup.constructs.stack import Stack as Stack
     from exasol_ci_setup.constructs.workspace import Workspace as Workspace
 
 __getattr__, __dir__, __all__ = lazy_names(
@@ -73,6 +74,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "scope": ("HangarScope", "Scope"),
         "service": ("Cluster", "Container", "PortMappings", "Service"),
         "source": ("SourceCredentials",),
+        "stack": ("Stack",),
         "space": ("LoadBalancer", "Space"),
         "workspace": ("Workspace",),
     },

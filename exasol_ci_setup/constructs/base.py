@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+import sys
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
 
@@ -48,6 +51,8 @@ class Construct(Value):
 
     has_stack: ClassVar[bool] = True
     template: ClassVar[str]
+    template_folder: ClassVar[Path | None] = None
+    """The folder of `template` for a construct of a user: that of the module that sets it. None for the templates of this package."""
     network_parameters: ClassVar[tuple[str, ...]] = ()
     """Those of ``VpcId``, ``SubnetIds`` and ``SubnetId`` that the template has as parameters."""
     gives_access_to_github: ClassVar[bool] = False
@@ -60,6 +65,14 @@ class Construct(Value):
     ] = None
 
     _outputs: Mapping[str, str] | None = PrivateAttr(default=None)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Store the folder of the template that a subclass of a user sets."""
+        own = cls.__dict__
+        is_shipped = cls.__module__.startswith("exasol_ci_setup.")
+        if isinstance(own.get("template"), str) and "template_folder" not in own and not is_shipped:
+            cls.template_folder = folder_of(str(getattr(sys.modules.get(cls.__module__), "__file__", None) or ""))
 
     @property
     def stack_name(self) -> str:
@@ -183,8 +196,11 @@ class Construct(Value):
             return placeholder(self, name)
         outputs = self._outputs if self._outputs is not None else runtime().outputs(self)
         if name not in outputs:
+            near = difflib.get_close_matches(name, outputs, n=1)
+            names = f"did you mean {near[0]}?" if near else f"its outputs: {', '.join(outputs) or 'none'};"
             raise InputError(
-                f"stack {self.stack_name} has no output {name}", hint=f"deploy {self.kind} {self.label!r} again"
+                f"stack {self.stack_name} has no output {name}",
+                hint=f"{names} if its template has it, deploy {self.kind} {self.label!r} again",
             )
         return outputs[name]
 
@@ -304,6 +320,11 @@ class ScopedConstruct(Construct):
     def tags(self) -> dict[str, str]:
         """The tags that identify a stack of this tool, of its scope and of its name."""
         return {**super().tags, f"{TAG_PREFIX}name": self.name}
+
+
+def folder_of(file: str) -> Path:
+    """Return the folder of a Python file; the working directory for an empty name, as in an interactive session."""
+    return Path(file).resolve().parent if file else Path.cwd()
 
 
 V = TypeVar("V", bound=Value)

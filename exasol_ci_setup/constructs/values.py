@@ -149,6 +149,9 @@ class Value(BaseModel):
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack"})
     """The fields that must be known when the construct is created, so that they do not accept the output of another construct."""
 
+    free_text: ClassVar[frozenset[str]] = frozenset()
+    """The fields with text of several lines, in which every character is allowed."""
+
     has_stack: ClassVar[bool] = False
     """Whether the value is a construct with a stack of its own."""
 
@@ -169,8 +172,8 @@ class Value(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_plain_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
+    def _is_plain_text(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and info.field_name not in cls.free_text:
             if _CONTROL_CHARACTERS.search(value):
                 raise malformed("control characters are not allowed")
             if "{{resolve:" in value:
@@ -185,15 +188,17 @@ class Value(BaseModel):
         found = list(placeholders_in(value))
         if not found:
             return validate(value)
-        field_name = info.field_name or ""
-        annotation = cls.model_fields[field_name].annotation
+        field = cls.model_fields[info.field_name or ""]
+        argument = field.alias or info.field_name or ""
+        annotation = field.annotation
         name = info.data.get("name")
         of = f"{cls.__name__} {name!r}" if name else cls.__name__
-        require_unaltered(value, field_name, of)
+        require_unaltered(value, argument, of)
         keys = placeholders_in(list(value)) if isinstance(value, dict) else iter(())
-        refused = next((each for each in found if each.refused or field_name in cls.known_first), next(keys, None))
+        is_known = info.field_name in cls.known_first
+        refused = next((each for each in found if each.refused or is_known), next(keys, None))
         if refused is not None:
-            raise refusal_of(refused, field_name, of, annotation)
+            raise refusal_of(refused, argument, of, annotation)
         try:
             return validate(value)
         except ValidationError as error:
@@ -202,7 +207,7 @@ class Value(BaseModel):
                 raise
         # The rule of the field applies to the value, with which the construct is validated again before its stack is planned.
         if not _are_rules_for_text(problems):
-            raise refusal_of(found[0], field_name, of, annotation)
+            raise refusal_of(found[0], argument, of, annotation)
         return tuple(value) if isinstance(value, list) and _has_tuple(annotation) else value
 
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from exasol_ci_setup.aws.context import Context
-from exasol_ci_setup.constructs.output_values import with_values
-from exasol_ci_setup.constructs.placeholders import Placeholder, placeholders_in, readable
+from exasol_ci_setup.constructs.placeholders import placeholders_in, readable
 from exasol_ci_setup.core.stacks import Options, Outcome, StackSettings
 from exasol_ci_setup.core.task_graph import CONCURRENCY, End, interruption, run
 from exasol_ci_setup.programs import images
 from exasol_ci_setup.programs.actions import Runtime
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
-from exasol_ci_setup.programs.templates import placeholders, require_values, template_of
+from exasol_ci_setup.programs.requests import declared_request
+from exasol_ci_setup.programs.templates import placeholders, require_values
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import OpenPlan, retry_outdated
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.preview import from_templates
-from exasol_ci_setup.stacks.request import request_of, resolve_secrets
+from exasol_ci_setup.stacks.request import resolve_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -181,19 +181,13 @@ class Deployment:
         return Runtime(self.connect, context.clock, context.note)
 
     def _request(self, name: str, construct: Construct, account: Account) -> Request:
-        declared = template_of(construct)
-        # Validated again, because the rules of fields apply to the values.
-        complete = with_outputs(construct)
-        outputs = {parameter: _value_of(output) for parameter, output in declared.outputs.items()}
-        request = request_of(
+        return declared_request(
             account,
-            complete,
+            construct,
             replace(self.settings, tags={**self.settings.tags, **self.tags(name)}),
-            template=declared.template,
             find_network=self._network_of,
             share_lint=True,
         )
-        return replace(request, parameters={**request.parameters, **outputs})
 
     def _network_of(self, account: Account, construct: Construct) -> Mapping[str, str]:
         vpc_id, subnet_ids = construct.configured_network
@@ -211,13 +205,3 @@ class Deployment:
         if detect and planned.stack is not None:
             self._found[name] = planned.drift
         return planned
-
-
-def with_outputs(construct: C) -> C:
-    """Return `construct` with the values of the outputs in its fields; unknown ones remain placeholders. Raises as `with_values`."""
-    return with_values(construct, _value_of)
-
-
-def _value_of(output: Placeholder) -> str:
-    """Return the value of an output, or another placeholder if its stack does not exist yet."""
-    return output.construct.output(output.output)

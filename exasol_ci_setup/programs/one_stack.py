@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
-from exasol_ci_setup.core.stacks import StackSettings
 from exasol_ci_setup.programs import actions
 from exasol_ci_setup.programs.declared import Declared
+from exasol_ci_setup.programs.requests import declared_request
 from exasol_ci_setup.programs.resolve import open_context, unscoped
+from exasol_ci_setup.programs.templates import template_of
 from exasol_ci_setup.stacks import compare, elsewhere, import_operation, monthly_cost, reversion, state
 from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import watch as watching
 from exasol_ci_setup.stacks.check import check
 from exasol_ci_setup.stacks.deletion import find_existing, plan_deletion
 from exasol_ci_setup.stacks.model import Request
-from exasol_ci_setup.stacks.request import request_of, resolve_secrets
+from exasol_ci_setup.stacks.request import resolve_secrets
 from exasol_ci_setup.template.lint import lint as run_linter
 from exasol_ci_setup.template.lint import reject_errors
-from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.core.costs import Cost
     from exasol_ci_setup.core.errors.details import Finding
-    from exasol_ci_setup.core.stacks import Drift, Options, Result, Stack
+    from exasol_ci_setup.core.stacks import Drift, Options, Result, Stack, StackSettings
     from exasol_ci_setup.stacks.deploy import OpenPlan
 
 
@@ -45,18 +45,18 @@ def plan(construct: Construct, context: Context | None, settings: StackSettings,
     elsewhere.require_only(context.cfn, construct)
     _read_outputs(construct, context)
     complete = resolve_secrets(construct, context.account)
-    return deployment.plan(context, request_of(context.account, complete, settings), options)
+    return deployment.plan(context, declared_request(context.account, complete, settings), options)
 
 
 def lint(construct: Construct, region: str) -> list[Finding]:
     """Return the findings of cfn-lint. Raises InputError for an unknown region."""
-    return run_linter(render(construct), region)
+    return run_linter(template_of(construct).template, region)
 
 
 def validate(construct: Construct, context: Context | None) -> list[Finding]:
     """Return the findings that are no errors. Raises TemplateRejectedError if one is."""
     context = _open(construct, context, "validate")
-    template = render(resolve_secrets(construct, context.account))
+    template = template_of(resolve_secrets(construct, context.account)).template
     findings = check(context, template)
     reject_errors(template, findings)
     return findings
@@ -65,7 +65,7 @@ def validate(construct: Construct, context: Context | None) -> list[Finding]:
 def diff(construct: Construct, context: Context | None) -> str:
     """Return the unified diff between the deployed template and the new one."""
     context = _open(construct, context, "diff")
-    template = render(resolve_secrets(construct, context.account))
+    template = template_of(resolve_secrets(construct, context.account)).template
     return "".join(compare.diff(context, Request(construct.stack_name, template)))
 
 
@@ -87,7 +87,7 @@ def import_resources(
     context = _open(construct, context, "import_resources")
     _read_outputs(construct, context)
     complete = resolve_secrets(construct, context.account)
-    request = request_of(context.account, complete, StackSettings())
+    request = declared_request(context.account, complete)
     return import_operation.import_resources(context, request, identifiers, options)
 
 

@@ -10,7 +10,8 @@ from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 from exasol_ci_setup.costs import calculator, prices
 from exasol_ci_setup.costs.estimate import estimate
 from exasol_ci_setup.stacks import network
-from exasol_ci_setup.template.render import parse, render
+from exasol_ci_setup.template.render import parse
+from exasol_ci_setup.template.source import construct_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,9 @@ def cost(context: Context, construct: Construct) -> Cost:
     except (AccessDeniedError, InputError) as error:
         # Only AWS's calculator needs the parameters.
         parameters, why = {}, str(error)
-    return cost_of_template(context, construct.stack_name, render(construct), parameters, incomplete=why)
+    return cost_of_template(
+        context, construct.stack_name, construct_source(construct).render(), parameters, incomplete=why
+    )
 
 
 def cost_of_template(

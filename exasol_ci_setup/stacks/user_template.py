@@ -145,8 +145,7 @@ def build_request(
     `bucket` is for artifacts and large templates, by default that of this tool. Raises InputError for a file that cannot be read, and the
     errors of the AWS boundary.
     """
-    uploads = Uploads(TemplateBucket(account, bucket)) if stack.artifacts else None
-    template = stack.loaded.template if uploads is None else package(stack.artifacts, uploads).template
+    template, uploads = package_artifacts(stack.artifacts, account, bucket=bucket)
     return Request(
         name=stack.name,
         template=template,
@@ -158,6 +157,16 @@ def build_request(
         uploads=uploads,
         notes=(*_kept_notes(choice), *capability_notes(stack.loaded.parsed)),
     )
+
+
+def package_artifacts(
+    artifacts: LocalArtifacts, account: Account, *, bucket: str | None = None
+) -> tuple[Template, Uploads | None]:
+    """Return the template with the addresses of its artifacts, and their uploads, None if it has no artifacts. Raises as `build_request`."""
+    if not artifacts:
+        return artifacts.template, None
+    uploads = Uploads(TemplateBucket(account, bucket))
+    return package(artifacts, uploads).template, uploads
 
 
 def capability_notes(parsed: Mapping[str, Any]) -> tuple[str, ...]:

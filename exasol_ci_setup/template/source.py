@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
+from exasol_ci_setup.constructs.stack import Stack
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template import jinja, render
 from exasol_ci_setup.template.input_files import STANDARD_INPUT, label, read_text
@@ -94,6 +96,27 @@ class JinjaSource:
     def render(self) -> render.Template:
         """Render the file. Raises the errors of `jinja.render_file`."""
         return jinja.render_file(self.path, self.variables, template_dir=self.template_dir)
+
+
+def construct_source(construct: Construct) -> TemplateSource:
+    """Return the source of the template of a construct: of this package, or a file, mapping or text of the user.
+
+    Raises InputError for variables without Jinja, and for a mapping that is not a template.
+    """
+    if not isinstance(construct, Stack):
+        if construct.template_folder is None:
+            return ConstructSource(construct)
+        path = construct.template_folder / construct.template
+        return JinjaSource(path, {"construct": construct}) if path.name.endswith(jinja.SUFFIX) else FileSource(path)
+    name = f"the template of Stack {construct.stack_name!r}"
+    if isinstance(construct.source, dict):
+        try:
+            return TextSource(name, json.dumps(construct.source, indent=2) + "\n", construct.folder)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{name} is not plain data: {error}") from None
+    if construct.body is not None:
+        return TextSource(name, construct.body, construct.folder)
+    return open_source(construct.folder / Path(construct.source or "").expanduser(), construct.variables)
 
 
 def open_source(

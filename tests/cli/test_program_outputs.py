@@ -173,7 +173,7 @@ def test_outputs_of_other_region_arrive_as_parameters(here, live, using, request
         ),
         (
             "Registry(scope=scope, name='r', stack_name=f'x-{group.group_id}')",
-            "stack of Registry uses the output GroupId",
+            "stack_name of Registry uses the output GroupId",
         ),
         ("Service(name='w', container=image, count=group.group_id)", "count of Service 'w' uses the output GroupId"),
         (

@@ -6,7 +6,9 @@ import ast
 import inspect
 import re
 import types
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -19,7 +21,14 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-_PLAIN = {str: "text", int: "whole number", bool: "`True` or `False`"}
+_PLAIN = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`True` or `False`",
+    Path: "path",
+    Any: "any value",
+}
 _UNKNOWN = "…"
 _DOCUMENTED_BASES = {"Construct", "ScopedConstruct", "Value"}
 
@@ -33,10 +42,10 @@ def kind(annotation: Any) -> str:
         return kind(type(arguments[0]))
     if origin in {Union, types.UnionType}:
         return " or ".join(dict.fromkeys(kind(each) for each in arguments if each is not type(None)))
-    if origin is tuple:
+    if origin in {tuple, list}:
         return f"list of {kind(arguments[0])}"
-    if origin is dict:
-        return f"{kind(arguments[0])} by name"
+    if origin in {dict, Mapping}:
+        return "mapping" if arguments[1] is Any else f"{kind(arguments[0])} by name"
     if isinstance(annotation, type) and issubclass(annotation, Value):
         return f"[`{annotation.__name__}`](#{annotation.__name__.lower()})"
     return _PLAIN[annotation]

@@ -1,0 +1,64 @@
+"""The request for the stack of a declared construct, with the values of the outputs that it uses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from exasol_ci_setup.constructs.output_values import with_values
+from exasol_ci_setup.core.stacks import StackSettings
+from exasol_ci_setup.programs.templates import require_valid_parameters, template_of
+from exasol_ci_setup.stacks import network
+from exasol_ci_setup.stacks.request import request_of
+from exasol_ci_setup.stacks.user_template import capability_notes, package_artifacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.placeholders import Placeholder
+    from exasol_ci_setup.stacks.model import Request
+
+C = TypeVar("C", bound="Construct")
+
+
+def declared_request(
+    account: Account,
+    construct: Construct,
+    settings: StackSettings = StackSettings(),
+    *,
+    find_network: Callable[[Account, Construct], Mapping[str, str]] = network.find,
+    share_lint: bool = False,
+) -> Request:
+    """Return the request for the stack of `construct`; an output of a stack that does not exist yet is a placeholder in it.
+
+    Raises InputError for a value that breaks the rule of its field or parameter, and the errors of `request_of`.
+    """
+    declared = template_of(construct)
+    template, uploads = package_artifacts(declared.artifacts, account, bucket=settings.template_bucket)
+    # Validated again, because the rules of fields apply to the values.
+    request = request_of(
+        account,
+        with_outputs(construct),
+        settings,
+        template=template,
+        find_network=find_network,
+        share_lint=share_lint,
+    )
+    require_valid_parameters(construct, declared, request.parameters)
+    outputs = {parameter: value_of(output) for parameter, output in declared.outputs.items()}
+    notes = capability_notes(declared.parsed) if declared.folder is not None else ()
+    return replace(
+        request, parameters={**request.parameters, **outputs}, uploads=uploads, notes=(*request.notes, *notes)
+    )
+
+
+def with_outputs(construct: C) -> C:
+    """Return `construct` with the values of the outputs in its fields; unknown ones remain placeholders. Raises as `with_values`."""
+    return with_values(construct, value_of)
+
+
+def value_of(output: Placeholder) -> str:
+    """Return the value of an output, or another placeholder if its stack does not exist yet."""
+    return output.construct.output(output.output)

@@ -1,0 +1,287 @@
+"""Programs with templates of the user: `Stack`, and constructs of the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any, ClassVar
+
+import pytest
+
+from exasol_ci_setup import Context, Outcome, ScopedConstruct, Stack
+
+pytestmark = pytest.mark.live
+
+QUEUE = """\
+# The jobs of the workers
+Parameters:
+  Retention:
+    Type: Number
+    Default: 60
+    MinValue: 60
+    MaxValue: 1209600
+  Owner:
+    Type: String
+    AllowedPattern: "[a-z]+"
+Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+    DeletionPolicy: Delete
+    UpdateReplacePolicy: Delete
+    Properties:
+      MessageRetentionPeriod: !Ref Retention
+Outputs:
+  QueueUrl:
+    Value: !Ref Queue
+  QueueArn:
+    Value: !GetAtt Queue.Arn
+"""
+ALARM = """\
+Resources:
+  Topic:
+    Type: AWS::SNS::Topic
+    Properties:
+      DisplayName: {{ construct.title ~ ": " ~ construct.queue.QueueUrl }}
+Outputs:
+  TopicArn:
+    Value: !Ref Topic
+"""
+START = """\
+from pathlib import Path
+from exasol_ci_setup import Cluster, Container, Scope, ScopedConstruct, Service, Stack
+
+class Alarm(ScopedConstruct):
+    '''A topic about a queue.'''
+
+    template = "alarm.yaml.j2"
+
+    title: str
+    queue: Stack
+
+    @property
+    def topic_arn(self) -> str:
+        return self.output("TopicArn")
+
+def hangar_run():
+    scope = Scope(name="own", region="eu-central-1")
+"""
+GIVEN = 'parameters={"Owner": "me"}'
+PROGRAM = f"""\
+queue = Stack(scope=scope, name="queue", template=Path("queue.yaml"), {GIVEN})
+alarm = Alarm(scope=scope, name="alarm", title='a "quote"', queue=queue)
+worker = Service(name="worker", container=Container(source="nginx", tag="1.27"),
+    env_vars={{"QUEUE_URL": queue.QueueUrl, "TOPIC": alarm.topic_arn}})
+Cluster(scope=scope, name="workers", services=[worker]).deploy()
+print(queue.output("QueueUrl"), alarm.topic_arn)
+"""
+
+
+@pytest.fixture
+def using(write, tmp_path):
+    (tmp_path / "queue.yaml").write_text(QUEUE, encoding="utf-8")
+    (tmp_path / "alarm.yaml.j2").write_text(ALARM, encoding="utf-8")
+
+    def program(text: str) -> Any:
+        return write(START + indent(dedent(text), "    "))
+
+    return program
+
+
+def test_program_with_own_templates_deploys_them(here, live, using):
+    program = using(PROGRAM)
+
+    first = here("up", program, "--yes", "--no-lint")
+    second = here("up", program, "--yes", "--no-lint")
+
+    assert first.code == 0, first.stderr
+    url, topic = first.stdout.splitlines()[-1].split()
+    attributes = live.session.client("sns", endpoint_url=live.endpoint_url).get_topic_attributes(TopicArn=topic)
+    assert attributes["Attributes"]["DisplayName"] == f'a "quote": {url}'
+    assert "3 stacks up to date" in second.stderr
+    cfn = live.client("cloudformation")
+    body = cfn.get_template(StackName="own-queue")["TemplateBody"]
+    assert body == QUEUE
+    assert url not in cfn.get_template(StackName="own-alarm")["TemplateBody"]
+    [stack] = cfn.describe_stacks(StackName="own-alarm")["Stacks"]
+    assert {each["Key"]: each["Value"] for each in stack["Tags"]}["exasol-ci-setup:construct"] == "Alarm"
+    assert here("down", program, "--yes").code == 0
+    assert cfn.describe_stacks()["Stacks"] == []
+
+
+def test_change_and_drift_of_own_template_are_planned(here, live, using, tmp_path):
+    program = using(f'queue = Stack(scope=scope, name="queue", template="queue.yaml", {GIVEN})\nqueue.deploy()')
+    assert here("up", program, "--yes", "--no-lint").code == 0
+    url = here("outputs", "own-queue", "--output", "json").records[0]["outputs"]["QueueUrl"]
+    sqs = live.session.client("sqs", endpoint_url=live.endpoint_url)
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "99"})
+    text = QUEUE.replace("Default: 60", "Default: 90").replace(
+        "    Properties:\n", "    Properties:\n      VisibilityTimeout: 30\n"
+    )
+    (tmp_path / "queue.yaml").write_text(text, encoding="utf-8")
+
+    planned = here("plan", program, "--no-lint")
+    done = here("up", program, "--yes", "--no-lint")
+
+    assert "~ Queue" in planned.stdout
+    assert "→ 90" in planned.stdout
+    assert "own-queue: done" in done.stderr
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (found["VisibilityTimeout"], found["MessageRetentionPeriod"]) == ("30", "90")
+
+
+def test_broader_access_of_own_template_needs_option(here, using):
+    program = using("""\
+        rule = {"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+        group = {"GroupDescription": "x", "SecurityGroupIngress": [rule]}
+        template = {"Resources": {"Group": {"Type": "AWS::EC2::SecurityGroup", "Properties": group}}}
+        Stack(scope=scope, name="group", template=template).deploy()
+        """)
+
+    refused = here("up", program, "--yes", "--no-lint")
+    accepted = here("up", program, "--yes", "--no-lint", "--allow-broadening")
+
+    assert refused.code == 1
+    assert "--allow-broadening" in refused.stderr
+    assert accepted.code == 0, accepted.stderr
+
+
+def test_mapping_body_and_jinja_file_take_outputs(here, live, using, tmp_path):
+    (tmp_path / "topic.yaml.j2").write_text(
+        "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties:\n      DisplayName: {{ text }}\n",
+        encoding="utf-8",
+    )
+    program = using(f"""\
+        queue = Stack(scope=scope, name="queue", template="queue.yaml", {GIVEN})
+        url = f"${{{{X}}}} {{queue.QueueUrl}}"
+        topic = {{"Type": "AWS::SNS::Topic", "Properties": {{"DisplayName": url}}}}
+        Stack(scope=scope, name="mapping", template={{"Resources": {{"Topic": topic}}}}).deploy()
+        Stack(scope=scope, name="jinja", template="topic.yaml.j2", variables={{"text": url}}).deploy()
+        body = "Parameters: {{Text: {{Type: String}}}}\\nResources:\\n  Topic:\\n    Type: AWS::SNS::Topic\\n    Properties: {{DisplayName: !Ref Text}}\\n"
+        Stack(scope=scope, name="body", body=body, parameters={{"Text": url}}).deploy()
+        """)
+
+    ran = here("up", program, "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    sns = live.session.client("sns", endpoint_url=live.endpoint_url)
+    names = [
+        sns.get_topic_attributes(TopicArn=each["TopicArn"])["Attributes"]["DisplayName"]
+        for each in sns.list_topics()["Topics"]
+    ]
+    [url] = [
+        each["OutputValue"]
+        for each in live.client("cloudformation").describe_stacks(StackName="own-queue")["Stacks"][0]["Outputs"]
+        if each["OutputKey"] == "QueueUrl"
+    ]
+    assert names == [f"${{X}} {url}"] * 3
+
+
+def test_local_artifact_is_uploaded_once(here, using, tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "index.py").write_text("def handler(event, context): pass\n", encoding="utf-8")
+    (tmp_path / "function.yaml").write_text(
+        "Parameters:\n  Role: {Type: String}\nResources:\n  Function:\n    Type: AWS::Lambda::Function\n    Properties:\n"
+        "      Code: ./src\n      Handler: index.handler\n      Runtime: python3.12\n      Role: !Ref Role\n",
+        encoding="utf-8",
+    )
+    program = using("""\
+        role = "arn:aws:iam::123456789012:role/function"
+        Stack(scope=scope, name="function", template="function.yaml", parameters={"Role": role}).deploy()
+        """)
+
+    first = here("up", program, "--yes", "--no-lint")
+    second = here("up", program, "--yes", "--no-lint")
+
+    assert first.code == 0, first.stderr
+    assert "uploaded s3://" in first.stderr
+    assert "uploaded" not in second.stderr
+    assert "1 stack up to date" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('Stack(scope=scope, name="q", template="queue.yaml").deploy()', "parameter Owner has no value"),
+        (
+            'Stack(scope=scope, name="q", template="queue.yaml", parameters={"Owner": "me", "Retentoin": 1}).deploy()',
+            "did you mean Retention?",
+        ),
+        (
+            'Stack(scope=scope, name="q", template="queue.yaml", parameters={"Owner": "ME", "Retention": 1}).deploy()',
+            "it does not match the pattern [a-z]+",
+        ),
+        ('Stack(scope=scope, name="q", template="none.yaml").deploy()', "none.yaml cannot be read: the file does not"),
+        ('Stack(scope=scope, name="q", body="Resources: [").deploy()', "the template of Stack 'own-q':"),
+        ('Stack(scope=scope, name="q", template={"Resources": {"A": {1, 2}}}).deploy()', "is not plain data"),
+        ('Stack(scope=scope, name="q").deploy()', "set either template, the path of a file or a mapping, or body"),
+        (
+            'Stack(scope=scope, name="q", template="alarm.yaml.j2", variables={"constrct": 1}).deploy()',
+            "alarm.yaml.j2:5: 'construct' is undefined",
+        ),
+        (f'print(Stack(scope=scope, name="q", template="queue.yaml", {GIVEN}).QueuUrl)', "did you mean QueueUrl?"),
+        (
+            (
+                f'q = Stack(scope=scope, name="q", template="queue.yaml", {GIVEN}).QueueUrl\n'
+                'Stack(scope=scope, name="r", template="queue.yaml", parameters={"Owner": q, "X": ""}).deploy()'
+            ),
+            "X",
+        ),
+        (
+            (
+                "function = {'Type': 'AWS::Lambda::Function', 'Properties': {'Code': './gone'}}\n"
+                "Stack(scope=scope, name='q', template={'Resources': {'F': function}}).deploy()"
+            ),
+            "gone does not exist",
+        ),
+        (
+            f'Alarm(scope=scope, name="a", title=1, queue=Stack(scope=scope, name="q", template="queue.yaml", {GIVEN}))',
+            "Alarm is invalid: title: ",
+        ),
+    ],
+    ids=range(12),
+)
+def test_invalid_own_template_exits_2_before_deployment(here, live, using, text, said):
+    ran = here("up", using(text), "--yes", "--no-lint")
+
+    assert ran.code == 2
+    assert said in ran.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_output_that_breaks_rule_of_parameter_exits_2(here, live, using):
+    program = using(f"""\
+        q = Stack(scope=scope, name="q", template="queue.yaml", {GIVEN})
+        Stack(scope=scope, name="r", template="queue.yaml", parameters={{"Owner": q.QueueUrl}}).deploy()
+        """)
+
+    ran = here("up", program, "--yes", "--no-lint")
+
+    assert ran.code == 2
+    assert "Stack 'own-r': parameter Owner" in ran.stderr
+    assert [each["StackName"] for each in live.client("cloudformation").describe_stacks()["Stacks"]] == ["own-q"]
+
+
+def test_library_deploys_own_template_and_construct(live, tmp_path):
+    class Label(ScopedConstruct):
+        template: ClassVar[str] = "label.yaml.j2"
+        template_folder: ClassVar[Path | None] = tmp_path
+
+        queue: Stack
+
+    (tmp_path / "label.yaml.j2").write_text(
+        "Resources:\n  T:\n    Type: AWS::SNS::Topic\n    Properties:\n      DisplayName: {{ construct.queue.QueueUrl }}\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "queue.yaml").write_text(QUEUE, encoding="utf-8")
+    context = Context(account=live)
+    queue = Stack(name="queue", template=tmp_path / "queue.yaml", parameters={"Owner": "me"})
+    label = Label(name="label", queue=queue)
+
+    assert [each for each in queue.lint() if each.level == "error"] == []
+    assert label.deploy(context).outcome is Outcome.DEPLOYED
+    assert queue.QueueUrl.endswith("/queue") or "queue" in queue.QueueUrl
+    assert queue.diff(context) == ""
+    with label.plan(context) as planned:
+        assert not planned.plan
+    [stack] = live.client("cloudformation").describe_stacks(StackName="label")["Stacks"]
+    assert stack["Parameters"] == [{"ParameterKey": "QueueQueueUrl", "ParameterValue": queue.QueueUrl}]
