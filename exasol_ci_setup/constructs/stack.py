@@ -29,10 +29,14 @@ class Stack(ScopedConstruct):
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "body"})
     free_text: ClassVar[frozenset[str]] = frozenset({"body"})
 
-    source: str | Path | dict[str, Any] | None = Field(default=None, alias="template")
-    body: str | None = None
-    variables: dict[str, Any] = Field(default_factory=dict)
-    values: Mapping[str, str | bool | int | float | list[str]] = Field(default_factory=dict, alias="parameters")
+    source: str | Path | dict[str, Any] | None = Field(
+        default=None, alias="template", description="Path of a YAML, JSON or .j2 file, or the template as a mapping."
+    )
+    body: str | None = Field(default=None, description="Text of the template, in place of `template`.")
+    variables: dict[str, Any] = Field(default_factory=dict, description="Variables of a .j2 file.")
+    values: Mapping[str, str | bool | int | float | list[str]] = Field(
+        default_factory=dict, alias="parameters", description="Values of the template's parameters by name."
+    )
 
     _folder: Path = PrivateAttr(default_factory=Path)
 
