@@ -213,6 +213,11 @@ def _compare(request: Request, current: Stack | None, plan: Plan, sides: process
         shown = properties.actual_template(sides.shown_before, plan.drift)
         differences = properties.property_changes(shown, old_parameters, sides.shown_after, given)
         changes = properties.merge(changes, differences)
+    names = (
+        ()
+        if before is None
+        else unique.replacement_notes(changes, before, sides.after, before_parameters=old_parameters, parameters=given)
+    )
     access = review.review(before, sides.after, before_parameters=old_parameters, after_parameters=given)
     settings = _settings(request, None if new else current, sides.shown_before, sides.shown_after) + plan.settings
     nothing = () if changes or settings else ("AWS reports a change, but none of a resource, an output or a setting",)
@@ -221,7 +226,7 @@ def _compare(request: Request, current: Stack | None, plan: Plan, sides: process
         changes=data_loss.marked(changes, before, sides.after),
         settings=settings,
         broadenings=(*access, *plan.broadenings),
-        notes=plan.notes + sides.notes + nothing,
+        notes=plan.notes + sides.notes + names + nothing,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.access import review
 from exasol_ci_setup.core.stacks import Change, Plan
-from exasol_ci_setup.stacks import data_loss, imports, properties, replacements, state
+from exasol_ci_setup.stacks import data_loss, imports, properties, replacements, state, unique
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.template import intrinsics
 from exasol_ci_setup.template.render import parse
@@ -51,6 +51,13 @@ def between_templates(
     changes = replacements.marked(
         _changes(before or {}, parameters, wanted, request.parameters), intrinsics.resolve(wanted, request.parameters)
     )
+    names = (
+        ()
+        if before is None
+        else unique.replacement_notes(
+            changes, before, wanted, before_parameters=parameters, parameters=request.parameters
+        )
+    )
     return Plan(
         request.name,
         "CREATE" if before is None else "UPDATE",
@@ -58,7 +65,7 @@ def between_templates(
         changes=data_loss.marked(changes, before, wanted),
         settings=settings,
         broadenings=review.review(before, wanted, before_parameters=parameters, after_parameters=request.parameters),
-        notes=(*request.notes, *notes),
+        notes=(*request.notes, *notes, *names),
     )
 
 

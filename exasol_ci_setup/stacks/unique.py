@@ -14,8 +14,9 @@ from exasol_ci_setup.template import intrinsics, references
 from exasol_ci_setup.template.render import parse, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from exasol_ci_setup.core.stacks import Change
     from exasol_ci_setup.template.render import Template
 
 IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
@@ -46,6 +47,17 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     "AWS::SecretsManager::Secret": ("Name",),
 }
 """The properties that identify a resource of a type. A resource without one of them gets a generated name from CloudFormation."""
+
+
+_UNNAMED: Final = frozenset(
+    {
+        "AWS::CodeBuild::SourceCredential",
+        "AWS::ElasticLoadBalancingV2::ListenerCertificate",
+        "AWS::Route53::RecordSet",
+        "AWS::S3::BucketPolicy",
+    }
+)
+"""Types that are identified by properties other than a name."""
 
 
 def renamed(
@@ -90,6 +102,34 @@ def notes(template: Mapping[str, Any], ids: Mapping[str, str]) -> tuple[str, ...
         f"{kept} keeps its logical ID, instead of {name}: an update to a new ID would delete this "
         f"{template['Resources'][kept].get('Type')}"
         for name, kept in ids.items()
+    )
+
+
+def replacement_notes(
+    changes: Iterable[Change],
+    before: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    *,
+    before_parameters: Mapping[str, str],
+    parameters: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Return a line for each change that replaces, or may replace, a resource with an unchanged name of its own.
+
+    `before` and `wanted` are the parsed templates. CloudFormation creates the new resource first, and refuses to do so under the same name:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html.
+    """
+    replaced = [change for change in changes if change.action == "Modify" and change.may_replace]
+    if not replaced:
+        return ()
+    old, new = _identities(before, before_parameters), _identities(wanted, parameters)
+    return tuple(
+        f"{change.logical_id} has a name of its own ({IDENTITY[change.type][-1]}): CloudFormation refuses to replace it"
+        f"{'' if change.replacement == 'True' else ', if this change does that'}; "
+        "choose another name, or remove the resource in one deployment and add it in the next"
+        for change in replaced
+        if change.logical_id in new
+        and old.get(change.logical_id) == new[change.logical_id]
+        and change.type not in _UNNAMED
     )
 
 

@@ -107,3 +107,28 @@ def test_failed_upload_deletes_change_set(answers, clock):
 
     assert "DeleteChangeSet" in answers.names()
     assert "ExecuteChangeSet" not in answers.names()
+
+
+@pytest.mark.parametrize(
+    ("properties", "replacement", "is_noted"),
+    [
+        ({"QueueName": "orders", "FifoQueue": False}, "True", True),
+        ({"QueueName": "orders", "FifoQueue": False}, "Conditional", True),
+        ({"QueueName": "orders", "DelaySeconds": 1}, "False", False),
+        ({"QueueName": "other", "FifoQueue": False}, "True", False),
+        ({"FifoQueue": False}, "True", False),
+    ],
+)
+def test_replacement_under_same_name_is_announced(answers, clock, properties, replacement, is_noted):
+    aws = Aws(answers, events=UPDATE)
+    body = {"Resources": {"T": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "orders"}}}}
+    answers.on("cloudformation", "GetTemplate", {"TemplateBody": json.dumps(body)})
+    described = aws.change_set()
+    described["Changes"][0]["ResourceChange"].update(ResourceType="AWS::SQS::Queue", Replacement=replacement)
+    answers.on("cloudformation", "DescribeChangeSet", described)
+    body["Resources"]["T"]["Properties"] = properties
+
+    notes = run(answers, clock, body=json.dumps(body), approve=lambda _: False).plan.notes
+
+    said = "T has a name of its own (QueueName): CloudFormation refuses to replace it"
+    assert [each.startswith(said) for each in notes] == [True] * is_noted
