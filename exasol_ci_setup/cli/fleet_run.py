@@ -13,12 +13,14 @@ from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+from exasol_ci_setup.constructs.stack import Stack
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Deployment
 from exasol_ci_setup.programs.removal import find_existing, require_unused
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
+from exasol_ci_setup.stacks.output_values import look_up
 from exasol_ci_setup.stacks.request import resolve_secrets
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     whole = fleets.load(file)
     if flags.prune:
         _require_name(whole)
-    fleet = whole.selected(flags.select)
+    fleet = whole.selected(flags.select).linked()
     # Before the first call of AWS, since it checks the file.
     stack_sets = fleet.stack_sets() if flags.as_stack_sets else {}
     connect = connections(session)
@@ -219,9 +221,10 @@ def _deployment(
         # A drift detection takes AWS a minute for each stack.
         drift=False,
         # Each account of an organization has its own secret, so the template refers to it by name.
-        complete=_SecretResolver() if not flags.as_stack_sets else lambda construct, _account: construct,
+        complete=_Completer(fleet, connect) if not flags.as_stack_sets else lambda construct, _account: construct,
         planned=reporter.checked,
         tags=lambda name: fleet.members[name].tags,
+        protection=lambda name: fleet.members[name].protect,
     )
 
 
@@ -263,19 +266,33 @@ class FleetReporter(MultiStackReporter):
         super().conclude(ends)
 
 
-class _SecretResolver:
-    """Resolves the ARN of the Docker secret, with one request for each account and region."""
+class _Completer:
+    """Completes constructs with values of AWS: outputs of stacks that are not in the fleet, and ARNs of Docker secrets.
 
-    def __init__(self) -> None:
+    A secret is requested once for each account and region.
+    """
+
+    def __init__(self, fleet: Fleet, connect: Connections) -> None:
         self._arns: Once[tuple[int, str], str | None] = Once()
+        self._connect = connect
+        self._targets = fleet.targets
+        self._outputs = {id(each.construct): each.outputs for each in fleet.members.values() if each.outputs}
 
     def __call__(self, construct: Construct, account: Account) -> Construct:
+        """Return the construct with these values. Raises InputError for an output or a secret that does not exist."""
+        if isinstance(construct, Stack):
+            return self._with_outputs(construct)
         if not isinstance(construct, CiBuild | ReleaseBuild) or construct.known_docker_secret_arn is not None:
             return resolve_secrets(construct, account, spelled=str)
         # There is one Account object for each account and region in a run.
         key = (id(account), construct.docker_secret)
         arn = self._arns.get(key, lambda: _docker_secret_arn(construct, account))
         return construct.model_copy(update={"docker_secret_arn": arn})
+
+    def _with_outputs(self, stack: Stack) -> Stack:
+        wanted = self._outputs.get(id(stack), {})
+        found = look_up(wanted.values(), lambda target: self._connect(self._targets[target].scope(target)))
+        return stack.with_parameters({name: found[output] for name, output in wanted.items()}) if wanted else stack
 
 
 def _docker_secret_arn(construct: Construct, account: Account) -> str | None:

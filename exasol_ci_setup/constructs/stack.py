@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct, folder_of
 from exasol_ci_setup.constructs.values import refusal
+from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -63,6 +64,17 @@ class Stack(ScopedConstruct):
     def folder(self) -> Path:
         """The folder of the Python file that created the construct."""
         return self._folder
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that identify the stack: without a scope the same as those of `deploy-template`."""
+        if self.is_scoped:
+            return super().tags
+        return {f"{TAG_PREFIX}construct": "Template", f"{TAG_PREFIX}name": self.stack_name}
+
+    def with_parameters(self, values: Mapping[str, str]) -> Self:
+        """Return the stack with further values of parameters."""
+        return self.model_copy(update={"values": {**self.values, **values}})
 
     @property
     def static_parameters(self) -> dict[str, str]:

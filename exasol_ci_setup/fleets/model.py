@@ -1,16 +1,17 @@
-"""The model of a fleet file: accounts, defaults, and projects."""
+"""The model of a fleet file: accounts, defaults, projects, and stacks of templates."""
 
 from __future__ import annotations
 
 from copy import copy
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, create_model, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, create_model, field_validator, model_validator
 
 from exasol_ci_setup.constructs.ci import CiBuild, ProjectName, ReleaseBuild, RepositoryUrl
 from exasol_ci_setup.constructs.scope import Region, Scope
 from exasol_ci_setup.constructs.source import SourceCredentials
-from exasol_ci_setup.constructs.values import Name, RoleArn, Value, between, matching, refusal
+from exasol_ci_setup.constructs.values import Name, RoleArn, StackName, Value, between, matching, refusal
+from exasol_ci_setup.template.input_files import StackOutput
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -203,8 +204,54 @@ class Project(Value):
         return self
 
 
+# What a parameter file accepts as a value. The reader of the file keeps scalars as they are written.
+_ParameterValue = Annotated[
+    Any,
+    WithJsonSchema({"type": ["string", "number", "boolean", "array"]}),
+]
+
+
+class FleetStack(Value):
+    """A stack of a CloudFormation template of your own."""
+
+    template: Annotated[
+        str, Field(min_length=1, description="The template, relative to this file: YAML, JSON, or Jinja (.j2).")
+    ]
+    target: Annotated[Name | None, Field(description="The target of the stack.")] = None
+    stack_name: Annotated[
+        StackName | None, Field(description="The name of the stack. Default: the key of this entry.")
+    ] = None
+    vars: dict[str, Any] = Field(default_factory=dict, description="Variables of a Jinja template.")
+    parameters: dict[str, _ParameterValue] = Field(
+        default_factory=dict,
+        description="Parameters of the template. !StackOutput STACK.OUTPUT, or !StackOutput TARGET/STACK.OUTPUT, is an output of another stack.",
+    )
+    needs: Annotated[
+        tuple[str, ...],
+        Field(strict=False, description="Entries of stacks that are deployed first, besides those of !StackOutput."),
+    ] = ()
+    tags: dict[TagKey, TagValue | None] = Field(
+        default_factory=dict, description="Tags in addition to those of the defaults; null removes one of these."
+    )
+    protect: Annotated[bool | None, Field(description="Termination protection. Default: unchanged.")] = None
+
+    @field_validator("parameters")
+    @classmethod
+    def _require_values(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name, value in values.items():
+            if not isinstance(value, str | StackOutput) and not _is_list_of_texts(value):
+                raise refusal(f"parameter {name}: use text, a list of texts, or !StackOutput STACK.OUTPUT")
+        return values
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
 class FleetFile(Value):
-    """CI and release stacks of many projects, for exasol-ci-setup deploy-fleet."""
+    """Stacks of many projects and templates, for exasol-ci-setup deploy-fleet."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["projects"]}, {"required": ["stacks"]}]})
 
     name: Annotated[
         Name | None,
@@ -216,6 +263,15 @@ class FleetFile(Value):
         dict[Name, Target], Field(min_length=1, description="The accounts and regions of stacks, by name.")
     ]
     defaults: Annotated[Defaults, Field(description="The defaults of all projects.")] = Defaults()
-    projects: Annotated[
-        dict[ProjectName, Project], Field(min_length=1, description="The projects, by the names of their stacks.")
-    ]
+    projects: dict[ProjectName, Project] = Field(
+        default_factory=dict, description="The projects, by the names of their stacks."
+    )
+    stacks: dict[StackName, FleetStack] = Field(
+        default_factory=dict, description="Stacks of templates of your own, by their names."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_stack(self) -> FleetFile:
+        if not self.projects and not self.stacks:
+            raise refusal("it has neither projects nor stacks")
+        return self

@@ -14,6 +14,7 @@ from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.files import read_error
 from exasol_ci_setup.fleets.fleet import Fleet
 from exasol_ci_setup.fleets.model import FleetFile
+from exasol_ci_setup.template.input_files import StackOutput, stack_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HINT: Final = "for the schema of the file: `exasol-ci-setup deploy-fleet --schema`"
 _KEY: Final = "[key]"
 _MOST_PROBLEMS: Final = 20
+_AS_WRITTEN: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp"))
 
 
 def load(path: Path) -> Fleet:
@@ -52,11 +54,12 @@ def load(path: Path) -> Fleet:
 def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
     """Return the nodes of a YAML text, which have line numbers, and its value."""
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
             raise InputError(f"{path} is empty", hint=_HINT)
         _require_sound(path, root)
+        _keep_as_written(root)
         return root, loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -64,6 +67,39 @@ def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
         raise InputError(f"{path}{place} is not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with references to outputs of stacks."""
+
+
+def _stack_output(loader: _Loader, node: yaml.Node) -> StackOutput:
+    text = str(loader.construct_scalar(node)) if isinstance(node, yaml.ScalarNode) else ""
+    try:
+        return stack_output(text)
+    except ValueError:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"!StackOutput {text}: write STACK.OUTPUT or TARGET/STACK.OUTPUT", node.start_mark
+        ) from None
+
+
+_Loader.add_constructor("!StackOutput", _stack_output)
+
+
+def _keep_as_written(root: yaml.Node) -> None:
+    """Let the parameters of stacks be texts as they are written, such as ``1.10`` and ``no``: CloudFormation's parameters are texts."""
+    for _, entry in (pair for _, stacks in _children(root, "stacks") for pair in _items(stacks)):
+        left = [value for _, parameters in _children(entry, "parameters") for _, value in _items(parameters)]
+        while left:
+            node = left.pop()
+            if isinstance(node, yaml.ScalarNode) and node.tag in _AS_WRITTEN:
+                node.tag = "tag:yaml.org,2002:str"
+            elif isinstance(node, yaml.SequenceNode):
+                left.extend(node.value)
+
+
+def _items(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+    return node.value if isinstance(node, yaml.MappingNode) else []
 
 
 def _require_sound(path: Path, root: yaml.Node) -> None:

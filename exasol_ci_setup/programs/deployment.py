@@ -66,7 +66,7 @@ class Deployment:
     from AWS. `stacks` holds the stacks that were deployed, or had no changes, and `results` the results, by name. `settings` apply to all stacks. With
     `plan_only` no plan is applied. With `drift`, existing stacks are compared with
     their resources, once in a run, and drift is reverted. `planned` is called for each checked stack.
-    `tags` returns further tags for a stack name; `engine` the function that plans it, called as `stacks.deploy.plan`.
+    `tags` returns further tags for a stack name, `protection` its termination protection; `engine` the function that plans it, called as `stacks.deploy.plan`.
     The reporter confirms the plans, and receives the result of each stack as `task_graph.Ended`; it is called from several threads.
     """
 
@@ -85,6 +85,7 @@ class Deployment:
     complete: Callable[[Construct, Account], Construct] = resolve_secrets
     planned: Callable[[Ended], None] = lambda _ended: None
     tags: Callable[[str], Mapping[str, str]] = lambda _name: {}
+    protection: Callable[[str], bool | None] = lambda _name: None
     engine: Callable[[str], Callable[[Context, Request, Options], OpenPlan]] = lambda _name: plan_stack
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
     _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -97,17 +98,17 @@ class Deployment:
         planned: dict[str, Planned] = {}
         clock = InterruptibleClock(self.clock)
         # Stacks whose outputs are unknown before the deployment, and so those that depend on them.
-        unknown: set[str] = set()
+        unknown: set[int] = set()
 
         def work(name: str) -> End:
             context = self._context(name, declared, clock)
             construct = self.complete(declared.constructs[name], context.account)
-            waits_for = next((each.stack_name for each in construct.dependencies if each.stack_name in unknown), None)
+            waits_for = next((each.stack_name for each in construct.dependencies if id(each) in unknown), None)
             found, current = self._plan(name, construct, context, waits_for)
             # An output that a new template adds does not exist yet.
             outputs = placeholders(construct)
             if current is None or state.is_absent(current):
-                unknown.add(name)
+                unknown.add(id(declared.constructs[name]))
             else:
                 outputs |= current.outputs
             # Not those of `construct`, which may be a copy with values from AWS.
@@ -184,9 +185,17 @@ class Deployment:
         return declared_request(
             account,
             construct,
-            replace(self.settings, tags={**self.settings.tags, **self.tags(name)}),
+            self._settings_of(name),
             find_network=self._network_of,
             share_lint=True,
+        )
+
+    def _settings_of(self, name: str) -> StackSettings:
+        protection = self.protection(name)
+        return replace(
+            self.settings,
+            tags={**self.settings.tags, **self.tags(name)},
+            termination_protection=self.settings.termination_protection if protection is None else protection,
         )
 
     def _network_of(self, account: Account, construct: Construct) -> Mapping[str, str]:
