@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context as Context
     from exasol_ci_setup.aws.session import Account as Account
     from exasol_ci_setup.aws.session import connect as connect
+    from exasol_ci_setup.builds.logs import LogLine as LogLine
+    from exasol_ci_setup.builds.model import Batch as Batch
     from exasol_ci_setup.constructs import Asset as Asset
     from exasol_ci_setup.constructs import BuildkitBuilder as BuildkitBuilder
     from exasol_ci_setup.constructs import CiBuild as CiBuild
@@ -75,6 +77,10 @@ if TYPE_CHECKING:
     from exasol_ci_setup.platform import space as space
     from exasol_ci_setup.platform import storage as storage
     from exasol_ci_setup.programs.actions.build import Build as Build
+    from exasol_ci_setup.stacks.batches import follow_batch as follow_batch
+    from exasol_ci_setup.stacks.batches import list_batches as list_batches
+    from exasol_ci_setup.stacks.batches import read_log as read_log
+    from exasol_ci_setup.stacks.batches import start_ci_build as start_ci_build
     from exasol_ci_setup.stacks.deploy import deploy as deploy
     from exasol_ci_setup.stacks.model import Request as Request
     from exasol_ci_setup.stacks.request import request_of as request_of
@@ -90,6 +96,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "aws.context": ("Context",),
         "aws.session": ("Account", "connect"),
+        "builds.logs": ("LogLine",),
+        "builds.model": ("Batch",),
         "constructs": (
             "Asset",
             "BuildkitBuilder",
@@ -136,6 +144,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         ),
         "platform": ("asset", "registry", "secret", "space", "storage"),
         "programs.actions.build": ("Build",),
+        "stacks.batches": ("follow_batch", "list_batches", "read_log", "start_ci_build"),
         "stacks.deploy": ("deploy",),
         "stacks.model": ("Request",),
         "stacks.request": ("request_of",),

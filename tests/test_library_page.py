@@ -12,6 +12,7 @@ import pytest
 
 from exasol_ci_setup.cli.main import PROGRAM, cli
 from exasol_ci_setup.cli.session import Session
+from exasol_ci_setup.sandbox import switches
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "library.md"
@@ -21,6 +22,7 @@ PRINTED = {
     "plan_first": ["Add Repository AWS::ECR::Repository", "deployed"],
     "confirm": [],
     "checks": ["1 repository", "[] findings of cfn-lint", "+++ team-images (new)", "team-images"],
+    "start_build": ["stack 'Slc' does not exist"],
     "spaces": ["hello ['hello']"],
     "program": ["shop-web"],
     "builds_program": [],
@@ -61,6 +63,21 @@ def test_program_of_page_runs_and_prints(name, capsys):
         assert text in printed
     if name == "builds_program":
         assert callable(scope["hangar_run"])
+
+
+@pytest.mark.live
+@pytest.mark.usefixtures("configured")
+def test_build_of_page_succeeds_after_deployment(account_id, capsys):
+    exec(compile(programs(PAGE)["ci_build"], "ci_build.py", "exec"), {})  # noqa: S102 - our own documentation
+    switches.BUILD_SECONDS[account_id] = 0.05
+    try:
+        exec(compile(programs(PAGE)["start_build"], "start_build.py", "exec"), {})  # noqa: S102 - as above
+    finally:
+        del switches.BUILD_SECONDS[account_id]
+
+    printed = capsys.readouterr().out
+    assert "SUCCEEDED True 1" in printed
+    assert "Entering phase BUILD" in printed
 
 
 @pytest.mark.live

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from exasol_ci_setup.core.errors import BuildFailedError, InputError, StackError
+from exasol_ci_setup.core.errors import BuildFailedError, InputError
 from exasol_ci_setup.core.text import duration
 
 if TYPE_CHECKING:
@@ -102,27 +102,16 @@ def construct(kind: type[B], project: str, stack_name: str | None) -> B:
 
 def codebuild_project(session: Session, construct: CiBuild | ReleaseBuild) -> str:
     """Return the name of the CodeBuild project in the construct's stack. Raises StackNotFoundError and StackError."""
-    from exasol_ci_setup.builds import start
     from exasol_ci_setup.cli.constructs import NAMES
-    from exasol_ci_setup.stacks import elsewhere, state
+    from exasol_ci_setup.stacks.batches import find_codebuild_project
 
-    cfn = session.account.client("cloudformation")
     deploy = f"exasol-ci-setup deploy-{NAMES[type(construct)]} --project {construct.project} --project-url URL"
-    try:
-        return start.find_project(
-            cfn,
-            construct.stack_name,
-            hint=f"deploy it with `{deploy}`, or name another stack with --stack-name",
-        )
-    except StackError as error:
-        other = elsewhere.find(cfn, construct)
-        if other is None:
-            raise
-        if not state.is_own(other):
-            error.message += f", and stack {other.name}, which builds the project, was not created by this tool"
-            error.hint = f"adopt it with `{deploy} --stack-name {other.name} --adopt`"
-            raise
-        return start.find_project(cfn, other.name)
+    return find_codebuild_project(
+        session.context(),
+        construct,
+        hint=f"deploy it with `{deploy}`, or name another stack with --stack-name",
+        adopt=f"adopt it with `{deploy} --stack-name STACK --adopt`",
+    )
 
 
 def require_branch(branch: str) -> None:

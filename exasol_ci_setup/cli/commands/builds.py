@@ -30,13 +30,13 @@ def start_ci_build(session: Session, project: str, branch: str, stack_name: str 
     The build is the one that a push to the branch starts. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it
     exceeded the time limit.
     """
-    from exasol_ci_setup.builds import start
     from exasol_ci_setup.constructs import CiBuild
+    from exasol_ci_setup.stacks.batches import start_branch
 
     start_builds.require_branch(branch)
     construct = start_builds.construct(CiBuild, project, stack_name)
     codebuild_project = start_builds.codebuild_project(session, construct)
-    batch = start.start(session.account.client("codebuild"), codebuild_project, branch, {"CUSTOM_BRANCH": branch})
+    batch = start_branch(session.context(), codebuild_project, branch)
     ended = start_builds.follow_started(session, batch, flags)
     if ended is not None:
         start_builds.report_result(session, ended)
