@@ -39,6 +39,18 @@ def test_shipped_schema_equals_that_of_model(request):
     jsonschema.Draft7Validator.check_schema(SHIPPED)
 
 
+def test_fleet_of_comparison_matches_schema_and_model(tmp_path):
+    page = PAGE.with_name("comparison.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(name:.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "templates").mkdir()
+    for name in ("network.yaml", "app.yaml.j2", "alerts.yaml"):
+        (tmp_path / "templates" / name).write_text("Resources: {}\n", encoding="utf-8")
+    path = tmp_path / "shop.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    assert list(load(path).members) == ["main/network", "main/app", "west/alerts"]
+
+
 def test_every_key_has_description():
     for kind in SHIPPED["$defs"].values():
         assert [name for name, each in kind["properties"].items() if not each.get("description")] == []
