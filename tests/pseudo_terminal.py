@@ -41,7 +41,7 @@ _FORKS.set_forkserver_preload(
         "rich.live",
         *(
             f"exasol_ci_setup.cli.{name}"
-            for name in ("main", "deploy", "engine", "fleet_run", "live", "platform", "program", "stacks")
+            for name in ("main", "deployment", "fleet_run", "platform", "program_run", "render.live", "commands.stacks")
         ),
     ]
 )

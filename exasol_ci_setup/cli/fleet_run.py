@@ -133,8 +133,7 @@ class _FleetRun:
         if self.flags.shows_plans:
             failed = self._failed(self.plan())
             contents = CONTENTS if self.flags.empty else ""
-            without = f", without {len(failed)} failed" if failed else ""
-            self.many.ask(self.many.changing + len(removed), removed, but=contents + without)
+            self.many.ask(removed, failed=len(failed), contents=contents)
             return failed
         if removed:
             self.removals.show(self.removed, as_data=False)

@@ -90,15 +90,22 @@ class ManyStacks:
         self.session.output.say(report.PLAN_ONLY)
         self.reporter.write_result("planned" if changes else "unchanged", changed=False, stacks=stacks)
 
-    def ask(self, changes: int, removals: Mapping[str, Plan] | None = None, *, but: str = "") -> None:
-        """Ask for confirmation of the shown plans and `removals`. Raises NotApprovedError. `but` follows the number of stacks."""
-        if changes:
-            plans = {**(self.reporter.shown or {}), **(removals or {})}
-            ask(
-                self.session.output,
-                f"{warning(plans)}Deploy {counted(changes)}{but}?",
-                "not deployed: the plan was declined; nothing was changed",
-            )
+    def ask(self, removals: Mapping[str, Plan], *, failed: int = 0, contents: str = "") -> None:
+        """Ask for confirmation of the shown plans and `removals`. Raises NotApprovedError.
+
+        `failed` is the number of plans that failed, `contents` follows the number of deleted stacks.
+        """
+        without = f", without {failed} failed" if failed else ""
+        deployed = f"deploy {counted(self.changing)}{without}" if self.changing else ""
+        deleted = f"delete {counted(len(removals))}{contents}" if removals else ""
+        if not deployed and not deleted:
+            return
+        steps = f"{deployed}{', and ' if deployed and deleted else ''}{deleted}"
+        ask(
+            self.session.output,
+            f"{warning({**(self.reporter.shown or {}), **removals})}{steps[0].upper()}{steps[1:]}?",
+            "not deployed: the plan was declined; nothing was changed",
+        )
 
     def apply(self, declared: Stacks) -> list[Ended]:
         """Deploy all stacks, while a table shows their progress, and return the results."""

@@ -81,7 +81,7 @@ def up(session: Session, file: Path, flags: UpFlags) -> None:
             run.end_plan(changes)
             return
         plans = {name: each.removal for name, each in removed.items()}
-        run.ask(changes, plans, but=CONTENTS if flags.empty else "")
+        run.ask(plans, contents=CONTENTS if flags.empty else "")
     elif removed:
         removals.show(removed, as_data=False)
         flags.consent(session).require(*(each.removal for each in removed.values()))

@@ -88,6 +88,7 @@ class ManyRemovals:
         removal.timeout = self.timeout
         if self.reporter.shown is None:
             self.reporter.shown = {}
+        self.reporter.expect(existing)
         with self.reporter.table():
             ends = removal.apply(existing)
         for name in removal.begun:

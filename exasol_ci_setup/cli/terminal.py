@@ -67,6 +67,11 @@ class Terminal:
         live = self._live
         return None if live is None or live.vertical_overflow == "visible" else live.console.height
 
+    @property
+    def width(self) -> int | None:
+        """The columns of the screen; None if the view is not open."""
+        return None if self._live is None else self._live.console.width
+
     def stop(self, seconds: float | None = None) -> bool:
         """Write everything that was sent, and stop the thread. Return whether it ended within `seconds`.
 

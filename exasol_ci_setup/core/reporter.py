@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class Reporter(Protocol):
     """Receives messages, plans, events and results. Several threads may call it.
 
-    Plans, events and results are values of the package that sends them, such as `stacks.model.Plan`. A reporter selects by their class
+    Plans, events and results are values of the package that sends them, such as `core.stacks.Plan`. A reporter selects by their class
     what it shows, and ignores what it does not know.
     """
 

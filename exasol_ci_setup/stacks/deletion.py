@@ -67,7 +67,9 @@ def plan_deletion(
     retained = deletion.retained(cfn, stack, resources, retain)
     if force:
         deletion.require_forcible(stack)
-    removal = removed.plan_of(cfn, stack, resources, retained=retained)
+    removal = removed.without_empty_log_groups(
+        context.account, removed.plan_of(cfn, stack, resources, retained=retained)
+    )
     users.require_unused(cfn, [(stack, removed.resources_of(removal))])
     if not empty and not force:
         removed.require_empty(context.account, removal, context.note, hint=hint)

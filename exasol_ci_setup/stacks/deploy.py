@@ -139,7 +139,7 @@ def plan(context: Context, request: Request, options: Options = Options()) -> Op
 def _plan_recreation(context: Context, request: Request, options: Options, current: Stack) -> OpenPlan:
     """Return the plan that deletes the stack `current` and creates it again. AWS can plan the creation only after the deletion."""
     context.lint(request.lint_template or request.template)
-    removal = removed.plan_of(context.cfn, current)
+    removal = removed.without_empty_log_groups(context.account, removed.plan_of(context.cfn, current))
     removed.require_empty(context.account, removal, context.note)
     note = f"the stack is in {current.status}: it is deleted and created again"
     if options.import_existing:
@@ -272,6 +272,12 @@ def _follow(context: Context, request: Request, monitor: StackMonitor, options: 
         stack = monitor.run(deadline)
     except KeyboardInterrupt:
         stack = None if creating else interrupted.cancel(cfn, monitor, name, clock)
+        if stack is not None and state.has_succeeded(stack):
+            raise OperationInterruptedError(
+                f"the update of stack {name} ended in {stack.status} before AWS could cancel it",
+                hint="run the same command again: it applies what is left, such as termination protection, and prints the outputs",
+                stack_name=name,
+            ) from None
         if stack is not None:
             raise OperationInterruptedError(
                 f"the update of stack {name} was interrupted; it ended in {stack.status}",
@@ -350,6 +356,8 @@ def _require_success(cfn: CloudFormationClient, stack: Stack, monitor: StackMoni
 def _next_step(stack: Stack) -> str:
     if state.is_stuck(stack):
         return "fix the cause, then add --recreate-failed (asks first)"
+    if state.has_failed_without_rollback(stack):
+        return "AWS kept what was done; fix the cause and run the command again"
     if stack.status == "UPDATE_ROLLBACK_COMPLETE":
         return "AWS rolled the change back; fix the cause and run the command again"
     if stack.status == "DELETE_COMPLETE":

@@ -184,6 +184,7 @@ def test_revert_without_confirmation_changes_nothing(here, live):
 
     assert ran.code == 2
     assert "there is no terminal" in ran.stderr
+    assert "--plan" not in ran.stderr
     assert ports(live) == {22, 443}
     assert change_sets(live) == []
 

@@ -251,6 +251,13 @@ def test_terminal_shows_row_per_resource_with_nested_below():
     assert "\x1b[41m" not in written
 
 
+def test_reason_without_room_is_line_below_table():
+    written, _, _ = in_terminal(COLUMNS="80")
+    rows = [line.split() for line in last_picture(written) if line.strip()]
+    assert rows[2] == ["Queue", "AWS::X::Y", "…", "DELETE_IN_PROGRESS", "40", "s"]
+    assert rows[-1] == ["Queue:", "red", "\\x1b[41m", "tape"]
+
+
 def test_last_frame_shows_whole_table_on_short_screen():
     written, _, _ = in_terminal(LINES="4")
     names = [line.split()[0] for line in last_picture(written) if line.strip()]

@@ -153,3 +153,12 @@ def test_table_of_many_stacks_shows_running_and_failed_only(clock):
     assert "no such secret" in shown
     assert "main/c" in shown
     assert "1 done, 1 failed, 198 to go" in shown
+
+
+@pytest.mark.parametrize(("total", "expected"), [(1, "1 done, 2 to go"), (9, "1 done, 2 to go")])
+def test_table_counts_deleted_stacks_of_fleet(clock, total, expected):
+    many = MultiStackReporter(Session(clock=clock), total=total)
+    many.result(Ended("main/a", End.DONE))
+    many.expect(["main/b", "main/c"])
+
+    assert many._table().caption == expected

@@ -35,6 +35,12 @@ REGISTRY_ONLY = """
     def hangar_run():
         Registry(scope=Scope(name="team", region="eu-central-1"), name="registry").deploy()
 """
+SOURCE_ONLY = """
+    from exasol_ci_setup import Asset, Scope
+
+    def hangar_run():
+        Asset(scope=Scope(name="team", region="eu-central-1"), name="source").deploy()
+"""
 BUILDER = """
     from exasol_ci_setup import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope
 
@@ -557,6 +563,21 @@ def test_prune_of_data_needs_consent(here, live, write):
     assert "the change to stack team-source deletes data (Bucket)" in refused.stderr
     assert "--prune --no-lint --allow-data-loss`; nothing was changed" in refused.stderr
     assert sorted(stacks(live)) == ["team-registry", "team-source"]
+
+
+@pytest.mark.parametrize(
+    ("before", "question"),
+    [(PROGRAM, "Delete 1 stack?"), (SOURCE_ONLY, "Deploy 1 stack, and delete 1 stack?")],
+)
+def test_prompt_of_prune_counts_deletions(here, live, write, environment, before, question):
+    here("up", write(before), "--yes", "--no-lint")
+    deployed = stacks(live)
+
+    code, shown = answered(["up", write(REGISTRY_ONLY), "--prune", "--no-lint"], environment, "n")
+
+    assert code == 1, shown
+    assert question in shown
+    assert stacks(live) == deployed
 
 
 WITH_KEY = """

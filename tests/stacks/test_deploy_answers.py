@@ -582,6 +582,17 @@ def test_second_ctrl_c_stops_following_immediately(answers, clock):
     assert aws.executed
 
 
+def test_update_that_completes_after_ctrl_c_is_reported_as_applied(answers, clock):
+    Aws(answers, events=UPDATE)
+    answers.on("cloudformation", "CancelUpdateStack", {})
+    clock.at(0.1, press)
+
+    with pytest.raises(OperationInterruptedError, match="ended in UPDATE_COMPLETE before AWS could cancel it") as ended:
+        run(answers, clock)
+
+    assert "applies what is left" in ended.value.hint
+
+
 def test_refused_cancellation_after_ctrl_c_is_printed(answers, clock):
     Aws(answers, events=UPDATE)
     answers.on("cloudformation", "CancelUpdateStack", AwsError("AccessDenied", "not for you", status=403))

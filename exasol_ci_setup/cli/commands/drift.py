@@ -57,7 +57,8 @@ def drift(
         # The plan prints it as text.
         output.record(detected)
         consent = Consent(session, allow_broadening=allow_broadening, allow_data_loss=allow_data_loss)
-        revert_drift(session.context(DeployReporter(consent, yes=yes)), stack, detected)
+        reporter = DeployReporter(consent, yes=yes, no_terminal="add --yes, or omit --revert to only show the drift")
+        revert_drift(session.context(reporter), stack, detected)
         output.say(f"reverted the drift of stack {stack.name}")
         report.result(output, "reverted", stack.name, changed=True)
         return

@@ -12,13 +12,16 @@ from exasol_ci_setup.core.stacks import Event
 from exasol_ci_setup.core.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from rich.table import Table
+    from rich.console import Group
+    from rich.text import Text
 
     from exasol_ci_setup.cli.output import Output
 
+_GAP: Final = 2  # columns between two cells
+_REASON_WIDTH: Final = 30  # columns; with less, reasons are lines below the table
 _SYMBOLS: Final = {"green": "✓", "red": "✗", "yellow": "…"}
 
 
@@ -109,34 +112,56 @@ class EventView(View):
             return self._clock() - self._started
         return (self._last_at - since).total_seconds() + self._clock() - self._last_at_seen
 
-    def _draw(self) -> Table:
+    def _draw(self) -> Group:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, _GAP, 0, 0))
         for name in ("resource", "type", "status", "time", "reason"):
             table.add_column(
                 name, overflow="fold", no_wrap=name != "reason", justify="right" if name == "time" else "left"
             )
+        shown = self._fitting(list(self._ordered()))
+        cells = [self._first_cells(), *(self._cells(row, depth) for row, depth in shown)]
+        has_room = self._has_room([max(each.cell_len for each in column) for column in zip(*cells, strict=True)])
+        reasons = [Text(), *(Text(show.clean(row.reason), style="red") for row, _ in shown)]
+        for row, reason in zip(cells, reasons, strict=True):
+            table.add_row(*row, reason if has_room else "")
+        below = (
+            [] if has_room else [(row, reason) for (row, _), reason in zip(shown, reasons[1:], strict=True) if reason]
+        )
+        return Group(table, *(Text(f"  {show.clean(row.logical_id)}: ").append_text(reason) for row, reason in below))
+
+    def _first_cells(self) -> tuple[Text, ...]:
+        """Return the cells of the stack itself, without a reason."""
+        from rich.text import Text
+
         color = show.status_color(self._status)
         total = f"{self._symbol(color)} {show.clean(self._status)}" if self._status else "waiting for AWS"
-        table.add_row(
+        return (
             Text(show.clean(self._stack_name), style="bold"),
-            "",
+            Text(),
             Text(total, style=color if self._status else "dim"),
-            duration(self._elapsed()),
-            "",
+            Text(duration(self._elapsed())),
         )
-        for row, depth in self._fitting(list(self._ordered())):
-            color = show.status_color(row.status)
-            table.add_row(
-                Text("  " * (depth + 1) + show.clean(row.logical_id)),
-                Text(show.clean(row.type), style="dim"),
-                Text(f"{self._symbol(color)} {show.clean(row.status)}", style=color),
-                Text(duration(self._elapsed(row)), style="" if row.is_running else "dim"),
-                Text(show.clean(row.reason), style="red"),
-            )
-        return table
+
+    def _cells(self, row: _Row, depth: int) -> tuple[Text, ...]:
+        """Return the cells of a resource, without its reason."""
+        from rich.text import Text
+
+        color = show.status_color(row.status)
+        return (
+            Text("  " * (depth + 1) + show.clean(row.logical_id)),
+            Text(show.clean(row.type), style="dim"),
+            Text(f"{self._symbol(color)} {show.clean(row.status)}", style=color),
+            Text(duration(self._elapsed(row)), style="" if row.is_running else "dim"),
+        )
+
+    def _has_room(self, widths: Sequence[int]) -> bool:
+        """Return whether the terminal has room for a column of reasons beside columns of these widths."""
+        width = self._terminal.width if self._terminal is not None else None
+        return width is None or width - sum(widths) - _GAP * len(widths) >= _REASON_WIDTH
 
     def _symbol(self, color: str) -> str:
         return _SYMBOLS.get(color, "·") if self._output.unicode else {"green": "+", "red": "!"}.get(color, " ")

@@ -97,6 +97,11 @@ class MultiStackReporter(NullReporter):
         self._output.send(self._note_line)
         self._consent.require(plan, unchanged="this stack was not changed")
 
+    def expect(self, names: Collection[str]) -> None:
+        """Count these stacks as the next ones, besides those that have a row. Call it while the table is not open."""
+        if self._total:
+            self._total = len(self._rows.keys() | set(names))
+
     def begin(self, stack_name: str, title: str) -> None:
         """Show that an operation on a stack starts."""
         self._output.send(partial(self._begin, stack_name, self._session.clock.now()))

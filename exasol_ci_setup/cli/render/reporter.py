@@ -45,12 +45,16 @@ class StackReporter(NullReporter):
 
 
 class DeployReporter(StackReporter):
-    """Shows a plan, and asks for confirmation; `yes` approves it as far as `consent` allows."""
+    """Shows a plan, and asks for confirmation; `yes` approves it as far as `consent` allows.
 
-    def __init__(self, consent: Consent, *, yes: bool) -> None:
+    `no_terminal` is the hint if the user cannot be asked.
+    """
+
+    def __init__(self, consent: Consent, *, yes: bool, no_terminal: str = "add --yes, or --plan") -> None:
         super().__init__(consent.session)
         self._consent = consent
         self._yes = yes
+        self._no_terminal = no_terminal
 
     def plan(self, plan: object, /) -> None:
         """Print the plan on stdout."""
@@ -70,7 +74,7 @@ class DeployReporter(StackReporter):
         if self._yes:
             self._consent.require(plan)
             return ""
-        require_terminal(self._output)
+        require_terminal(self._output, hint=self._no_terminal)
         verb = "Import into" if plan.kind == "IMPORT" else "Deploy"
         return f"{warning({plan.stack_name: plan})}{verb} stack {plan.stack_name}?"
 

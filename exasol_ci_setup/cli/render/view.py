@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from rich.table import Table
+    from rich.console import RenderableType
     from typing_extensions import Self
 
     from exasol_ci_setup.cli.output import Output
@@ -35,7 +35,7 @@ class View(NullReporter):
         self._noted = ""
         self._terminal: Terminal | None = None
 
-    def _draw(self) -> Table:
+    def _draw(self) -> RenderableType:
         """Return the current table. The writing thread calls it: read a copy of the state, acquire no lock."""
         raise NotImplementedError
 
