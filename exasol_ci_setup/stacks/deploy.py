@@ -90,11 +90,13 @@ class OpenPlan:
             changeset.delete_abandoned(cfn, self.plan)
 
     def apply(self) -> Result:
-        """Execute the plan, and return when AWS has finished.
+        """Execute the plan, and return when AWS has finished. A plan without changes calls nothing.
 
         Raises PlanOutdatedError if a concurrent operation changed the stack after planning, DeployFailedError with its diagnosis, TimedOutError,
         OperationInterruptedError, and the errors of `translate_aws_errors`. If the operation has started, their hint has the last status of the stack.
         """
+        if not self.plan:
+            return Result(Outcome.DEPLOYED if self.has_followed else Outcome.UNCHANGED, self.plan, self.stack)
         self.is_applied = True
         if self.is_recreation:
             return _recreate(self)
@@ -151,8 +153,7 @@ def _plan_recreation(context: Context, request: Request, options: Options, curre
 def confirm_and_apply(planned: OpenPlan) -> Result:
     """Apply a plan if it has changes and the reporter confirms it. Raises as `OpenPlan.apply`, and NotApprovedError."""
     if not planned.plan:
-        outcome = Outcome.DEPLOYED if planned.has_followed else Outcome.UNCHANGED
-        return Result(outcome, planned.plan, planned.stack)
+        return planned.apply()
     context = planned.context
     if context.plan_only:
         context.reporter.plan(planned.plan)
@@ -275,7 +276,7 @@ def _follow(context: Context, request: Request, monitor: StackMonitor, options: 
         if stack is not None and state.has_succeeded(stack):
             raise OperationInterruptedError(
                 f"the update of stack {name} ended in {stack.status} before AWS could cancel it",
-                hint="run the same command again: it applies what is left, such as termination protection, and prints the outputs",
+                hint="run the same command again: it applies the remaining settings, such as termination protection, and prints the outputs",
                 stack_name=name,
             ) from None
         if stack is not None:
@@ -355,7 +356,7 @@ def _require_success(cfn: CloudFormationClient, stack: Stack, monitor: StackMoni
 
 def _next_step(stack: Stack) -> str:
     if state.is_stuck(stack):
-        return "fix the cause, then add --recreate-failed (asks first)"
+        return state.RECREATE_HINT
     if state.has_failed_without_rollback(stack):
         return "AWS kept what was done; fix the cause and run the command again"
     if stack.status == "UPDATE_ROLLBACK_COMPLETE":

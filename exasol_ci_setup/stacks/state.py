@@ -21,6 +21,7 @@ _IDENTITY: Final = ("construct", "project", "scope", "name")
 _STUCK_FOR_GOOD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
 # Failed and not rolled back (--on-failure keep): AWS can update it, https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
 _FAILED_WITHOUT_ROLLBACK = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
+RECREATE_HINT: Final = "fix the cause, then run the same command with --recreate-failed: it shows the plan, deletes the stack and creates it again"
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 
 
@@ -159,7 +160,7 @@ def require_updatable(stack: Stack) -> None:
     if is_stuck(stack):
         operation = "deletion" if stack.status == "DELETE_FAILED" else "creation"
         way_out = (
-            "fix the cause, then add --recreate-failed (asks first)"
+            RECREATE_HINT
             if is_own(stack)
             else f"it has no tag of this tool: check its resources, then `aws cloudformation delete-stack --stack-name {stack.name}`"
         )

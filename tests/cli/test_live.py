@@ -251,7 +251,7 @@ def test_terminal_shows_row_per_resource_with_nested_below():
     assert "\x1b[41m" not in written
 
 
-def test_reason_without_room_is_line_below_table():
+def test_reason_in_narrow_terminal_is_line_below_table():
     written, _, _ = in_terminal(COLUMNS="80")
     rows = [line.split() for line in last_picture(written) if line.strip()]
     assert rows[2] == ["Queue", "AWS::X::Y", "…", "DELETE_IN_PROGRESS", "40", "s"]

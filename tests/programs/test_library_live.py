@@ -109,7 +109,9 @@ def test_plan_that_is_not_applied_leaves_nothing(live):
 
     with registry.plan(Context(live)) as planned:
         assert planned.apply().outcome is Outcome.DEPLOYED
-    assert not registry.plan(Context(live)).plan
+    with registry.plan(Context(live)) as planned:
+        assert not planned.plan
+        assert planned.apply().outcome is Outcome.UNCHANGED
 
 
 def test_plan_without_deployed_dependency_is_input_error(live):

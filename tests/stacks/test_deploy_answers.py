@@ -590,7 +590,7 @@ def test_update_that_completes_after_ctrl_c_is_reported_as_applied(answers, cloc
     with pytest.raises(OperationInterruptedError, match="ended in UPDATE_COMPLETE before AWS could cancel it") as ended:
         run(answers, clock)
 
-    assert "applies what is left" in ended.value.hint
+    assert "applies the remaining settings" in ended.value.hint
 
 
 def test_refused_cancellation_after_ctrl_c_is_printed(answers, clock):

@@ -124,12 +124,12 @@ class EventView(View):
             )
         shown = self._fitting(list(self._ordered()))
         cells = [self._first_cells(), *(self._cells(row, depth) for row, depth in shown)]
-        has_room = self._has_room([max(each.cell_len for each in column) for column in zip(*cells, strict=True)])
+        is_wide = self._is_wide_enough([max(each.cell_len for each in column) for column in zip(*cells, strict=True)])
         reasons = [Text(), *(Text(show.clean(row.reason), style="red") for row, _ in shown)]
         for row, reason in zip(cells, reasons, strict=True):
-            table.add_row(*row, reason if has_room else "")
+            table.add_row(*row, reason if is_wide else "")
         below = (
-            [] if has_room else [(row, reason) for (row, _), reason in zip(shown, reasons[1:], strict=True) if reason]
+            [] if is_wide else [(row, reason) for (row, _), reason in zip(shown, reasons[1:], strict=True) if reason]
         )
         return Group(table, *(Text(f"  {show.clean(row.logical_id)}: ").append_text(reason) for row, reason in below))
 
@@ -158,8 +158,8 @@ class EventView(View):
             Text(duration(self._elapsed(row)), style="" if row.is_running else "dim"),
         )
 
-    def _has_room(self, widths: Sequence[int]) -> bool:
-        """Return whether the terminal has room for a column of reasons beside columns of these widths."""
+    def _is_wide_enough(self, widths: Sequence[int]) -> bool:
+        """Return whether the terminal is wide enough for a column of reasons after columns of these widths."""
         width = self._terminal.width if self._terminal is not None else None
         return width is None or width - sum(widths) - _GAP * len(widths) >= _REASON_WIDTH
 
