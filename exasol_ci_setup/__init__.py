@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import Instance as Instance
     from exasol_ci_setup.constructs import LoadBalancer as LoadBalancer
     from exasol_ci_setup.constructs import LocalDirectory as LocalDirectory
+    from exasol_ci_setup.constructs import PolicyStatement as PolicyStatement
     from exasol_ci_setup.constructs import PortMappings as PortMappings
     from exasol_ci_setup.constructs import Registry as Registry
     from exasol_ci_setup.constructs import ReleaseBuild as ReleaseBuild
@@ -113,6 +114,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Instance",
             "LoadBalancer",
             "LocalDirectory",
+            "PolicyStatement",
             "PortMappings",
             "Registry",
             "ReleaseBuild",

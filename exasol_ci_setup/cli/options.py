@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.core import patterns
 from exasol_ci_setup.core.errors import InputError
-from exasol_ci_setup.core.tags import TAG_PREFIX, is_reserved_tag
+from exasol_ci_setup.core.tags import tag_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
-_TAG_KEY: Final = 128
-_TAG_VALUE: Final = 256
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
@@ -44,25 +42,14 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
         key, equals, text = str(value).partition("=")
         if not equals or not key or not text:
             self.fail(f"{value!r} is not a tag: use KEY=VALUE, both not empty", param, ctx)
-        if problem := _tag_problem(key, text):
+        if problem := tag_problem(key, text):
             self.fail(problem, param, ctx)
         return key, text
 
 
-def _tag_problem(key: str, text: str) -> str:
-    """Return why this is no tag of the user, or empty text."""
-    if not key or not text:
-        return f"the tag {key!r} is empty: use a key and a value"
-    if len(key) > _TAG_KEY or len(text) > _TAG_VALUE:
-        return f"a tag's key has at most {_TAG_KEY} characters, its value at most {_TAG_VALUE}"
-    if is_reserved_tag(key):
-        return f"{key!r} is reserved: AWS uses the prefix aws:"
-    return f"{key!r} is reserved: this tool uses tags with that prefix" if key.startswith(TAG_PREFIX) else ""
-
-
 def require_tags(tags: Mapping[str, str], *, of: str) -> None:
     """Raise InputError with all tags that are not valid; `of` is the name of their file."""
-    problems = [problem for key, value in tags.items() if (problem := _tag_problem(key, value))]
+    problems = [problem for key, value in tags.items() if (problem := tag_problem(key, value))]
     if problems:
         raise InputError("\n  ".join([f"{of} has invalid tags:", *problems]))
 

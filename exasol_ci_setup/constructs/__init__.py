@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.network import Egress as Egress
     from exasol_ci_setup.constructs.network import Ingress as Ingress
     from exasol_ci_setup.constructs.network import SecurityGroup as SecurityGroup
+    from exasol_ci_setup.constructs.policy import PolicyStatement as PolicyStatement
     from exasol_ci_setup.constructs.registry import Registry as Registry
     from exasol_ci_setup.constructs.scope import HangarScope as HangarScope
     from exasol_ci_setup.constructs.scope import Scope as Scope
@@ -70,6 +71,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "ci": ("CiBuild", "ReleaseBuild"),
         "compute": ("Instance",),
         "network": ("Egress", "Ingress", "SecurityGroup"),
+        "policy": ("PolicyStatement",),
         "registry": ("Registry",),
         "scope": ("HangarScope", "Scope"),
         "service": ("Cluster", "Container", "PortMappings", "Service"),

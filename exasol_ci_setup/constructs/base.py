@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from exasol_ci_setup.constructs.output_values import constructs_in, outputs_in
 from exasol_ci_setup.constructs.placeholders import are_only_placeholders, placeholder
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.scope import Scope
-from exasol_ci_setup.constructs.values import Name, StackName, Value
+from exasol_ci_setup.constructs.values import HashableDict, Name, StackName, Tags, Value, refusal
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.stacks import Options, StackSettings
 from exasol_ci_setup.core.tags import TAG_PREFIX
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence  # noqa: TC004
 
     from pydantic_core import ErrorDetails
+    from typing_extensions import Self
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.builder import ContainerBuilder
@@ -91,9 +92,9 @@ class Construct(Value):
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that identify a stack of this tool and of its scope."""
-        scope = {f"{TAG_PREFIX}scope": self.resolved_scope.name} if self.is_scoped else {}
-        return {f"{TAG_PREFIX}construct": self.kind, **scope}
+        """The tags of the stack: those of the scope, and those that identify a stack of this tool."""
+        scope = {**self.resolved_scope.tags, f"{TAG_PREFIX}scope": self.resolved_scope.name} if self.is_scoped else {}
+        return {**scope, f"{TAG_PREFIX}construct": self.kind}
 
     @property
     def parts(self) -> tuple[Construct, ...]:
@@ -170,6 +171,12 @@ class Construct(Value):
             yield self.scope
         for part in self.parts:
             yield from part.scopes()
+
+    @property
+    def permissions_boundary(self) -> str | None:
+        """The policy of the scope that limits the roles of the stack, or None."""
+        scope = next(self.scopes(), None)
+        return scope.permissions_boundary if scope is not None else None
 
     @property
     def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
@@ -303,6 +310,15 @@ class ScopedConstruct(Construct):
     """
 
     name: Annotated[Name, Field(description="Name of the construct.")]
+    own_tags: Tags = Field(
+        default_factory=HashableDict, alias="tags", description="Further tags of the stack, and of its resources."
+    )
+
+    @model_validator(mode="after")
+    def _has_tags_of_stack(self) -> Self:
+        if self.own_tags and not self.has_stack:
+            raise refusal("tags are those of a stack, and this construct is a part of others: set them there")
+        return self
 
     @property
     def label(self) -> str:
@@ -318,8 +334,10 @@ class ScopedConstruct(Construct):
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that identify a stack of this tool, of its scope and of its name."""
-        return {**super().tags, f"{TAG_PREFIX}name": self.name}
+        """The tags of the stack: those of the scope and of the construct, and those that identify a stack of this tool."""
+        inherited = super().tags
+        own = {key: text for key, text in inherited.items() if key.startswith(TAG_PREFIX)}
+        return {**inherited, **self.own_tags, **own, f"{TAG_PREFIX}name": self.name}
 
 
 def folder_of(file: str) -> Path:

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from exasol_ci_setup.constructs.values import Items, Name, RoleArn, SubnetId, Value, VpcId, matching
+from exasol_ci_setup.constructs.policy import PolicyArn
+from exasol_ci_setup.constructs.values import HashableDict, Items, Name, RoleArn, SubnetId, Tags, Value, VpcId, matching
 
 Region = Annotated[str, matching(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "use the name of a region, such as eu-central-1")]
 
@@ -37,6 +38,10 @@ class Scope(Value):
     subnet_ids: Annotated[
         Items[SubnetId], Field(description="Subnets of the VPC. Default: those of the default VPC.")
     ] = ()
+    tags: Tags = Field(default_factory=HashableDict, description="Tags of all stacks, and of their resources.")
+    permissions_boundary: Annotated[
+        PolicyArn | None, Field(description="ARN of the policy that limits all roles of the stacks.")
+    ] = None
 
 
 HangarScope = Scope

@@ -14,6 +14,7 @@ from exasol_ci_setup.constructs.builder import ContainerBuilder
 from exasol_ci_setup.constructs.ci import RetentionInDays
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.placeholders import Placeholder, placeholder, split
+from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import Items, SecretArn, Value, between, malformed, matching, refusal
@@ -211,6 +212,10 @@ class Service(ScopedConstruct):
     cpu: Annotated[Cpu, Field(description="Units of 1/1024 vCPU for each task.")] = 256
     memory: Annotated[int, Field(description="Memory of each task in MiB.")] = 512
     count: Annotated[int, between(0, 1000, "tasks"), Field(description="Number of tasks.")] = 1
+
+    task_role_policy: Annotated[
+        Items[PolicyStatement], Field(description="What the program in the container is allowed to do on AWS.")
+    ] = ()
 
     @model_validator(mode="after")
     def _validate_names(self) -> Self:

@@ -217,5 +217,7 @@ class Space(ScopedConstruct):
     def record(self) -> str:
         """The fields as JSON text in the template, so that the space can be recreated from its stack; without those that contain outputs."""
         outputs = {name for name in type(self).model_fields if any(placeholders_in(getattr(self, name)))}
-        values = self.model_dump(mode="json", exclude={"scope", "stack", "load_balancer", *outputs}, exclude_none=True)
+        values = self.model_dump(
+            mode="json", exclude={"scope", "stack", "own_tags", "load_balancer", *outputs}, exclude_none=True
+        )
         return json.dumps(values, sort_keys=True)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from exasol_ci_setup.constructs.placeholders import placeholders_in, refusal_of, require_unaltered
 from exasol_ci_setup.core import patterns
+from exasol_ci_setup.core.tags import tag_problem
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler, ValidationInfo, ValidatorFunctionWrapHandler
@@ -127,6 +128,23 @@ RoleArn = Annotated[
         *patterns.ROLE_ARN,
     ),
 ]
+
+
+class HashableDict(dict[str, str]):
+    """Texts by name in a value that is compared and hashed; it is not changed."""
+
+    def __hash__(self) -> int:  # type: ignore[override] # a dict has none
+        return hash(frozenset(self.items()))
+
+
+def _are_tags(tags: dict[str, str]) -> HashableDict:
+    problem = next((problem for key, text in tags.items() if (problem := tag_problem(key, text))), "")
+    if problem:
+        raise malformed(problem)
+    return HashableDict(tags)
+
+
+Tags = Annotated[dict[str, str], AfterValidator(_are_tags)]
 
 VpcId = Annotated[str, matching(r"vpc-[0-9a-f]{8,17}", "use the id of a VPC, such as vpc-0123456789abcdef0")]
 SubnetId = Annotated[

@@ -48,7 +48,7 @@ Outputs:
 """
 START = """\
 from pathlib import Path
-from exasol_ci_setup import Cluster, Container, Scope, ScopedConstruct, Service, Stack
+from exasol_ci_setup import Cluster, Container, PolicyStatement, Scope, ScopedConstruct, Service, Stack
 
 class Alarm(ScopedConstruct):
     '''A topic about a queue.'''
@@ -259,6 +259,35 @@ def test_output_that_breaks_rule_of_parameter_exits_2(here, live, using):
     assert ran.code == 2
     assert "Stack 'own-r': parameter Owner" in ran.stderr
     assert [each["StackName"] for each in live.client("cloudformation").describe_stacks()["Stacks"]] == ["own-q"]
+
+
+def test_worker_may_use_queue_of_own_template(here, live, using):
+    program = using(f"""\
+        scope = Scope(name="own", region="eu-central-1", tags={{"team": "web"}})
+        queue = Stack(scope=scope, name="queue", template="queue.yaml", {GIVEN}, tags={{"url": "1"}})
+        may = PolicyStatement(actions=["sqs:ReceiveMessage", "sqs:DeleteMessage"], resources=[queue.QueueArn])
+        worker = Service(name="worker", container=Container(source="nginx", tag="1.27"),
+            env_vars={{"QUEUE_URL": queue.QueueUrl}}, task_role_policy=[may])
+        Cluster(scope=scope, name="workers", services=[worker], tags={{"queue": queue.QueueUrl}}).deploy()
+        print(queue.QueueArn)
+        """)
+
+    planned = here("plan", program, "--no-lint")
+    first = here("up", program, "--yes", "--no-lint")
+    second = here("up", program, "--yes", "--no-lint")
+
+    assert "may sqs:DeleteMessage, sqs:ReceiveMessage on <output QueueArn: known after deployment of" in planned.stdout
+    assert first.code == 0, first.stderr
+    cfn = live.client("cloudformation")
+    role = cfn.describe_stack_resource(StackName="own-workers", LogicalResourceId="WorkerTaskRole")
+    iam = live.session.client("iam", endpoint_url=live.endpoint_url)
+    document = iam.get_role_policy(RoleName=role["StackResourceDetail"]["PhysicalResourceId"], PolicyName="task")
+    arn = first.stdout.splitlines()[-1]
+    assert document["PolicyDocument"]["Statement"][0]["Resource"] in (arn, [arn])
+    tags = {each["Key"]: each["Value"] for each in cfn.describe_stacks(StackName="own-workers")["Stacks"][0]["Tags"]}
+    assert tags["team"] == "web"
+    assert tags["queue"].endswith(arn.rpartition(":")[2])
+    assert "2 stacks up to date" in second.stderr
 
 
 def test_library_deploys_own_template_and_construct(live, tmp_path):

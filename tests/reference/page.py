@@ -51,7 +51,7 @@ _ORDER = (
 _OMITTED = {"Construct", "ScopedConstruct", "build"}
 _RESULTS = (Synced, Build, CommandResult)
 # Names of fields that the page explains once.
-SHARED = ("name", "scope", "stack")
+SHARED = ("name", "scope", "stack", "own_tags")
 
 _HEAD = """\
 # Reference of the constructs
@@ -159,7 +159,7 @@ def _section(cls: type[Value], known: dict[type[Construct], Construct]) -> Itera
         yield from (f"Part of {', '.join(map(_link, users))}.", "")
     shared = SHARED if issubclass(cls, ScopedConstruct) else ()
     if shared:
-        yield from ("Takes `name`, `scope` and `stack_name` as [all](#what-all-have) do.", "")
+        yield from ("Takes `name`, `scope`, `stack_name` and `tags` as [all](#what-all-have) do.", "")
     yield from _arguments(cls, shared)
     if rules := words.rules_of_model(cls):
         yield from ("Errors for arguments that contradict each other:", "", *(f"- {rule}" for rule in rules), "")

@@ -1,0 +1,104 @@
+"""Tags, permissions boundary and policy statements of constructs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from exasol_ci_setup.constructs import (
+    Asset,
+    BuildkitBuilder,
+    Cluster,
+    Container,
+    ContainerBuilder,
+    LoadBalancer,
+    PolicyStatement,
+    Registry,
+    Scope,
+    Service,
+    Space,
+)
+from exasol_ci_setup.template.render import parse, render
+
+LIMIT = "arn:aws:iam::123456789012:policy/limit"
+SCOPE = Scope(name="team", region="eu-central-1", tags={"team": "web", "cost": "1"}, permissions_boundary=LIMIT)
+PLAIN = Scope(name="team", region="eu-central-1")
+IMAGE = Container(source="nginx", tag="1")
+
+
+def roles(construct: Any) -> list[dict[str, Any]]:
+    resources = parse(render(construct).body)["Resources"].values()
+    return [each["Properties"] for each in resources if each["Type"] == "AWS::IAM::Role"]
+
+
+def test_construct_has_tags_of_scope_and_own_ones():
+    registry = Registry(scope=SCOPE, name="images", tags={"cost": "2"})
+
+    assert registry.tags == {
+        "team": "web",
+        "cost": "2",
+        "exasol-ci-setup:construct": "Registry",
+        "exasol-ci-setup:scope": "team",
+        "exasol-ci-setup:name": "images",
+    }
+    assert len({SCOPE, SCOPE.model_copy(), registry, registry.model_copy()}) == 2
+
+
+@pytest.mark.parametrize("tags", [{"aws:x": "1"}, {"exasol-ci-setup:name": "x"}, {"": "1"}, {"a": "x" * 257}])
+def test_invalid_tags_are_rejected(tags):
+    for make in (lambda: Registry(name="images", tags=tags), lambda: Scope(name="a", region="eu-central-1", tags=tags)):
+        with pytest.raises(ValidationError, match=r"reserved|empty|at most"):
+            make()
+
+
+def test_tags_of_construct_without_stack_are_rejected():
+    with pytest.raises(ValidationError, match="tags are those of a stack"):
+        Service(name="w", container=IMAGE, tags={"a": "b"})
+
+
+def constructs(scope: Scope) -> list[Any]:
+    return [
+        Cluster(scope=scope, name="c", services=[Service(name="w", container=IMAGE)]),
+        Space(name="s", load_balancer=LoadBalancer(scope=scope), image="nginx:1"),
+        ContainerBuilder(
+            name="b",
+            asset=Asset(scope=scope, name="a"),
+            builder=BuildkitBuilder(scope=scope, name="h"),
+            registry=Registry(scope=scope, name="r"),
+        ),
+    ]
+
+
+def test_boundary_of_scope_limits_each_role():
+    for construct, plain in zip(constructs(SCOPE), constructs(PLAIN), strict=True):
+        assert [role["PermissionsBoundary"] for role in roles(construct)] == [LIMIT] * len(roles(plain))
+        assert not [role for role in roles(plain) if "PermissionsBoundary" in role]
+
+
+def test_task_role_policy_is_that_of_task_alone():
+    statement = PolicyStatement(actions=["sqs:ReceiveMessage", "sqs:Delete*"], resources=["arn:aws:sqs:*:*:jobs"])
+    services = [Service(name="a", container=IMAGE, task_role_policy=[statement]), Service(name="b", container=IMAGE)]
+
+    resources = parse(render(Cluster(scope=PLAIN, name="c", services=services)).body)["Resources"]
+
+    [policy] = resources["ATaskRole"]["Properties"]["Policies"]
+    assert policy["PolicyDocument"]["Statement"] == [
+        {"Effect": "Allow", "Action": ["sqs:ReceiveMessage", "sqs:Delete*"], "Resource": ["arn:aws:sqs:*:*:jobs"]}
+    ]
+    assert "Policies" not in resources["BTaskRole"]["Properties"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"actions": [], "resources": ["*"]},
+        {"actions": ["s3:GetObject"], "resources": []},
+        {"actions": ["GetObject"], "resources": ["*"]},
+        {"actions": ["s3:GetObject"], "resources": ["bucket"]},
+    ],
+)
+def test_invalid_policy_statement_is_rejected(values):
+    with pytest.raises(ValidationError, match="use "):
+        PolicyStatement(**values)
