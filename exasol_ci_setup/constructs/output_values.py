@@ -39,7 +39,8 @@ def _outputs_in(value: Any) -> Iterator[Placeholder]:
 def constructs_in(value: Any) -> Iterator[Value]:
     """Yield the constructs in a field at any depth; not those in the fields of constructs."""
     if isinstance(value, Value):
-        if hasattr(value, "stack_name"):
+        # The property of an instance may raise an error.
+        if hasattr(type(value), "stack_name"):
             yield value
         else:
             for name in type(value).model_fields:

@@ -46,9 +46,21 @@ Outputs:
   TopicArn:
     Value: !Ref Topic
 """
+NETWORK = """\
+Resources:
+  Vpc:
+    Type: AWS::EC2::VPC
+    Properties: {CidrBlock: 10.0.0.0/16}
+  Subnet:
+    Type: AWS::EC2::Subnet
+    Properties: {VpcId: !Ref Vpc, CidrBlock: 10.0.0.0/24}
+Outputs:
+  VpcId: {Value: !Ref Vpc}
+  SubnetId: {Value: !Ref Subnet}
+"""
 START = """\
 from pathlib import Path
-from exasol_ci_setup import Cluster, Container, PolicyStatement, Scope, ScopedConstruct, Service, Stack
+from exasol_ci_setup import Cluster, Container, PolicyStatement, Registry, Scope, ScopedConstruct, SecurityGroup, Service, Stack
 
 class Alarm(ScopedConstruct):
     '''A topic about a queue.'''
@@ -288,6 +300,34 @@ def test_worker_may_use_queue_of_own_template(here, live, using):
     assert tags["team"] == "web"
     assert tags["queue"].endswith(arn.rpartition(":")[2])
     assert "2 stacks up to date" in second.stderr
+
+
+def test_network_and_output_of_other_account_are_used(here, live, using, tmp_path):
+    (tmp_path / "net.yaml").write_text(NETWORK, encoding="utf-8")
+    program = using("""\
+        role = "arn:aws:iam::210987654321:role/deployer"
+        far = Scope(name="far", region="us-east-1", role_assumptions=[role])
+        images = Registry(scope=far, name="images")
+        net = Stack(scope=scope, name="net", template="net.yaml")
+        inside = Scope(name="own", region="eu-central-1", vpc_id=net.VpcId)
+        worker = Service(name="worker", container=Container(source="nginx", tag="1"), env_vars={"IMAGES": images.arn})
+        Cluster(scope=scope, name="workers", services=[worker], vpc_id=net.VpcId, subnet_ids=[net.SubnetId]).deploy()
+        SecurityGroup(scope=inside, name="group").deploy()
+        print(net.VpcId, net.SubnetId)
+        """)
+
+    planned = here("plan", program, "--no-lint")
+    first = here("up", program, "--yes", "--no-lint")
+    second = here("up", program, "--yes", "--no-lint")
+
+    assert planned.code == 0, planned.stderr
+    assert first.code == 0, first.stderr
+    vpc, subnet = first.stdout.splitlines()[-1].split()
+    [stack] = live.client("cloudformation").describe_stacks(StackName="own-workers")["Stacks"]
+    values = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    assert (values["VpcId"], values["SubnetIds"]) == (vpc, subnet)
+    assert values["FarImagesRepositoryArn"] == "arn:aws:ecr:us-east-1:210987654321:repository/far/images"
+    assert "4 stacks up to date" in second.stderr
 
 
 def test_library_deploys_own_template_and_construct(live, tmp_path):

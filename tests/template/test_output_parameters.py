@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.constructs import Asset, Cluster, Container, Registry, Scope, SecurityGroup, Service
+from exasol_ci_setup.constructs import Asset, Cluster, Container, Registry, Scope, SecurityGroup, Service, Stack
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.programs.templates import template_of
@@ -52,6 +52,25 @@ def test_text_around_output_changes_only_its_value(before, middle, after):
     for name in values:
         assert parsed["Parameters"].pop(name)["Type"] == "String"
     assert parsed == parse(plain.template.body)
+
+
+@given(TEXT, TEXT)
+def test_text_around_output_in_mapping_changes_only_its_value(before, after):
+    text = f"{before}{BUCKET}{after}"
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": text, "Tags": [{"Key": "a", "Value": text}]}}
+
+    found = template_of(Stack(scope=SCOPE, name="own", template={"Resources": {"Topic": topic}}))
+
+    parsed = parse(found.template.body)
+    resolved = intrinsics.resolve(parsed, {"TeamDataBucketName": "v-1"})["Resources"]
+    expected = text.replace(BUCKET, "v-1")
+    assert resolved == {
+        "Topic": {
+            "Type": "AWS::SNS::Topic",
+            "Properties": {"DisplayName": expected, "Tags": [{"Key": "a", "Value": expected}]},
+        }
+    }
+    assert list(parsed) == ["Resources", "Parameters"]
 
 
 def test_layout_and_comments_remain():
