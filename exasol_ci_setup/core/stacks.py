@@ -166,7 +166,7 @@ class Plan:
 
     `kind` is ``CREATE``, ``UPDATE``, ``DELETE``, or ``IMPORT`` if it only imports resources. `change_set_id` is the ARN of the change set,
     empty if none is needed (only settings differ, or nothing) or if it does not exist yet. `notes` are remarks of AWS, such as findings of
-    the early validation. `drift` are the drifted resources that the plan reverts.
+    the early validation. `drift` are the drifted resources that the plan reverts. `is_recreation`: the plan deletes the existing stack first.
     """
 
     stack_name: str
@@ -178,6 +178,7 @@ class Plan:
     broadenings: tuple[Broadening, ...] = ()
     notes: tuple[str, ...] = ()
     drift: tuple[ResourceDrift, ...] = ()
+    is_recreation: bool = False
 
     @property
     def every_change(self) -> dict[str, Change]:

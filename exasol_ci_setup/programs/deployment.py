@@ -143,7 +143,7 @@ class Deployment:
             return from_templates(context.cfn, request, current, note=why), current
         with self._open(name, context, request) as planned:
             # A stack that is created again has new outputs.
-            return planned.plan, None if planned.is_recreation else planned.stack
+            return planned.plan, None if planned.plan.is_recreation else planned.stack
 
     def apply(self, declared: Stacks) -> list[Ended]:
         """Deploy the declared stacks, set the outputs of the constructs, and return the result of each stack.

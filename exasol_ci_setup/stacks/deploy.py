@@ -58,7 +58,7 @@ class OpenPlan:
     """A plan whose change set exists on AWS: a context manager, which deletes the change set unless the plan is applied.
 
     `plan` is what would change; it is falsy if there are no changes. `stack` is the stack before, None if it does not exist. `drift` is the
-    detected drift, also what the plan does not revert. `is_recreation`: the plan deletes the stack first. `has_followed`: an operation in
+    detected drift, also what the plan does not revert. `has_followed`: an operation in
     progress that does the same was followed to its end.
     """
 
@@ -68,7 +68,6 @@ class OpenPlan:
     plan: Plan
     stack: Stack | None
     drift: Drift | None = None
-    is_recreation: bool = False
     has_followed: bool = False
     is_applied: bool = False
 
@@ -98,7 +97,7 @@ class OpenPlan:
         if not self.plan:
             return Result(Outcome.DEPLOYED if self.has_followed else Outcome.UNCHANGED, self.plan, self.stack)
         self.is_applied = True
-        if self.is_recreation:
+        if self.plan.is_recreation:
             return _recreate(self)
         stack = _execute(self)
         recreation.require_complete(self.context.account, self.request, stack)
@@ -147,7 +146,7 @@ def _plan_recreation(context: Context, request: Request, options: Options, curre
     if options.import_existing:
         note += "; existing resources whose names match the template are then imported"
     created = preview.from_templates(context.cfn, request, None, note=note)
-    return OpenPlan(context, request, options, preview.recreated(created, removal), current, is_recreation=True)
+    return OpenPlan(context, request, options, preview.recreated(created, removal), current)
 
 
 def confirm_and_apply(planned: OpenPlan) -> Result:

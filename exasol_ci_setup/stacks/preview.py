@@ -78,7 +78,7 @@ def recreated(plan: Plan, removal: Plan) -> Plan:
         for name, change in gone.items()
         if name in created
     }
-    return replace(plan, changes=tuple({**created, **gone, **replaced}.values()))
+    return replace(plan, changes=tuple({**created, **gone, **replaced}.values()), is_recreation=True)
 
 
 def _changes(

@@ -297,7 +297,7 @@ def test_plan_does_not_delete_failed_stack(here, live):
     )
 
 
-def test_recreation_of_data_needs_consent(here, live):
+def test_recreation_of_data_needs_consent(here, live, environment):
     failed = here(*CI, URL, "--yes", "--no-lint", "--on-failure", "keep")  # without source credentials
     assert "hint: AWS kept what was done; fix the cause and run the command again" in failed.stderr
     again = (*CI, URL, "--no-lint", "--recreate-failed")
@@ -312,6 +312,11 @@ def test_recreation_of_data_needs_consent(here, live):
     assert "the change to stack Slc deletes data (ArtifactsBucket);" in refused.stderr
     assert "--recreate-failed --yes --allow-data-loss`; nothing was changed" in refused.stderr
     assert live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"] == "CREATE_FAILED"
+
+    code, shown = in_a_terminal(list(again), b"n\n", environment)
+    assert code == 1
+    assert "Plan for stack Slc (deleted and created again)" in shown
+    assert "Data loss: ArtifactsBucket. Delete stack Slc and create it again? [y/N]:" in shown
 
     here(*again, "--yes", "--allow-data-loss")
     assert live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"] != "CREATE_FAILED"

@@ -75,8 +75,11 @@ class DeployReporter(StackReporter):
             self._consent.require(plan)
             return ""
         require_terminal(self._output, hint=self._no_terminal)
-        verb = "Import into" if plan.kind == "IMPORT" else "Deploy"
-        return f"{warning({plan.stack_name: plan})}{verb} stack {plan.stack_name}?"
+        if plan.is_recreation:
+            question = f"Delete stack {plan.stack_name} and create it again?"
+        else:
+            question = f"{'Import into' if plan.kind == 'IMPORT' else 'Deploy'} stack {plan.stack_name}?"
+        return f"{warning({plan.stack_name: plan})}{question}"
 
     def _ask(self, plan: Plan, question: str, *, unchanged: str = "nothing was changed") -> None:
         if self._output.format == "json":

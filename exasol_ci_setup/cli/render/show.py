@@ -238,6 +238,8 @@ def _ascii(line: str) -> str:
 def _plan_word(plan: Plan) -> str:
     if not plan:
         return "no changes"
+    if plan.is_recreation:
+        return "deleted and created again"
     return {"CREATE": "new", "UPDATE": "update"}.get(plan.kind, clean(plan.kind.lower()))
 
 
