@@ -66,11 +66,16 @@ def plan_stack(
 
     Raises TemplateRejectedError with the findings of the linter or the reason of AWS, InputError for a change that express mode does not allow.
     """
-    deployed = None if state.is_absent(current) or current is None else _Deployed.of(context.cfn, current, request)
+    wanted = parse(request.template.body)
+    deployed = (
+        None if current is None or state.is_absent(current) else _Deployed.of(context.cfn, current, request, wanted)
+    )
     if deployed is not None:
-        request = replace(request, template=as_deployed(request, deployed.template, deployed.stack.parameters))
+        template = _with_kept_parts(request.template, deployed.template, deployed.kept_ids)
+        if template is not request.template:
+            request, wanted = replace(request, template=template), parse(template.body)
     drifted = drift.drifted if drift is not None else ()
-    planning = _Planning(context, request, current, deployed, drifted)
+    planning = _Planning(context, request, wanted, current, deployed, drifted)
     if not drifted and planning.is_unchanged:
         return planning.settings_plan("UPDATE", deployed.stack.id if deployed is not None else "")
     context.lint(request.lint_template or request.template)
@@ -90,9 +95,9 @@ class _Deployed:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, cfn: CloudFormationClient, stack: Stack, request: Request) -> Self:
+    def of(cls, cfn: CloudFormationClient, stack: Stack, request: Request, wanted: Mapping[str, Any]) -> Self:
         found = read_deployed(cfn, stack.name)
-        kept_ids = _find_kept_ids(request, found.template, stack.parameters)
+        kept_ids = _find_kept_ids(request, wanted, found.template, stack.parameters)
         return cls(stack, found.template, kept_ids, tuple(f"the deployed template: {note}" for note in found.notes))
 
 
@@ -106,6 +111,7 @@ class _Planning:
         self,
         context: Context,
         request: Request,
+        wanted: Mapping[str, Any],
         current: Stack | None,
         deployed: _Deployed | None,
         drifted: tuple[ResourceDrift, ...],
@@ -117,7 +123,7 @@ class _Planning:
         self._deployed = deployed
         self._drifted = drifted
         self._before = deployed.template if deployed is not None else None
-        self._wanted = parse(request.template.body)
+        self._wanted = wanted
         self._compared = _with_kept_parameters(request, deployed.stack if deployed is not None else None)
         stack = deployed.stack if deployed is not None else None
         self._policy = stack_settings.policy_change(self._cfn, self._compared, stack)
@@ -148,7 +154,8 @@ class _Planning:
         if import_existing:
             sent, question = imports.find_importable(context, sent, self._before, mode)
         with changeset.delete_on_error(self._cfn, question, context.clock):
-            self._wanted = parse(sent.template.body)
+            if sent.template is not self._sent.template:
+                self._wanted = parse(sent.template.body)
             plan, reverted, described = _create_and_wait(context, sent, self._wanted, self._drifted, mode)
             self._drifted = reverted
             _replace_change_set(self._cfn, question, plan, context.clock)
@@ -320,14 +327,22 @@ def as_deployed(request: Request, before: Mapping[str, Any], before_parameters: 
 
     These are the logical IDs of resources that exist only once, and the marks of imported resources.
     """
-    ids = _find_kept_ids(request, before, before_parameters)
-    return imports.keep_import_marks(unique.with_kept_ids(request.template, ids), before)
+    ids = _find_kept_ids(request, parse(request.template.body), before, before_parameters)
+    return _with_kept_parts(request.template, before, ids)
 
 
-def _find_kept_ids(request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]) -> dict[str, str]:
+def _with_kept_parts(template: Template, before: Mapping[str, Any], kept_ids: Mapping[str, str]) -> Template:
+    """Return `template`, the same object if the stack keeps nothing of its parsed template `before`."""
+    return imports.keep_import_marks(unique.with_kept_ids(template, kept_ids), before)
+
+
+def _find_kept_ids(
+    request: Request, wanted: Mapping[str, Any], before: Mapping[str, Any], before_parameters: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the logical IDs that the stack keeps; `wanted` is the parsed template of the request."""
     return unique.renamed(
         before,
-        parse(request.template.body),
+        wanted,
         before_parameters=before_parameters,
         parameters={**before_parameters, **request.parameters},
     )
