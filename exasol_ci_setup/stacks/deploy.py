@@ -10,6 +10,7 @@ from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import (
     AwsUnavailableError,
     DeployFailedError,
+    InputError,
     NotApprovedError,
     OperationInterruptedError,
     PlanOutdatedError,
@@ -70,6 +71,7 @@ class OpenPlan:
     drift: Drift | None = None
     has_followed: bool = False
     is_applied: bool = False
+    is_closed: bool = False
 
     def __enter__(self) -> Self:
         """Return the plan."""
@@ -79,6 +81,7 @@ class OpenPlan:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Delete the change set, and an empty new stack, unless the plan was applied."""
+        self.is_closed = True
         if self.is_applied or not self.plan:
             return
         cfn, clock = self.context.cfn, self.context.clock
@@ -93,7 +96,11 @@ class OpenPlan:
 
         Raises PlanOutdatedError if a concurrent operation changed the stack after planning, DeployFailedError with its diagnosis, TimedOutError,
         OperationInterruptedError, and the errors of `translate_aws_errors`. If the operation has started, their hint has the last status of the stack.
+        Raises InputError for a plan that was applied before, or whose block has ended.
         """
+        if self.is_applied or self.is_closed:
+            why = "was applied before" if self.is_applied else "is closed, and its change set deleted"
+            raise InputError(f"the plan for stack {self.request.name} {why}", hint="plan again")
         if not self.plan:
             return Result(Outcome.DEPLOYED if self.has_followed else Outcome.UNCHANGED, self.plan, self.stack)
         self.is_applied = True

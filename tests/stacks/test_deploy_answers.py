@@ -13,6 +13,7 @@ from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     CredentialsInvalidError,
     DeployFailedError,
+    InputError,
     OperationInterruptedError,
     StackBusyError,
     StackError,
@@ -24,6 +25,7 @@ from exasol_ci_setup.core.errors import (
 from exasol_ci_setup.core.stacks import Options, Outcome, Plan
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import deploy
+from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.events import StackMonitor
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import Template
@@ -931,3 +933,20 @@ def test_empty_name_finds_no_stack(answers):
     answers.on("cloudformation", "DescribeStacks", stack_in("CREATE_COMPLETE"))
 
     assert state.find(answers.account.client("cloudformation"), "Other") is None
+
+
+def test_plan_is_applied_once_and_only_while_open(answers, clock):
+    Aws(answers, events=UPDATE)
+    request = Request(name="Slc", template=Template("t.yaml", NEW))
+
+    with plan_stack(Context(answers.account, clock), request) as planned:
+        pass
+    with pytest.raises(InputError, match="is closed, and its change set deleted"):
+        planned.apply()
+    assert answers.of("ExecuteChangeSet") == []
+
+    with plan_stack(Context(answers.account, clock), request) as planned:
+        planned.apply()
+        with pytest.raises(InputError, match="was applied before"):
+            planned.apply()
+    assert len(answers.of("ExecuteChangeSet")) == 1
