@@ -177,6 +177,8 @@ class _OpenStackSetPlan(OpenPlan):
 
     def apply(self) -> Result:
         """Start the operations, and return when they have ended. Raises as `StackSets.plan`."""
+        if not self.plan:
+            return super().apply()
         self.apply_with(self.context, self.request, self.options)
         return Result(Outcome.DEPLOYED, self.plan)
 
