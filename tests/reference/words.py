@@ -98,7 +98,7 @@ def of_validator(function: Callable[..., Any]) -> list[str]:
         elif name.startswith("require_"):
             # Several models share this rule.
             rules += of_validator(function.__globals__[name])
-    return rules
+    return [rule for rule in rules if rule != _UNKNOWN]
 
 
 def _text(node: ast.expr, names: dict[str, Any]) -> str:
@@ -116,9 +116,10 @@ def _text(node: ast.expr, names: dict[str, Any]) -> str:
 
 
 def rules_of_model(cls: type[Value]) -> list[str]:
-    """Return the rules about several fields of a model together."""
-    found = cls.__pydantic_decorators__.model_validators.values()
-    return [rule for each in found if each.info.mode == "after" for rule in of_validator(each.func)]
+    """Return the rules about several fields of a model together, without those of the documented bases."""
+    found = [each for each in cls.__pydantic_decorators__.model_validators.values() if each.info.mode == "after"]
+    own = [each.func for each in found if each.func.__qualname__.split(".")[0] not in _DOCUMENTED_BASES]
+    return [rule for function in own for rule in of_validator(function)]
 
 
 def default(field: FieldInfo) -> str:
