@@ -49,6 +49,7 @@ def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = Fal
     declared = _collect(program, lambda action: report(readable(action)), names_only=names_only)
     if not names_only:
         for construct in declared.constructs.values():
+            # Again, because a program may have changed a mapping in a construct after its deploy().
             require_valid(construct)
     return program, declared
 
@@ -88,7 +89,7 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
     from exasol_ci_setup.constructs.placeholders import in_run, readable
     from exasol_ci_setup.programs import Declared, images
     from exasol_ci_setup.programs.actions import Runtime, use_runtime
-    from exasol_ci_setup.programs.templates import AnyOutput, placeholders
+    from exasol_ci_setup.programs.templates import AnyOutput, placeholders, require_valid
 
     collected: list[Construct] = []
     used: list[Construct] = []
@@ -96,9 +97,13 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
     def outputs_of(construct: Construct) -> Mapping[str, str]:
         used.append(construct)
         images.set_placeholders(construct)
-        found = AnyOutput(construct) if names_only else placeholders(construct)
-        construct.set_outputs(found)
-        return found
+        if names_only:
+            construct.set_outputs(AnyOutput(construct))
+        else:
+            # Here the error has the line of the program.
+            require_valid(construct)
+            construct.set_outputs(placeholders(construct))
+        return construct.outputs
 
     def collect(construct: Construct) -> None:
         for each in Declared([construct]).constructs.values():

@@ -213,7 +213,10 @@ def test_local_artifact_is_uploaded_once(here, using, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('Stack(scope=scope, name="q", template="queue.yaml").deploy()', "parameter Owner has no value"),
+        (
+            'Stack(scope=scope, name="q", template="queue.yaml").deploy()',
+            "program.py:18: Stack 'own-q': parameter Owner has no value",
+        ),
         (
             'Stack(scope=scope, name="q", template="queue.yaml", parameters={"Owner": "me", "Retentoin": 1}).deploy()',
             "did you mean Retention?",
