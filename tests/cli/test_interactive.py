@@ -67,7 +67,13 @@ IMPORTED = ("deploy-asset", "--name", "source", "--no-lint")
 ASKS = {
     **{f"deploy-{kind}": Asks((f"deploy-{kind}", *options, "--no-lint")) for kind, options in DEPLOYED.items()},
     "deploy-registry": Asks(("deploy-registry", "--name", "images", "--no-lint"), done="stack images is deployed"),
+    "deploy-template": Asks(("deploy-template", "own.yaml", "--no-lint")),
     "deploy-fleet": Asks(("deploy-fleet", "fleet.yaml", "--no-lint"), done="2 stacks: 2 done"),
+    "delete-fleet": Asks(
+        ("delete-fleet", "fleet.yaml"),
+        before=(("deploy-fleet", "fleet.yaml", "--yes", "--no-lint"),),
+        done="2 done, 0 to go",
+    ),
     "up": Asks(("up", "program.py", "--no-lint"), done="team-two.RepositoryUri"),
     "up --prune": Asks(
         ("up", "smaller.py", "--prune", "--no-lint"),
@@ -132,6 +138,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '{"storage_name": "files", "object_name": "data/program.py"}', encoding="utf-8"
     )
     (tmp_path / "fleet.yaml").write_text(FLEET, encoding="utf-8")
+    (tmp_path / "own.yaml").write_text("Resources: {Topic: {Type: AWS::SNS::Topic}}", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
