@@ -17,22 +17,27 @@ if TYPE_CHECKING:
     from exasol_ci_setup.access.resource_arns import Place
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.stacks.user_template import TemplateStack
+    from exasol_ci_setup.template.artifacts import LocalArtifacts
     from exasol_ci_setup.template.render import Template
 
 _TEMPLATE_URL: Final = "TemplateURL"
 
 
 def of_construct(
-    construct: Construct, template: Template, parsed: Mapping[str, Any], place: Place, *, bucket: str = ""
+    construct: Construct, artifacts: LocalArtifacts, parsed: Mapping[str, Any], place: Place, *, bucket: str = ""
 ) -> StackToDeploy:
-    """Return what the policy for `construct` has to know. `bucket` is the user's bucket for large templates."""
+    """Return what the policy for `construct` has to know.
+
+    `artifacts` has its template, and `parsed` is the same template parsed. `bucket` is the user's bucket for large templates and artifacts.
+    """
     scoped = isinstance(construct, ScopedConstruct)
     return StackToDeploy(
         construct.stack_name,
         parsed,
         parameters=construct.static_parameters if isinstance(construct, ScopedConstruct) else {},
-        has_uploads=_is_large(template),
+        has_uploads=bool(artifacts) or _is_large(artifacts.template),
         bucket=bucket,
+        nested=_nested(artifacts),
         calls={**_secret_calls(construct, place), **(_network_calls(construct) if scoped else {})},
     )
 
@@ -40,19 +45,23 @@ def of_construct(
 def of_template(stack: TemplateStack, *, bucket: str = "") -> StackToDeploy:
     """Return what the policy for the user's own template has to know; only values without AWS are known."""
     choice = known_choice(stack)
-    nested = {
-        str(each.keys[1]): parse(each.nested.template.body)
-        for each in stack.artifacts.artifacts
-        if each.nested is not None and each.keys[-1] == _TEMPLATE_URL
-    }
     return StackToDeploy(
         stack.name,
         stack.loaded.parsed,
         parameters={name: value for name, value in choice.values.items() if not stack.declared[name].no_echo},
         has_uploads=bool(stack.artifacts) or _is_large(stack.loaded.template),
         bucket=bucket,
-        nested=nested,
+        nested=_nested(stack.artifacts),
     )
+
+
+def _nested(artifacts: LocalArtifacts) -> dict[str, dict[str, Any]]:
+    """Return the parsed templates of nested stacks in local files by logical ID."""
+    return {
+        str(each.keys[1]): parse(each.nested.template.body)
+        for each in artifacts.artifacts
+        if each.nested is not None and each.keys[-1] == _TEMPLATE_URL
+    }
 
 
 def _is_large(template: Template) -> bool:

@@ -77,7 +77,9 @@ def test_large_policy_is_printed_as_list_with_note(program):
 
 
 def test_policy_of_fleet_and_program_covers_their_stacks(program, tmp_path):
-    (tmp_path / "fleet.yaml").write_text(FLEET)
+    own = "stacks:\n  own:\n    template: own.yaml\n    target: ci\n"
+    (tmp_path / "fleet.yaml").write_text(FLEET + own)
+    (tmp_path / "own.yaml").write_text("Resources: {Queue: {Type: 'AWS::SQS::Queue'}}")
     (tmp_path / "program.py").write_text(PROGRAM)
 
     fleet = program("iam-policy", "fleet", str(tmp_path / "fleet.yaml"))
@@ -86,6 +88,7 @@ def test_policy_of_fleet_and_program_covers_their_stacks(program, tmp_path):
     assert (fleet.code, declared.code) == (0, 0)
     assert "stack/Shop/*" in fleet.stdout
     assert "stack/SLCSourceCredentials/*" in fleet.stdout
+    assert ":own-Queue*" in fleet.stdout
     (record,) = declared.records
     assert record["type"] == "iam-policy"
     repositories = actions(record["policies"][0])["ecr:CreateRepository"]

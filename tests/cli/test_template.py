@@ -318,3 +318,17 @@ def test_drift_of_unusual_template_is_reverted(here, live):
 
     assert ran.code == 0
     assert live.client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]["DisplayName"] == "b"
+
+
+def test_graph_of_program_draws_its_own_templates(program, folder):
+    folder(
+        own_yaml="Resources: {Orders: {Type: 'AWS::SQS::Queue'}}",
+        program_py="from exasol_ci_setup import HangarScope, Stack\n\n\ndef hangar_run():\n"
+        '    scope = HangarScope(name="team", region="eu-central-1")\n'
+        '    Stack(name="queue", scope=scope, template="own.yaml").deploy()\n',
+    )
+
+    ran = program("graph", "program.py")
+
+    assert ran.code == 0
+    assert "Orders" in ran.stdout

@@ -107,14 +107,21 @@ def _document(document: Mapping[str, Any]) -> str:
 
 
 def _construct(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    from exasol_ci_setup.stacks.permissions import of_construct
-    from exasol_ci_setup.template.render import parse, render
-
     construct, options = construct_of(kind, values)
     place = _place(session, options["account"])
-    template = render(construct)
-    stack = of_construct(construct, template, parse(template.body), place, bucket=options["template_bucket"] or "")
-    _show(session, [stack], place, options)
+    _show(session, _stacks([construct], place, options), place, options)
+
+
+def _stacks(constructs: Iterable[Construct], place: Place, options: Mapping[str, Any]) -> list[StackToDeploy]:
+    from exasol_ci_setup.programs.templates import template_of as declared_template
+    from exasol_ci_setup.stacks.permissions import of_construct
+
+    found = []
+    for construct in constructs:
+        declared = declared_template(construct)
+        bucket = options["template_bucket"] or ""
+        found.append(of_construct(construct, declared.artifacts, declared.parsed, place, bucket=bucket))
+    return found
 
 
 @iam_policy.command(TEMPLATE, help=f"Print the policy for {DESCRIPTION}.")
@@ -137,17 +144,10 @@ def _template(session: Session, **values: Any) -> None:
 @common_options
 def _fleet(session: Session, file: Path, **options: Any) -> None:
     from exasol_ci_setup.fleets.read import load
-    from exasol_ci_setup.stacks.permissions import of_construct
-    from exasol_ci_setup.template.render import parse, render
 
     fleet = load(file)
     place = _place(session, options["account"], (each.region for each in fleet.targets.values()))
-    stacks = []
-    for member in fleet.members.values():
-        template = render(member.construct)
-        bucket = options["template_bucket"] or ""
-        stacks.append(of_construct(member.construct, template, parse(template.body), place, bucket=bucket))
-    _show(session, stacks, place, options)
+    _show(session, _stacks((each.construct for each in fleet.members.values()), place, options), place, options)
 
 
 @iam_policy.command("program", help="Print the policy for the stacks of a program; its actions are not included.")
@@ -155,19 +155,11 @@ def _fleet(session: Session, file: Path, **options: Any) -> None:
 @_options
 @common_options
 def _program(session: Session, file: Path, **options: Any) -> None:
-    from exasol_ci_setup.programs.templates import template_of as declared_template
-    from exasol_ci_setup.stacks.permissions import of_construct
-
     actions: list[str] = []
     with collect_only():
         _, declared = dry_run(file, actions.append)
     place = _place(session, options["account"], (each.region for each in declared.scopes))
-    stacks = []
-    for construct in declared.constructs.values():
-        found = declared_template(construct)
-        bucket = options["template_bucket"] or ""
-        stacks.append(of_construct(construct, found.template, found.parsed, place, bucket=bucket))
-    _show(session, stacks, place, options)
+    _show(session, _stacks(declared.constructs.values(), place, options), place, options)
     for action in actions:
         session.output.warn(f"the policy does not include what the program does after the deployment: {action}")
 

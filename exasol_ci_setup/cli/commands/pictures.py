@@ -165,14 +165,14 @@ def _template_parts(file: str, variables: Mapping[str, Any]) -> list[GraphPart]:
 
 def _program_parts(file: Path) -> list[GraphPart]:
     from exasol_ci_setup.pictures.graph import GraphPart
-    from exasol_ci_setup.template.render import parse, render
+    from exasol_ci_setup.programs.templates import template_of
 
     with collect_only():
         _, declared = dry_run(file, lambda _action: None)
     return [
         GraphPart(
             name,
-            parse(render(construct).body),
+            template_of(construct).parsed,
             tuple(each.stack_name for each in construct.dependencies),
         )
         for name, construct in declared.constructs.items()
