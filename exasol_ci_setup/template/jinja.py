@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".j2"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The result of `random` differs in each run. The rest produce HTML.
+_LONGEST_SIMPLE_KEY: Final = 1024
 _EXCLUDED_FILTERS: Final = ("random", "e", "escape", "forceescape", "safe", "urlize", "xmlattr")
 
 
@@ -151,10 +152,16 @@ def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
 def _finalize(value: object) -> str:
     """Return `value` as YAML in one line: a scalar, or a list or mapping of such values."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{finalize(str(key))}: {_finalize(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(str(key))}: {_finalize(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_finalize, value)) + "]"
     return finalize(value)
+
+
+def _key(name: str) -> str:
+    # A key without a question mark has at most 1,024 characters: https://yaml.org/spec/1.1/#id904332.
+    text = finalize(name)
+    return text if len(text) <= _LONGEST_SIMPLE_KEY else f"? {text} "
 
 
 def _json(value: object, indent: int | None = None) -> str:

@@ -77,8 +77,8 @@ def test_options_of_construct_are_fields_of_model(kind):
         p.name for p in getattr(command, "__click_params__", [])
     }
 
-    # Its ARN is looked up, the stack's name is an alias, a scope is a program's, and sources are archived by programs.
-    fields = {*kind.model_fields, "stack_name"} - {"docker_secret_arn", "stack", "scope", "source"}
+    # Its ARN is looked up, the stack's name is an alias, a scope is a program's, and sources and tags are set by programs.
+    fields = {*kind.model_fields, "stack_name"} - {"docker_secret_arn", "stack", "scope", "source", "own_tags"}
     if kind is ContainerBuilder:
         fields = fields - {"builder"} | set(BUILDER_OPTIONS)
     assert given == fields

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup.constructs import Registry, Scope
@@ -138,6 +138,7 @@ VALUES = st.recursive(
 # The first example compiles the template.
 @settings(deadline=None)
 @given(name=VALUES, tags=VALUES)
+@example(name="x", tags={"k" * 1023: [{"k" * 1022: 1}], "\u0301" * 300: None})
 def test_no_variable_changes_structure(tmp_path_factory, name, tags):
     path = tmp_path_factory.getbasetemp() / "structure.yaml.j2"
     if not path.exists():
