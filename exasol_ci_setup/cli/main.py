@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from importlib import import_module
@@ -219,6 +221,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the program. The entry point of the console script."""
+    # Python collects all objects once more when it ends, which takes a quarter of the time of a deployment without changes.
+    atexit.register(gc.freeze)
     session = Session()
     handler = interruption.Interruption(session)
     handler.install()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import re
 import shlex
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.core.clock import Clock, SystemClock
-from exasol_ci_setup.core.text import LOG_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +29,7 @@ _COMMAND: Final = re.compile(r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buil
 _AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)[^`]+)`")
 # A command of the AWS CLI that changes the configuration of this machine.
 _AWS_CONFIGURE: Final = re.compile(r"`(aws (?:configure|sso)\b[^`]*)`")
-_LEVELS = {"normal": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+_LOG_LEVELS: Final = ("normal", "info", "debug")
 
 
 @dataclass
@@ -138,34 +136,11 @@ def _store_in_session(name: str) -> Callable[[click.Context, click.Parameter, An
     return store
 
 
-class _Log(logging.Handler):
-    """Writes log records through `Output`, so that one thread writes all lines. Holds no lock."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = session
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record without acquiring the handler's lock."""
-        is_accepted = bool(self.filter(record))
-        if is_accepted:
-            self.emit(record)
-        return is_accepted
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record."""
-        self._session.output.say(self.format(record))
-
-
 def _set_log_level(ctx: click.Context, _param: click.Parameter, value: str) -> None:
-    handler = _Log(ctx.ensure_object(Session))
-    handler.setFormatter(logging.Formatter(LOG_FORMAT, "%H:%M:%S"))
-    logging.basicConfig(handlers=[handler], force=True)
-    # Not botocore's loggers: they write the signatures and bodies of requests.
-    logging.getLogger("exasol_ci_setup").setLevel(_LEVELS[value])
-    # botocore logs a traceback if credentials cannot be renewed; the command reports that error itself.
-    for name in ("botocore.credentials", "botocore.tokens"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # `--help` of the program needs no log.
+    from exasol_ci_setup.cli.log import set_level
+
+    set_level(ctx.ensure_object(Session), value)
 
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -191,7 +166,7 @@ output_option = click.option(
 
 log_level_option = click.option(
     "--log-level",
-    type=click.Choice(list(_LEVELS)),
+    type=click.Choice(_LOG_LEVELS),
     default="normal",
     show_default=True,
     expose_value=False,
