@@ -221,7 +221,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the program. The entry point of the console script."""
-    # Python collects all objects once more when it ends, which takes a quarter of the time of a deployment without changes.
+    # Python collects all objects again when it ends, which takes a quarter of the time of a deployment without changes.
     atexit.register(gc.freeze)
     session = Session()
     handler = interruption.Interruption(session)
