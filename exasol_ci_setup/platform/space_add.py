@@ -20,7 +20,7 @@ from exasol_ci_setup.core.errors import (
     SpaceNotFoundError,
 )
 from exasol_ci_setup.docker import engine, program
-from exasol_ci_setup.platform import registry
+from exasol_ci_setup.platform import registry, spaces
 from exasol_ci_setup.platform.space_settings import AddSettings, SourceSettings, require_known
 from exasol_ci_setup.template.context import default_context
 
@@ -192,12 +192,10 @@ def _write_command_hint(pipeline: workflows.SpaceWorkflow) -> str:
 
 
 def _require_acceptable(context: Context, name: str, wanted: dict[str, Any]) -> None:
-    from exasol_ci_setup.platform import space
-
     # Use a placeholder for an image that is not built yet.
     values = {**wanted, "image": wanted["image"] or "image:tag"}
     given: Any = {key: value for key, value in values.items() if key not in _OF_NEW_SPACES}
-    space.require_acceptable(context, name, given)
+    spaces.require_acceptable(context, name, given)
 
 
 def _ensure_registry(context: Context, name: str, created: list[str]) -> Registry:
@@ -260,17 +258,15 @@ def _has_image(context: Context, repository: str, tag: str) -> bool:
 
 
 def _deploy_space(context: Context, name: str, created: list[str], settings: dict[str, Any]) -> Space:
-    from exasol_ci_setup.platform import space
-
     try:
-        space.get(name, context=context)
+        spaces.get(name, context=context)
     except SpaceNotFoundError:
-        new = space.create(name, **settings, context=context)
+        new = spaces.create(name, **settings, context=context)
         created.append(f"space {name}")
         return new
     context.note(f"space {name} already exists: updating it to image {settings['image']}")
     values = {key: value for key, value in settings.items() if key not in _OF_NEW_SPACES}
-    return space.update(name, **values, context=context)
+    return spaces.update(name, **values, context=context)
 
 
 def _write(context: Context, pipeline: workflows.GeneratedFile, created: list[str]) -> None:

@@ -70,7 +70,7 @@ def test_json_has_one_record(run):
     ran = run(*CLUSTER, "--output", "json")
 
     (record,) = ran.records
-    assert (record["type"], record["schema"]) == ("cost", "exasol-ci-setup/1")
+    assert (record["type"], record["schema"]) == ("cost", "exasol-ci-setup/2")
     assert (record["total"], record["complete"], record["currency"]) == (28.02, True, "USD")
     assert record["calculator_url"] == URL
     processors = next(line for line in record["lines"] if line["what"] == "Fargate processors")

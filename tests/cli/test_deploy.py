@@ -76,7 +76,7 @@ def test_json_is_one_object_per_line(ready):
     ran = ready(*CI, OTHER, "--yes", "--output", "json")
 
     assert ran.code == 0
-    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/1"}
+    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/2"}
     kinds = [record["type"] for record in ran.records]
     assert kinds[0] == "plan"
     assert kinds[-2:] == ["outputs", "result"]
@@ -87,7 +87,7 @@ def test_json_is_one_object_per_line(ready):
     )
     assert ran.records[-1] == {
         "type": "result",
-        "schema": "exasol-ci-setup/1",
+        "schema": "exasol-ci-setup/2",
         "status": "deployed",
         "stack_name": "Slc",
         "changed": True,

@@ -87,7 +87,7 @@ def test_json_has_record_per_check_and_result(program, account):
     assert {check["type"] for check in checks} == {"problem"}
     assert checks[3] == {
         "type": "problem",
-        "schema": "exasol-ci-setup/1",
+        "schema": "exasol-ci-setup/2",
         "code": "E-CI-04",
         "name": "AWS region",
         "status": "ok",
@@ -96,7 +96,7 @@ def test_json_has_record_per_check_and_result(program, account):
     }
     assert result == {
         "type": "result",
-        "schema": "exasol-ci-setup/1",
+        "schema": "exasol-ci-setup/2",
         "status": "healthy",
         "problems": 0,
         "warnings": 2,

@@ -22,7 +22,7 @@ from exasol_ci_setup.core.errors import DeployFailedError, InputError, TemplateR
 from exasol_ci_setup.core.errors.details import Diagnosis, Finding
 from exasol_ci_setup.core.stacks import Change, Event, Plan, PropertyChange, Setting, Stack
 
-SCHEMA = "exasol-ci-setup/1"
+SCHEMA = "exasol-ci-setup/2"
 DIAGNOSIS = Diagnosis("Slc", "ROLLBACK_COMPLETE", "Bucket", reason="taken")
 
 EVENT = Event("1", "arn", "Slc", "R", "", "AWS::S3::Bucket", "X", "", datetime(2025, 1, 1, tzinfo=timezone.utc))

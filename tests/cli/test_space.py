@@ -59,7 +59,7 @@ def test_json_has_records_of_plans_events_and_space(create):
     assert (space["name"], space["cpu"], space["memory"], space["port"]) == ("web", 0.25, 512, 80)
     assert ran.records[-1] == {
         "type": "result",
-        "schema": "exasol-ci-setup/1",
+        "schema": "exasol-ci-setup/2",
         "status": "created",
         "changed": True,
         "name": "web",

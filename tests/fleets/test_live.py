@@ -330,7 +330,7 @@ def test_json_lines_are_records_and_name_all_stacks(deploy):
     ran = deploy(fleet_of(("Slc", "ci: , release: ")), "--yes", "--output", "json")
 
     assert ran.code == 0
-    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/1"}
+    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/2"}
     kinds = [record["type"] for record in ran.records]
     assert kinds.count("plan") == kinds.count("ended") == kinds.count("outputs") == 3
     assert kinds.count("event") > 10

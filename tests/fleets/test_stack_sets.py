@@ -355,7 +355,7 @@ def test_json_lines_are_records(deploy):
     kinds = [record["type"] for record in ran.records]
     assert kinds[0] == "plan"
     assert kinds[-1] == "result"
-    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/1"}
+    assert {record["schema"] for record in ran.records} == {"exasol-ci-setup/2"}
     assert kinds.count("event") == 8
 
 

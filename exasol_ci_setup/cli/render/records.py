@@ -18,7 +18,7 @@ from exasol_ci_setup.core.text import kebab_case
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SCHEMA: Final = "exasol-ci-setup/1"
+SCHEMA: Final = "exasol-ci-setup/2"
 
 
 def record(value: object) -> dict[str, Any]:

@@ -1,0 +1,302 @@
+"""Create, show, change and delete spaces: containers that run under host names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from exasol_ci_setup.access import review
+from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.constructs import space as constructs
+from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError
+from exasol_ci_setup.core.reporter import NullReporter
+from exasol_ci_setup.platform import domains, load_balancer, sizes
+from exasol_ci_setup.platform import space_stacks as stacks
+from exasol_ci_setup.platform.space_settings import NewSpaceSettings, SpaceSettings, SpaceUpdate, require_known
+from exasol_ci_setup.platform.space_stacks import Space
+from exasol_ci_setup.platform.stacks import delete as delete_stack
+from exasol_ci_setup.platform.stacks import retry
+from exasol_ci_setup.template.context import default_context
+from exasol_ci_setup.template.render import parse, render
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Unpack
+
+    from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.core.stacks import Plan, Stack
+
+__all__ = ["Space", "create", "delete", "get", "list", "update"]
+
+DEFAULT_CPU: Final = "250m"
+DEFAULT_MEMORY: Final = "512Mi"
+_OF_CONTAINER: Final = ("image", "env", "cpu", "memory", "port")
+
+
+def create(name: str, *, context: Context | None = None, **settings: Unpack[NewSpaceSettings]) -> Space:
+    """Run a container under a host name, and return the space when it answers. The first space creates the load balancer.
+
+    Without `domain` the host is the name and the load balancer's host. `cpu` and `memory` are rounded up to the next size of Fargate.
+    `port` is 80 by default. For a domain the certificate is looked up in ACM unless `certificate_arn` is set. A DNS record is created in
+    `hosted_zone_id`. The other settings are in `NewSpaceSettings`.
+
+    Raises SpaceConflictError if the space exists, SpaceRequestError, TypeError for an unknown setting, and the errors of a deployment.
+    """
+    require_known("create", settings, NewSpaceSettings)
+    context = context or default_context()
+    given = _container_values(settings)
+    stack = stacks.find(context, name)
+    if stack is not None:
+        raise SpaceConflictError(
+            f"space {name!r} already exists: its stack {stack.name} is in {stack.status}",
+            hint=f"`exasol-ci-setup space update --name {name}` changes it, `exasol-ci-setup space get --name {name}` shows it",
+        )
+    if "image" not in given:
+        raise SpaceRequestError(f"space {name!r} has no image to run", hint="name one with --image")
+    fields = _new_fields(context, name, given, settings)
+    balancer = load_balancer.wanted(
+        load_balancer.find(context),
+        certificate_arn=fields.get("certificate_arn"),
+        vpc_id=settings.get("vpc_id"),
+        subnet_ids=settings.get("subnet_ids", ()),
+    )
+    wanted = _build_space(balancer, fields)
+    made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted)))
+    stacks.drop_logs(context, wanted.log_group_prefix, keep=made.log_group)
+    _report_address(context, made, settings.get("hosted_zone_id"))
+    return made
+
+
+def require_acceptable(context: Context, name: str, settings: SpaceSettings) -> None:
+    """Validate these values as `create` would, without changes; whether the space exists does not matter. Raises as `create`."""
+    fields = _new_fields(replace(context, reporter=NullReporter()), name, _container_values(settings), settings)
+    _build_space(constructs.LoadBalancer(), fields)
+
+
+def list(*, context: Context | None = None) -> builtins.list[Space]:  # noqa: A001 - the command's name
+    """Return all spaces of the account and region, by name."""
+    return sorted(map(stacks.describe, stacks.iter_stacks(context or default_context())), key=lambda space: space.name)
+
+
+def get(name: str, *, context: Context | None = None) -> Space:
+    """Return the space called `name`, with its variables, its secrets' ARNs, and its task counts. Raises SpaceNotFoundError."""
+    context = context or default_context()
+    stack = stacks.require(context, name)
+    found = stacks.describe(stack)
+    if "ServiceName" not in stack.outputs:
+        return found
+    fields = stacks.record(context, stack)
+    with translate_aws_errors():
+        services = context.account.client("ecs").describe_services(
+            cluster=stack.outputs["ClusterName"], services=[stack.outputs["ServiceName"]]
+        )["services"]
+    return replace(
+        found,
+        env=fields.get("env", {}),
+        secrets=fields.get("secrets", {}),
+        running=sum(service["runningCount"] for service in services),
+        desired=sum(service["desiredCount"] for service in services),
+    )
+
+
+def update(name: str, *, context: Context | None = None, **settings: Unpack[SpaceUpdate]) -> Space:
+    """Change only the given values of a space; return it when the new container answers.
+
+    `env` and `secrets` add or replace the variables that they name, and `unset` removes variables of either kind. For another `domain` the
+    certificate is looked up again unless one is passed. A new CPU alone keeps the memory as far as Fargate supports the size, and vice versa.
+    Without differences nothing changes. Concurrent changes by other processes are kept. The other settings are in `SpaceSettings`.
+
+    Raises SpaceNotFoundError, SpaceRequestError, TypeError for an unknown setting, and the errors of a deployment.
+    """
+    require_known("update", settings, SpaceUpdate)
+    context = context or default_context()
+    given = _container_values(settings)
+    secrets, unset = settings.get("secrets") or {}, settings.get("unset", ())
+
+    def attempt() -> Space:
+        stack = stacks.require(context, name)
+        before = stacks.record(context, stack)
+        variables = _variables(context, before, given.get("env", {}), secrets, unset)
+        return _apply_update(context, stack, before, {**given, **variables}, settings)
+
+    return retry(context, f"space-{name}", attempt)
+
+
+def _apply_update(
+    context: Context, stack: Stack, before: Mapping[str, Any], given: Mapping[str, Any], settings: SpaceSettings
+) -> Space:
+    """Apply the changes `given` to the space with the fields `before`, and return it."""
+    if given.keys() & {"cpu", "memory"}:
+        size = _size(context, given.get("cpu", before["cpu"] / sizes.UNITS), given.get("memory", before["memory"]))
+        given = {**given, **size}
+    fields = {
+        **before,
+        **given,
+        **_address(settings),
+    }
+    moved = fields.get("domain") != before.get("domain")
+    look_up = moved and settings.get("certificate_arn") is None
+    if look_up:
+        fields.pop("certificate_arn", None)
+    zone = fields.get("hosted_zone_id") if moved or settings.get("hosted_zone_id") is not None else None
+    fields = _complete_host(context, fields, look_up=look_up, zone=zone)
+    balancer = load_balancer.wanted(load_balancer.find(context), certificate_arn=fields.get("certificate_arn"))
+    wanted = _build_space(balancer, fields)
+    granted = _granted_by_secrets(balancer, before, fields) if fields.get("secrets") != before.get("secrets") else set()
+
+    def check(plan: Plan) -> Plan:
+        stacks.require_unchanged(context, stack, before)
+        marked = (replace(each, granted=each.message in granted) for each in plan.broadenings)
+        return replace(plan, broadenings=tuple(marked))
+
+    same_listener = _build_space(balancer, before).listener_output == wanted.listener_output
+    made = stacks.describe(stacks.deploy_space(context, wanted, keep_priority=same_listener, check=check))
+    if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
+        stacks.drop_certificate(context, before["certificate_arn"])
+    if moved:
+        _report_address(context, made, wanted.hosted_zone_id)
+    return made
+
+
+def _granted_by_secrets(
+    balancer: constructs.LoadBalancer, before: Mapping[str, Any], fields: Mapping[str, Any]
+) -> set[str]:
+    """Return the review messages for the access that only the new secrets among `fields` grant."""
+    # A variable of the same name would be rejected, and grants no access.
+    with_secrets = {**before, "secrets": fields.get("secrets", {}), "env": {}}
+    old, new = (parse(render(_build_space(balancer, each)).body) for each in (before, with_secrets))
+    return {each.message for each in review.review(old, new)}
+
+
+def delete(name: str, *, context: Context | None = None) -> int:
+    """Delete a space with its own resources, and return the number of remaining spaces. The load balancer stays.
+
+    Raises SpaceNotFoundError, and DeleteFailedError.
+    """
+    context = context or default_context()
+    stack = stacks.require(context, name)
+    delete_stack(context, stack.name)
+    stacks.clean_up(context, stack)
+    return sum(1 for _ in stacks.iter_stacks(context))
+
+
+def _new_fields(context: Context, name: str, given: Mapping[str, Any], settings: SpaceSettings) -> dict[str, Any]:
+    """Return the fields of a new space with the values `given` of its container."""
+    fields = {
+        "name": name,
+        **given,
+        **_size(context, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
+        **_address(settings),
+        **_without_none(secrets=_secret_arns(context, settings.get("secrets"))),
+    }
+    look_up = settings.get("certificate_arn") is None
+    return _complete_host(context, fields, look_up=look_up, zone=settings.get("hosted_zone_id"))
+
+
+def _address(settings: SpaceSettings) -> dict[str, Any]:
+    """Return the settings of the host that are given."""
+    names = ("domain", "certificate_arn", "hosted_zone_id")
+    return _without_none(**{name: settings.get(name) for name in names})
+
+
+def _without_none(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _container_values(settings: SpaceSettings) -> dict[str, Any]:
+    """Return the values of the container, passed as arguments or in the list of containers."""
+    flat = _without_none(**{name: settings.get(name) for name in _OF_CONTAINER})
+    containers = settings.get("containers")
+    if containers is None:
+        return flat
+    if len(containers) != 1:
+        raise SpaceRequestError(f"a space has one container, not {len(containers)}", hint="create a space for each")
+    inside = _without_none(**{key: value for key, value in containers[0].items() if key != "name"})
+    if unknown := inside.keys() - set(_OF_CONTAINER):
+        raise SpaceRequestError(
+            f"unknown key of a container: {min(unknown)!r}", hint=f"known keys: name, {', '.join(_OF_CONTAINER)}"
+        )
+    if twice := flat.keys() & inside.keys():
+        raise SpaceRequestError(f"{min(twice)} is set twice: in the container and as an argument")
+    return inside
+
+
+def _size(context: Context, cpu: str | float, memory: str | int) -> dict[str, int]:
+    """Return the next size of Fargate for these amounts, and report it."""
+    size = sizes.fargate(sizes.cpu_units(cpu), sizes.mebibytes(memory))
+    context.note(f"cpu {cpu} and memory {memory}: the next size of Fargate is {size}")
+    return {"cpu": size.cpu, "memory": size.memory}
+
+
+def _variables(
+    context: Context,
+    before: Mapping[str, Any],
+    env: Mapping[str, str],
+    secrets: Mapping[str, str],
+    unset: Sequence[str],
+) -> dict[str, dict[str, str]]:
+    """Return the variables and secrets of a space with the fields `before`, after setting and unsetting these.
+
+    A name is either a variable or a secret: setting one kind removes the other. Raises SpaceRequestError.
+    """
+    if both := (env.keys() | secrets.keys()) & set(unset):
+        raise SpaceRequestError(f"{min(both)} is both set and unset", hint="omit one of the two")
+    if unknown := set(unset).difference(before["env"], before["secrets"]):
+        raise SpaceRequestError(
+            f"space {before['name']} has no variable {min(unknown)!r}",
+            hint=f"list its variables and secrets with `exasol-ci-setup space get --name {before['name']}`",
+        )
+    gone = {*unset, *env, *secrets}
+    kept = {
+        kind: {name: text for name, text in before[kind].items() if name not in gone} for kind in ("env", "secrets")
+    }
+    return {"env": {**kept["env"], **env}, "secrets": {**kept["secrets"], **(_secret_arns(context, secrets) or {})}}
+
+
+def _secret_arns(context: Context, secrets: Mapping[str, str] | None) -> dict[str, str] | None:
+    """Return the secrets with full ARNs in context of names."""
+    if secrets is None:
+        return None
+    client = context.account.client("secretsmanager")
+    return {
+        variable: secret if secret.startswith("arn:") else secretsmanager.team_arn_of(client, secret, option="--secret")
+        for variable, secret in secrets.items()
+    }
+
+
+def _complete_host(context: Context, fields: dict[str, Any], *, look_up: bool, zone: str | None) -> dict[str, Any]:
+    """Validate the fields before any change, and return them with the ACM certificate of the host if it is to be looked up."""
+    host = _build_space(constructs.LoadBalancer(), fields).host
+    if host is None:
+        return fields
+    if zone is not None:
+        domains.require_zone(context.account, zone, host)
+    if look_up:
+        found = domains.certificate_for(context.account, host)
+        context.note(
+            f"HTTPS with certificate {found} of ACM for {host}"
+            if found
+            else f"HTTP only: ACM has no issued certificate for {host} in {context.account.region}"
+        )
+        return {**fields, **_without_none(certificate_arn=found)}
+    return fields
+
+
+def _build_space(balancer: constructs.LoadBalancer, fields: Mapping[str, Any]) -> constructs.Space:
+    try:
+        return build(constructs.Space, load_balancer=balancer, **fields)
+    except InputError as error:
+        raise SpaceRequestError(error.message, hint=error.hint) from None
+
+
+def _report_address(context: Context, space: Space, hosted_zone_id: str | None) -> None:
+    if not space.url:
+        context.note(
+            f"no domain points to {space.name} yet; test it with: curl -H 'Host: {space.host}' http://{space.dns_name}/"
+        )
+    elif hosted_zone_id is None:
+        context.note(f"point {space.host} to the load balancer: create a CNAME record with {space.dns_name}")
