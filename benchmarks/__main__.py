@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from benchmarks import buildspecs, page, programs, templates
+from benchmarks import buildspecs, large, page, programs, templates
 from benchmarks.measure import SAM, SCEPTRE, versions
 
 
@@ -34,6 +34,7 @@ def main() -> None:
     measured("The same stack again, without changes", again)
     measured(f"{programs.COUNT} new stacks, in the sandbox", programs.fifty(min(rounds, 3)))
     measured("Buildspec files", buildspecs.flavors(rounds))
+    measured("A template of 500 resources", large.resources(rounds))
     page.write("measured", "\n\n".join(parts))
 
 

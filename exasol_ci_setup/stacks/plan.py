@@ -327,8 +327,16 @@ def as_deployed(request: Request, before: Mapping[str, Any], before_parameters: 
 
     These are the logical IDs of resources that exist only once, and the marks of imported resources.
     """
-    ids = _find_kept_ids(request, parse(request.template.body), before, before_parameters)
-    return _with_kept_parts(request.template, before, ids)
+    return parsed_as_deployed(request, before, before_parameters)[0]
+
+
+def parsed_as_deployed(
+    request: Request, before: Mapping[str, Any], before_parameters: Mapping[str, str]
+) -> tuple[Template, Mapping[str, Any]]:
+    """Return what `as_deployed` returns, and its parsed form. A large template takes half a second to parse, so it is parsed once."""
+    wanted = parse(request.template.body)
+    template = _with_kept_parts(request.template, before, _find_kept_ids(request, wanted, before, before_parameters))
+    return template, wanted if template is request.template else parse(template.body)
 
 
 def _with_kept_parts(template: Template, before: Mapping[str, Any], kept_ids: Mapping[str, str]) -> Template:
@@ -360,7 +368,7 @@ def is_same(request: Request, current: Stack, before: Mapping[str, Any]) -> bool
     """
     return (
         not has_transform(before)
-        and before == parse(as_deployed(request, before, current.parameters).body)
+        and before == parsed_as_deployed(request, before, current.parameters)[1]
         and current.user_tags == dict(request.tags)
         and all(current.parameters.get(key) in {value, intrinsics.MASK} for key, value in request.parameters.items())
     )

@@ -46,8 +46,10 @@ def between_templates(
 
     The resource schemas determine which resources are replaced.
     """
-    template = request.template if before is None else planning.as_deployed(request, before, parameters)
-    wanted = parse(template.body)
+    if before is None:
+        wanted: Mapping[str, Any] = parse(request.template.body)
+    else:
+        _, wanted = planning.parsed_as_deployed(request, before, parameters)
     changes = replacements.marked(
         _changes(before or {}, parameters, wanted, request.parameters), intrinsics.resolve(wanted, request.parameters)
     )
