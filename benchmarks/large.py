@@ -1,4 +1,4 @@
-"""Measure this program's own time for a template of 500 resources and almost 1 MB, beside cfn-lint's decoding of the same file."""
+"""Measure the own time of this program for a template of 500 resources and almost 1 MB; cfn-lint decodes the same file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _RESOURCES = 500
-# SSM accepts at most 50 tags; these make the template almost 1 MB.
+# The template has almost 1 MB. A parameter of SSM has at most 50 tags.
 _TAGS = ", ".join(f"tag-{number:02}: the value of the tag number {number:02}" for number in range(44))
 
 
