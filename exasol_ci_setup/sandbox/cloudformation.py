@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +39,9 @@ _VALIDATIONS: Final = {
     "NAME_CONFLICT_VALIDATION": "AWS::EarlyValidation::ResourceExistenceCheck",
     "PROPERTY_VALIDATION": "AWS::EarlyValidation::PropertyValidation",
 }
+
+
+_STACK_ID: Final = re.compile(rb"<StackId>([^<]*)</StackId>")
 
 
 def extend() -> None:
@@ -91,9 +95,36 @@ def _extend_actions(actions: dict[str, Action]) -> None:
     actions["DescribeEvents"] = _describing_events(actions["DescribeEvents"])
     for name in ("DescribeStacks", "DescribeChangeSet"):
         actions[name] = _naming_ssm_parameters(actions[name])
+    actions["DescribeStacks"] = _naming_roots(actions["DescribeStacks"])
     actions["GetTemplateSummary"] = _summing_up_templates(actions["GetTemplateSummary"])
     for name in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
         actions[name] = _with_either_url_style(actions[name])
+
+
+def _naming_roots(inner: Action) -> Action:
+    """Add the IDs of root and parent to the descriptions of nested stacks.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html.
+    """
+
+    def act(parameters: Parameters) -> Reply:
+        status, headers, body = inner(parameters)
+        return status, headers, _STACK_ID.sub(_with_root, body)
+
+    return act
+
+
+def _with_root(found: re.Match[bytes]) -> bytes:
+    parent = root = _parent_of(found[1].decode())
+    while higher := _parent_of(root):
+        root = higher
+    if not parent:
+        return found[0]
+    return found[0] + f"<RootId>{root}</RootId><ParentId>{parent}</ParentId>".encode()
+
+
+def _parent_of(stack_id: str) -> str:
+    return str((private.find_stack(stack_id) or {}).get("ParentId") or "") if stack_id else ""
 
 
 def _stack(name: str) -> dict[str, Any] | None:

@@ -86,6 +86,13 @@ def require_deletable(stack: Stack) -> None:
             hint=f"to delete it anyway: `aws cloudformation delete-stack --stack-name {stack.name}`",
             stack_name=stack.name,
         )
+    if stack.root_id:
+        root = stack.root_id.split("/")[1]
+        raise StackError(
+            f"stack {stack.name} is nested in stack {root}, whose template declares it",
+            hint=f"remove it from that template, or delete the whole: `exasol-ci-setup delete {root}`",
+            stack_name=stack.name,
+        )
     if stack.termination_protection:
         raise StackError(
             f"stack {stack.name} is protected against deletion",

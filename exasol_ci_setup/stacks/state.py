@@ -61,8 +61,11 @@ def every(cfn: CloudFormationClient) -> Iterator[Stack]:
 
 
 def own(cfn: CloudFormationClient) -> Iterator[Stack]:
-    """Yield the stacks that this tool created, identified by their tags, in the order of AWS."""
-    return filter(is_own, every(cfn))
+    """Yield the stacks that this tool created, identified by their tags, in the order of AWS.
+
+    Nested stacks are omitted: they inherit the tags of their root, and belong to its template.
+    """
+    return (stack for stack in every(cfn) if is_own(stack) and not stack.root_id)
 
 
 def is_own(stack: Stack) -> bool:

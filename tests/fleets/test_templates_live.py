@@ -187,3 +187,29 @@ def test_mistakes_in_stacks_exit_2(fleet, live, entry, message):
     assert ran.code == 2, ran.stderr
     assert message in ran.stdout + ran.stderr
     assert stacks(live) == {}
+
+
+def test_prune_keeps_nested_stacks(fleet, here, folder, live):
+    (folder / "outer.yaml").write_text(
+        "Resources:\n  Inner: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: ./queue.yaml}}\n",
+        encoding="utf-8",
+    )
+    text = "stacks: {outer: {template: outer.yaml}}\n"
+    deployed = fleet("deploy-fleet", text, "--yes")
+    (nested,) = [name for name in stacks(live) if name.startswith("outer-Inner")]
+
+    again = fleet("deploy-fleet", text, "--prune", "--yes")
+    kept = stacks(live)
+    refused = here("delete", nested, "--yes")
+    listed = here("list")
+    deleted = fleet("delete-fleet", text, "--yes")
+
+    assert deployed.code == 0, deployed.stderr
+    assert again.code == 0, again.stderr
+    assert kept[nested] == "CREATE_COMPLETE"
+    assert "no longer in" not in again.stderr
+    assert refused.code == 1
+    assert "is nested in stack outer" in refused.stderr
+    assert nested not in listed.stdout
+    assert deleted.code == 0, deleted.stderr
+    assert stacks(live) == {}
