@@ -82,6 +82,7 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     if flags.prune:
         _require_name(whole)
     fleet = whole.selected(flags.select).linked()
+    fleet.require_valid_templates()
     # Before the first call of AWS, since it checks the file.
     stack_sets = fleet.stack_sets() if flags.as_stack_sets else {}
     connect = connections(session)

@@ -16,6 +16,7 @@ from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.tags import FLEET_TAG
 from exasol_ci_setup.core.task_graph import Node, order
 from exasol_ci_setup.fleets.stack_sets import StackSets
+from exasol_ci_setup.programs.templates import require_valid_parameters, template_of
 from exasol_ci_setup.template.input_files import StackOutput
 
 if TYPE_CHECKING:
@@ -122,6 +123,25 @@ class Fleet:
                 rest = {key: each for key, each in member.outputs.items() if key not in own}
                 members[node.name] = replace(member, construct=construct, outputs=rest)
         return replace(self, members=members)
+
+    def require_valid_templates(self) -> None:
+        """Read the templates of `stacks`. Raises InputError with all problems of templates, artifacts and parameters."""
+        problems = []
+        for name, each in self.members.items():
+            if isinstance(each.construct, Stack):
+                try:
+                    declared = template_of(each.construct)
+                    declared.artifacts  # noqa: B018 - raises for files that do not exist
+                    require_valid_parameters(
+                        each.construct, declared, each.construct.static_parameters, unknown=each.outputs
+                    )
+                except InputError as error:
+                    problems.append(f"{name}: {error.message}")
+        if problems:
+            raise InputError(
+                "\n".join([f"{self.path} has stacks that cannot be deployed:", *problems]),
+                hint="correct the templates, and `vars` and `parameters` of these entries",
+            )
 
     def scope_of(self, name: str) -> Scope:
         """Return the scope of the stack with that name."""

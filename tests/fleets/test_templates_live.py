@@ -213,3 +213,27 @@ def test_prune_keeps_nested_stacks(fleet, here, folder, live):
     assert nested not in listed.stdout
     assert deleted.code == 0, deleted.stderr
     assert stacks(live) == {}
+
+
+def test_all_problems_of_templates_are_reported_before_deployment(fleet, folder, live):
+    (folder / "broken.yaml").write_text("Resources: {A: {Type: [\n", encoding="utf-8")
+    (folder / "code.yaml").write_text(
+        "Resources: {F: {Type: AWS::Lambda::Function, Properties: {Code: ./missing}}}\n", encoding="utf-8"
+    )
+    text = """
+stacks:
+  good: {template: queue.yaml}
+  unknown: {template: queue.yaml, parameters: {Retntion: 1}}
+  missing: {template: parameter.yaml}
+  variable: {template: topic.yaml.j2}
+  artifact: {template: code.yaml}
+  broken: {template: broken.yaml}
+"""
+
+    ran = fleet("deploy-fleet", text, "--yes")
+
+    assert ran.code == 2
+    for message in ("Retntion", "First", "'title' is undefined", "missing", "broken.yaml"):
+        assert message in ran.stderr
+    assert ran.stderr.count("main/") >= 5
+    assert stacks(live) == {}
