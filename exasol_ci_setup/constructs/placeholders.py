@@ -10,6 +10,7 @@ import secrets
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
 
-# Lower-case letters, digits and a hyphen survive f-strings, JSON, URLs, shlex, and the names of images and buckets. The random part
-# comes first, so that a part of the text also differs between runs.
-_FORM: Final = re.compile("o[0-9a-f]{20}-output", re.IGNORECASE)
+# Lower-case letters, digits and hyphens survive f-strings, JSON, URLs, shlex, and the names of images and buckets. Begin, end and length
+# differ between two consecutive runs, so that a part of the text differs too, and the declaration is rejected.
+_FORM: Final = re.compile("[g-z][0-9a-f]{12,19}-output-[0-9a-f]{4}[g-z]", re.IGNORECASE)
+_LETTERS: Final = "ghijklmnopqrstuvwxyz"
+_SHORTEST: Final = 12
+_LENGTHS: Final = 8
 _KNOWN: Final[dict[str, Placeholder]] = {}
 _LOCK: Final = Lock()
 _ONLY_PLACEHOLDERS: Final[ContextVar[bool]] = ContextVar("only_placeholders", default=False)
@@ -62,8 +66,16 @@ class _Run:
     def __init__(self, *, refused: bool) -> None:
         self.refused = refused
         self.made: dict[tuple[int, str], Placeholder] = {}
+        self._number = next(_NUMBERS)
+
+    def new_text(self) -> str:
+        """Return a new text in the form of this run."""
+        first, last = (_LETTERS[(self._number + shift) % len(_LETTERS)] for shift in (0, 7))
+        digits = secrets.token_hex(_SHORTEST)[: _SHORTEST + self._number % _LENGTHS]
+        return f"{first}{digits}-output-{secrets.token_hex(2)}{last}"
 
 
+_NUMBERS: Final = count()
 _RUNS: Final = [_Run(refused=True)]
 
 
@@ -87,7 +99,7 @@ def placeholder(construct: Construct, output: str = "", *, what: str = "") -> st
         made = run.made.get((id(construct), what))
         if made is None:
             refused = run.refused and not output
-            made = Placeholder(f"o{secrets.token_hex(10)}-output", construct, what, output, refused)
+            made = Placeholder(run.new_text(), construct, what, output, refused)
             run.made[id(construct), what] = made
             _KNOWN[made.text] = made
         return made.text
