@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> dict[str, str]:
-    """Return the account ID of each target in use, from GetCallerIdentity.
+    """Return the account ID of each target whose stacks are read, from GetCallerIdentity.
 
     Raises WrongAccountError for one that is not in the target's `allowed_accounts`, unless not `guarded`; InputError for two members that
     are the same stack; and the errors of `translate_aws_errors`, with the name of the target.
@@ -27,10 +27,10 @@ def identified(fleet: Fleet, connect: Connections, *, guarded: bool = True) -> d
             error.message = f"target {name}: {error.message}"
             raise
 
-    read_all(fleet.used_targets, ask)
+    read_all(fleet.searched_targets, ask)
     wrong = []
     # In the order of the file, not in that of the responses.
-    for name in fleet.used_targets if guarded else ():
+    for name in fleet.searched_targets if guarded else ():
         account = found[name]
         allowed = fleet.targets[name].allowed_accounts
         if allowed is not None and account not in allowed:

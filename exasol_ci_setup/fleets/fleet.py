@@ -108,6 +108,11 @@ class Fleet:
         """The names of the targets with stacks, each once."""
         return list(dict.fromkeys(each.target for each in self.members.values()))
 
+    @property
+    def searched_targets(self) -> list[str]:
+        """The names of the targets whose stacks are read: all if the fleet has a name, since they may have stacks that are not in the file."""
+        return list(self.targets) if self.name is not None else self.used_targets
+
     def linked(self) -> Fleet:
         """Return the fleet in which outputs of its own stacks are values of parameters; `outputs` of a member has the others."""
         members = dict(self.members)

@@ -95,3 +95,15 @@ def test_deletion_without_terminal_and_yes_changes_nothing(fleet, live):
 
     assert ran.code == 2
     assert "Slc" in stacks(live)
+
+
+def test_wrong_account_of_unused_target_is_rejected_before_search(here, live, tmp_path):
+    path = tmp_path / "fleet.yaml"
+    unused = '  old: {region: eu-west-1, allowed_accounts: ["999999999999"]}\ndefaults: {target: main}\n'
+    path.write_text(ONE.replace("projects:", f"{unused}projects:"), encoding="utf-8")
+
+    ran = here("deploy-fleet", str(path), "--prune", "--plan", "--no-lint")
+
+    assert ran.code == 4, ran.stderr
+    assert "target old leads to account" in ran.stderr
+    assert stacks(live) == {}

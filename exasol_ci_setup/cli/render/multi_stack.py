@@ -88,6 +88,10 @@ class MultiStackReporter(NullReporter):
         """Return the reporter of one stack."""
         return _OneStackReporter(self, name)
 
+    def confirm(self, _plan: object, /) -> bool:
+        """Reject the plan: only the reporter of one stack confirms plans."""
+        return False
+
     def confirm_stack(self, name: str, plan: Plan) -> None:
         """Show the plan of a stack, or compare it with the approved one. Raises NotApprovedError."""
         if self.shown is not None:

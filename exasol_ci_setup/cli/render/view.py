@@ -56,6 +56,10 @@ class View(NullReporter):
             self._output.close(FLUSH_SECONDS if kind is not None and issubclass(kind, KeyboardInterrupt) else None)
             self._terminal = None
 
+    def confirm(self, _plan: object, /) -> bool:
+        """Reject the plan: this view only shows progress."""
+        return False
+
     def note(self, message: str, /) -> None:
         """Print a status note, skipping repeats."""
         if message != self._noted:
