@@ -25,7 +25,7 @@ LOG_FILE: Final = "sandbox.log"
 _NEEDED_VARIABLE: Final = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TZ|LANG|LC_[A-Z]+|LD_LIBRARY_PATH|DYLD_[A-Z_]+|VIRTUAL_ENV|XDG_[A-Z_]+|PYTHON[A-Z0-9]*"
 )
-_FIRST_PORT = 4566  # the usual port of AWS emulators, which existing scripts use
+FIRST_PORT: Final = 4566  # the usual port of AWS emulators, which existing scripts use
 _LOG_BYTES = 1_000_000
 
 
@@ -79,8 +79,8 @@ def _ports(directory: Path) -> tuple[int, ...]:
     try:
         last = int((directory / PORT_FILE).read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return (_FIRST_PORT,)
-    return (last, _FIRST_PORT)
+        return (FIRST_PORT,)
+    return (last, FIRST_PORT)
 
 
 def _process_environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 from botocore.config import Config
 
 from exasol_ci_setup import sandbox
+from exasol_ci_setup.sandbox import launch
 from exasol_ci_setup.sandbox.daemon import DIRECTORY_VARIABLE
 from exasol_ci_setup.sandbox.server import serve_in_thread
 from exasol_ci_setup.sandbox.settings import (
@@ -20,6 +21,7 @@ from exasol_ci_setup.sandbox.settings import (
     REGISTRY_VARIABLE,
     SOURCES_VARIABLE,
 )
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +97,8 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """Set the state directory of the sandbox process that this test starts, and stop the process afterwards."""
     directory = tmp_path / "sandbox"
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(directory))
+    # Sandboxes of concurrent test processes would use the same port after one of them stopped.
+    monkeypatch.setattr(launch, "FIRST_PORT", free_port())
     for variable in (BUILD_SECONDS_VARIABLE, DELAY_VARIABLE, FAIL_VARIABLE, REGISTRY_VARIABLE, SOURCES_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     yield directory

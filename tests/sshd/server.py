@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import random
 import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,15 +20,6 @@ def key_pair(path: Path, kind: str, passphrase: str = "") -> Path:
     path.parent.mkdir(exist_ok=True)
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", path], check=True)
     return path
-
-
-def free_port() -> int:
-    """Return a port below the ephemeral ports, so that no connection uses it while the server is stopped."""
-    while True:
-        port = random.randint(20_000, 29_999)  # noqa: S311 - not a secret
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Server:

@@ -26,7 +26,8 @@ from exasol_ci_setup.core.errors import (
 )
 from exasol_ci_setup.programs.actions.commands import run_all
 from tests.instances import PlacedInstance
-from tests.sshd.server import Server, free_port
+from tests.ports import free_port
+from tests.sshd.server import Server
 
 pytestmark = pytest.mark.sshd
 
