@@ -1,9 +1,10 @@
-# `make test` and `make demo` install their requirements in .venv, without root.
+# `make test` and `make demo` install their requirements in environments of this folder, without root.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := .venv-demo
 CHECKOV := .venv-checkov
 SCEPTRE := .venv-sceptre
 SAM := .venv-sam
@@ -45,8 +46,14 @@ $(CHECKOV)/.ready: Makefile
 policy: $(CHECKOV)/.ready  ## Check the templates against checkov's policies; .ci/checkov.yaml explains the skipped ones
 	$(CHECKOV)/bin/checkov --config-file .ci/checkov.yaml
 
-demo: $(READY)  ## Demonstrate a deployment in the sandbox, without an AWS account
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+# In a separate environment: the demonstration needs none of the development tools.
+$(DEMO)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet --no-compile --editable ".[sandbox]"
+	@touch $@
+
+demo: $(DEMO)/.ready  ## Demonstrate a deployment in the sandbox, without an AWS account
+	PATH="$(CURDIR)/$(DEMO)/bin:$$PATH" sh docs/demo.sh
 
 # In a separate environment: Sceptre requires old versions of jsonschema, networkx and others.
 $(SCEPTRE)/.ready: Makefile
@@ -74,4 +81,4 @@ diagrams: $(READY)  ## Generate release-flow.png and docs/diagrams/*.png with Gr
 	$(BIN)/python docs/diagrams/draw.py
 
 clean:  ## Delete the files that the other targets created
-	rm -rf $(VENV) $(CHECKOV) $(SCEPTRE) $(SAM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(CHECKOV) $(SCEPTRE) $(SAM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
