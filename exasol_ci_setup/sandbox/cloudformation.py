@@ -51,12 +51,22 @@ def extend() -> None:
     handlers._capabilities_enforced = lambda: True  # noqa: SLF001
     provisioners._REPLACING_PROPERTIES.update(_REPLACING_PROPERTIES)  # noqa: SLF001
     provisioners.s3_bucket_name_conflict = _bucket_name_conflict
+    # Before the extension of nested stacks, which wraps the parser too.
+    parse = _with_blanks_ignored(engine._parse_template)  # noqa: SLF001
+    engine._parse_template = handlers._parse_template = changesets._parse_template = parse  # noqa: SLF001
     engine._validate_template_statics = _with_references_checked(engine._validate_template_statics)  # noqa: SLF001
     resolve = _with_names_checked(engine._resolve_parameters)  # noqa: SLF001
     handlers._resolve_parameters = changesets._resolve_parameters = resolve  # noqa: SLF001
     changesets._resolve_props_for_diff = change_sets.without_false_conditions(changesets._resolve_props_for_diff)  # noqa: SLF001
     nested_transforms.extend()
     _extend_actions(handlers._ACTION_HANDLERS)  # noqa: SLF001
+
+
+def _with_blanks_ignored(inner: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(body: str) -> Any:
+        return strict.without_blanks(inner(body))
+
+    return parse
 
 
 def _with_references_checked(inner: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -93,12 +103,31 @@ def _extend_actions(actions: dict[str, Action]) -> None:
     actions["DeleteStack"] = _deleting_stacks(actions["DeleteStack"])
     actions["ListChangeSets"] = _listing_active_change_sets(actions["ListChangeSets"])
     actions["DescribeEvents"] = _describing_events(actions["DescribeEvents"])
+    for name in ("ListStackResources", "DescribeStackResource", "DescribeStackResources", "GetTemplate"):
+        actions[name] = _finding_deleted_by_id(actions[name], "Stack with id {} does not exist")
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
+    actions["DescribeStackEvents"] = _finding_deleted_by_id(actions["DescribeStackEvents"], "Stack [{}] does not exist")
     for name in ("DescribeStacks", "DescribeChangeSet"):
         actions[name] = _naming_ssm_parameters(actions[name])
     actions["DescribeStacks"] = _naming_roots(actions["DescribeStacks"])
     actions["GetTemplateSummary"] = _summing_up_templates(actions["GetTemplateSummary"])
     for name in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
         actions[name] = _with_either_url_style(actions[name])
+
+
+def _finding_deleted_by_id(inner: Action, message: str) -> Action:
+    """Find a deleted stack only by its ID: by its name, it does not exist.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackResources.html.
+    """
+
+    def act(parameters: Parameters) -> Reply:
+        name = value(parameters, "StackName")
+        if name and not name.startswith("arn:") and _stack(name) is None:
+            return refusal("ValidationError", message.format(name))
+        return inner(parameters)
+
+    return act
 
 
 def _naming_roots(inner: Action) -> Action:

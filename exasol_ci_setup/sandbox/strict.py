@@ -1,4 +1,4 @@
-"""Reject templates and parameters that CloudFormation rejects and ministack accepts.
+"""Reject templates and parameters that CloudFormation rejects and ministack accepts, and accept what only CloudFormation accepts.
 
 These are pure functions. The messages are those of AWS, as users report them.
 """
@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.core.task_graph import find_blocked
-from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.intrinsics import SUB_VARIABLE, as_mapping, variable_name
 from exasol_ci_setup.template.references import DEPENDS_ON, find_references, references, resource_references
 
 if TYPE_CHECKING:
@@ -86,6 +86,30 @@ def parameter_problem(
     with_value = {entry["Key"] for entry in given if not entry.get("UsePreviousValue") or entry["Key"] in previous}
     missing = [name for name, definition in defined.items() if name not in with_value and "Default" not in definition]
     return f"Parameters: [{', '.join(missing)}] must have values" if missing else ""
+
+
+def without_blanks(value: Any) -> Any:
+    """Return a parsed value without the blanks around names in ``Fn::Sub``. CloudFormation ignores them, and ministack does not."""
+    if isinstance(value, list):
+        return [without_blanks(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: without_blanks(each) for key, each in value.items()}
+    match found:
+        case {"Fn::Sub": str() as text}:
+            return {**found, "Fn::Sub": _without_blanks(text)}
+        case {"Fn::Sub": [str() as text, *rest]}:
+            return {**found, "Fn::Sub": [_without_blanks(text), *rest]}
+    return found
+
+
+def _without_blanks(text: str) -> str:
+    def trim(found: re.Match[str]) -> str:
+        name = variable_name(found)
+        # ministack reads literal text only without blanks before its mark.
+        return f"${{!{found[2]}}}" if name is None else f"${{{name}}}"
+
+    return SUB_VARIABLE.sub(trim, text)
 
 
 def path_style(url: str) -> str:

@@ -13,6 +13,7 @@ SUB_VARIABLE: Final = re.compile(r"\$\{(\s*!)?([^}]*)\}")
 """A variable in a text of ``Fn::Sub``; with the first group, the literal text ``${…}``.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-sub.html
+Use `variable_name` for the name.
 """
 _NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
@@ -89,6 +90,14 @@ def is_function(value: Any) -> bool:
         return False
     name = str(next(iter(value)))
     return name == "Ref" or name.startswith("Fn::")
+
+
+def variable_name(found: re.Match[str]) -> str | None:
+    """Return the name in a match of `SUB_VARIABLE`, without the blanks that CloudFormation ignores; None for literal text.
+
+    https://github.com/aws-cloudformation/cfn-lint/issues/236
+    """
+    return None if found[1] else found[2].strip()
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
@@ -169,15 +178,21 @@ class _Resolver:
                 return {"Fn::Sub": self.fold(argument)}
         known = {**self._values, **variables}
         known = {name: item for name, item in known.items() if _is_literal(item)}
-        names = {found[2] for found in SUB_VARIABLE.finditer(text) if not found[1]}
-        if names <= known.keys():
-            return SUB_VARIABLE.sub(lambda found: f"${{{found[2]}}}" if found[1] else scalar(known[found[2]]), text)
+        names = {name for found in SUB_VARIABLE.finditer(text) if (name := variable_name(found)) is not None}
+        complete = names <= known.keys()
 
         def put(found: re.Match[str]) -> str:
-            if found[1] or found[2] not in known:
+            name = variable_name(found)
+            if name is None:
+                return f"${{{found[2]}}}" if complete else found[0]
+            if name not in known:
                 return found[0]
-            # The text remains an argument of Fn::Sub, so inserted text must not be read as a variable.
-            return scalar(known[found[2]]).replace("${", "${!")
+            value = scalar(known[name])
+            # A text that remains an argument of Fn::Sub must not contain inserted text that would be read as a variable.
+            return value if complete else value.replace("${", "${!")
+
+        if complete:
+            return SUB_VARIABLE.sub(put, text)
 
         left = {name: item for name, item in variables.items() if name in names - known.keys()}
         rest = SUB_VARIABLE.sub(put, text)
@@ -221,13 +236,20 @@ def _sub_notation(name: Any, argument: Any) -> str | None:
         case "Fn::GetAtt", [str() as logical_id, str() as attribute]:
             return f"${{{logical_id}.{attribute}}}"
         case "Fn::Sub", str():
-            return argument
+            return _readable_text(argument, {})
         case "Fn::Sub", [str() as text, Mapping() as variables]:
-            known = {str(key): readable(item) for key, item in variables.items()}
-            return SUB_VARIABLE.sub(lambda found: known.get(found[2], found[0]) if not found[1] else found[0], text)
+            return _readable_text(text, {str(key): readable(item) for key, item in variables.items()})
         case "Fn::Join", [str() as delimiter, list() as parts]:
             return delimiter.join(readable(part) for part in parts)
     return None
+
+
+def _readable_text(text: str, values: Mapping[str, str]) -> str:
+    def put(found: re.Match[str]) -> str:
+        name = variable_name(found)
+        return found[0] if name is None else values.get(name, f"${{{name}}}")
+
+    return SUB_VARIABLE.sub(put, text)
 
 
 def _equal(one: Any, other: Any) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from exasol_ci_setup.template.intrinsics import SUB_VARIABLE, as_mapping, readable
+from exasol_ci_setup.template.intrinsics import SUB_VARIABLE, as_mapping, readable, variable_name
 
 if TYPE_CHECKING:
     import re
@@ -92,7 +92,7 @@ def _get_att(argument: Any) -> tuple[list[Reference], list[Any]]:
 def _sub(argument: Any) -> tuple[list[Reference], list[Any]]:
     text, *rest = argument if isinstance(argument, list | tuple) and argument else [argument]
     own = as_mapping(rest[0]) if rest else {}
-    variables = [found[2] for found in SUB_VARIABLE.finditer(text) if not found[1]] if isinstance(text, str) else []
+    variables = map(variable_name, SUB_VARIABLE.finditer(text)) if isinstance(text, str) else ()
     return [_variable(each) for each in variables if each and each not in own], list(own.values())
 
 
@@ -161,9 +161,10 @@ def _renamed_argument(function: Any, argument: Any, ids: Mapping[str, str]) -> A
 
 def _in_text(text: str, ids: Mapping[str, str], own: Mapping[str, Any] | None = None) -> str:
     def follow(match: re.Match[str]) -> str:
-        if match[1] or match[2] in (own or {}):
+        variable = variable_name(match)
+        if variable is None or variable in (own or {}):
             return match[0]
-        name, point, attribute = match[2].partition(".")
+        name, point, attribute = variable.partition(".")
         return f"${{{ids.get(name, name)}{point}{attribute}}}"
 
     return SUB_VARIABLE.sub(follow, text)

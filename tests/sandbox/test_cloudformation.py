@@ -28,6 +28,11 @@ def error(call: Any, **arguments: Any) -> tuple[str, str]:
     return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
+def physical_ids(account: Account, stack_name: str) -> dict[str, str]:
+    resources = account.client("cloudformation").list_stack_resources(StackName=stack_name)["StackResourceSummaries"]
+    return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
+
+
 def failed_create(account: Account, other_account: Account, name: str = "Failed") -> Any:
     """Return a stack in ROLLBACK_COMPLETE: another account owns the name of its bucket."""
     taken = f"taken-in-{other_account.number}"
@@ -177,6 +182,33 @@ def test_undefined_names_fail_validation_and_change_set(account: Account) -> Non
     request = {"StackName": "Bad", "ChangeSetName": "c", "ChangeSetType": "CREATE", "TemplateBody": body}
     assert error(cloudformation.create_change_set, **request) == refused
     assert cloudformation.list_stacks()["StackSummaries"] == []
+
+
+def test_blanks_around_names_in_sub_are_ignored(account: Account) -> None:
+    template = buckets("A")
+    template["Resources"]["B"] = {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {"BucketName": {"Fn::Sub": ["${ A }-${ Own }", {"Own": {"Fn::Sub": "${ AWS::Region }"}}]}},
+    }
+    template["Outputs"] = {"Name": {"Value": {"Fn::Sub": "${ B } ${ !B }"}}}
+
+    stack = deploy(account.client("cloudformation"), "Blanks", template)
+
+    name = f"{physical_ids(account, 'Blanks')['A']}-eu-central-1"
+    assert stack["Outputs"][0]["OutputValue"] == f"{name} ${{B }}"
+
+
+def test_deleted_stack_is_found_by_its_id_only(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    stack = deploy(cloudformation, "Gone", buckets("A"))
+    cloudformation.delete_stack(StackName="Gone")
+    wait(cloudformation, stack["StackId"])
+    missing = ("ValidationError", "Stack with id Gone does not exist")
+
+    assert error(cloudformation.list_stack_resources, StackName="Gone") == missing
+    assert error(cloudformation.get_template, StackName="Gone") == missing
+    assert error(cloudformation.describe_stack_events, StackName="Gone")[1] == "Stack [Gone] does not exist"
+    assert cloudformation.get_template(StackName=stack["StackId"])["TemplateBody"] == buckets("A")
 
 
 def test_unknown_and_missing_parameters_are_rejected(account: Account) -> None:

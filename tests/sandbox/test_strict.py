@@ -43,7 +43,7 @@ def with_property(value: object) -> dict[str, object]:
             "Template error: instance of Fn::GetAtt references undefined resource Gone",
         ),
         (
-            with_property({"Fn::Sub": "${ B }"}),
+            with_property({"Fn::Sub": "${B C}"}),
             INVALID_VARIABLE,
         ),
         (

@@ -18,7 +18,7 @@ CASES = {
     "text": ('!Sub "${A}-${B.Arn}-${!C}-${AWS::Region}"', ["Fn::Sub A ", "Fn::Sub B Arn", "Fn::Sub AWS::Region "]),
     "text with own variables": ('!Sub ["${A} ${Own}", {Own: !Ref B, A: 1}]', ["Ref B "]),
     "own variable with attribute": ('!Sub ["${Own.Arn}", {Own: 1}]', ["Fn::Sub Own Arn"]),
-    "text with blanks": ('!Sub "${ A } ${ !B }"', ["Fn::Sub  A  "]),
+    "text with blanks": ('!Sub "${ A } ${ B.Arn }${ !C }"', ["Fn::Sub A ", "Fn::Sub B Arn"]),
     "text without name": ('!Sub "${} ${A"', []),
     "list in functions": ("!Join ['', [!Ref A, !If [C, !Ref B, !Ref A]]]", ["Ref A ", "Ref B ", "Ref A "]),
     "property DependsOn": ("[{DependsOn: [{ContainerName: !GetAtt A.Value}]}]", ["Fn::GetAtt A Value"]),
@@ -82,6 +82,7 @@ def test_deeply_nested_reference_is_found():
         ("!Ref A", "A"),
         ("!GetAtt A.Arn", "A"),
         ('!Sub "${A.Arn}"', "A"),
+        ('!Sub "${ A.Arn }"', "A"),
         ('!Sub ["${X}", {X: !Ref A}]', "A"),
         ('!Sub "${A}-${B}"', "${A}-${B}"),
         ("my-name", "my-name"),
@@ -89,6 +90,14 @@ def test_deeply_nested_reference_is_found():
 )
 def test_single_reference_has_name(value, name):
     assert referred_name(parse(f"Resources: {value}")["Resources"]) == name
+
+
+def test_name_with_blanks_is_renamed():
+    template = {"Resources": {"A": {"Properties": {"P": {"Fn::Sub": "${ New.Arn } ${ !New }"}}}, "New": {}}}
+
+    kept = renamed(template, {"New": "Old"})
+
+    assert kept["Resources"]["A"] == {"Properties": {"P": {"Fn::Sub": "${Old.Arn} ${ !New }"}}}
 
 
 def test_property_depends_on_is_not_renamed():
