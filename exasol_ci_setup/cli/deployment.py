@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.cli.consent import Consent
 from exasol_ci_setup.cli.constructs import option_of
 from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.reporter import DeployReporter
 from exasol_ci_setup.cli.templates import request_of as request_of_template
-from exasol_ci_setup.core.errors import InputError, StackError
-from exasol_ci_setup.core.stacks import Options, Outcome, StackSettings
+from exasol_ci_setup.core.errors import StackError
+from exasol_ci_setup.core.stacks import Outcome
 from exasol_ci_setup.stacks import drift, elsewhere, state
 from exasol_ci_setup.stacks.deploy import deploy
 from exasol_ci_setup.stacks.request import request_of, resolve_secrets, with_settings
-from exasol_ci_setup.stacks.settings import policy_of
 from exasol_ci_setup.template import lint
 from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
-    from typing import BinaryIO, Literal
-
+    from exasol_ci_setup.cli.engine_flags import EngineFlags
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.core.stacks import Plan, Stack
@@ -29,61 +26,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.user_template import TemplateStack
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeployFlags:
-    """The options of a `deploy-` command that do not describe the construct, as the user gave them."""
-
-    yes: bool
-    plan_only: bool
-    allow_broadening: bool
-    allow_data_loss: bool
-    tags: tuple[tuple[str, str], ...]
-    role_arn: str | None
-    notification_arns: tuple[str, ...]
-    termination_protection: bool | None
-    stack_policy: BinaryIO | None
-    rollback_alarms: tuple[str, ...]
-    monitoring_minutes: int | None
-    timeout: float | None
-    on_failure: Literal["rollback", "delete", "keep"]
-    adopt: bool
-    import_existing: bool
-    wait: bool
-    recreate_failed: bool
-    express: bool
-    force: bool
-    template_bucket: str | None
-    no_lint: bool
-
-    def __post_init__(self) -> None:
-        """Raise InputError for options that exclude each other."""
-        if self.monitoring_minutes is not None and not self.rollback_alarms:
-            raise InputError("--monitoring-minutes needs an alarm", hint="add --rollback-alarm")
-        if self.express and self.on_failure != "rollback":
-            raise InputError(
-                f"--on-failure {self.on_failure} does not work with --express, which always rolls back",
-                hint="omit one of them",
-            )
-
-    def settings(self) -> StackSettings:
-        """Return the settings of the stack. Raises InputError if the stack policy is invalid."""
-        policy = None if self.stack_policy is None else policy_of(self.stack_policy.read(), name=self.stack_policy.name)
-        return StackSettings(
-            tags=dict(self.tags),
-            role_arn=self.role_arn or "",
-            notification_arns=self.notification_arns or None,
-            termination_protection=self.termination_protection,
-            stack_policy=policy,
-            rollback_alarms=self.rollback_alarms,
-            monitoring_minutes=self.monitoring_minutes or 0,
-            on_failure=self.on_failure,
-            template_bucket=self.template_bucket,
-            force=self.force,
-            express=self.express,
-        )
-
-
-def run_deploy(session: Session, construct: Construct, flags: DeployFlags) -> None:
+def run_deploy(session: Session, construct: Construct, flags: EngineFlags) -> None:
     """Deploy `construct`; show its plan, events and outputs."""
     settings = flags.settings()
     linter = None if flags.no_lint else lint.Linter(in_background=True)
@@ -96,7 +39,7 @@ def run_deploy(session: Session, construct: Construct, flags: DeployFlags) -> No
     _deploy(session, request_of(account, construct, settings, template=template), flags, linter)
 
 
-def run_deploy_template(session: Session, stack: TemplateStack, flags: DeployFlags) -> None:
+def run_deploy_template(session: Session, stack: TemplateStack, flags: EngineFlags) -> None:
     """Deploy the user's own template; show its plan, events and outputs."""
     settings = flags.settings()
     linter = None if flags.no_lint else lint.Linter(in_background=True)
@@ -106,19 +49,12 @@ def run_deploy_template(session: Session, stack: TemplateStack, flags: DeployFla
     _deploy(session, with_settings(session.account, request, settings), flags, linter)
 
 
-def _deploy(session: Session, request: Request, flags: DeployFlags, linter: lint.Linter | None) -> None:
+def _deploy(session: Session, request: Request, flags: EngineFlags, linter: lint.Linter | None) -> None:
     output = session.output
-    consent = Consent(session, allow_broadening=flags.allow_broadening, allow_data_loss=flags.allow_data_loss)
     result = deploy(
-        session.context(DeployReporter(consent, yes=flags.yes), linter, plan_only=flags.plan_only),
+        session.context(DeployReporter(flags.consent(session), yes=flags.yes), linter, plan_only=flags.plan_only),
         request,
-        Options(
-            adopt=flags.adopt,
-            wait=flags.wait,
-            recreate_failed=flags.recreate_failed,
-            import_existing=flags.import_existing,
-            timeout=flags.timeout,
-        ),
+        flags.options(),
     )
     deployed = f"stack {request.name} is deployed" + ("; its resources may not be ready yet" if flags.express else "")
     report.outcome(output, result, deployed=deployed)

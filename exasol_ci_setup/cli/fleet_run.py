@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup import fleets
 from exasol_ci_setup.cli.consent import Consent
 from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
-from exasol_ci_setup.cli.removal import CONTENTS, ManyRemovals
+from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.cli.session import Session
@@ -49,28 +49,37 @@ class FleetFlags(ManyFlags):
 
     def __post_init__(self) -> None:
         """Raise InputError for options that exclude each other."""
-        if self.as_stack_sets and self.import_existing:
-            raise InputError(
-                "--import-existing does not work with --stack-set: a StackSet cannot import", hint="omit one of them"
-            )
+        super().__post_init__()
+        if self.as_stack_sets:
+            self._require_options_of_stack_set()
         if self.prune and (self.select or self.as_stack_sets):
             other = "--select" if self.select else "--stack-set"
             raise InputError(f"--prune does not work with {other}", hint="omit one of them")
         if self.empty and not self.prune:
             raise InputError("--empty has no effect without --prune", hint="add --prune")
 
+    def _require_options_of_stack_set(self) -> None:
+        refused = {
+            "--import-existing": self.import_existing,
+            "--role-arn": self.role_arn,
+            "--notification-arn": self.notification_arns,
+            "--termination-protection": self.termination_protection is not None,
+            "--stack-policy": self.stack_policy,
+            "--rollback-alarm": self.rollback_alarms,
+            "--on-failure": self.on_failure != "rollback",
+        }
+        for option, is_set in refused.items():
+            if is_set:
+                raise InputError(
+                    f"{option} does not work with --stack-set: a StackSet has no such setting", hint="omit one of them"
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
-class DeleteFleetFlags:
+class DeleteFleetFlags(DeletionFlags):
     """The options of `delete-fleet`."""
 
-    yes: bool
-    plan_only: bool
     select: tuple[str, ...]
-    prune: bool
-    empty: bool
-    timeout: float | None
-    concurrency: int
 
 
 def run(session: Session, file: Path, flags: FleetFlags) -> None:
@@ -92,7 +101,7 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     fleets.identified(fleet, connect, guarded=not session.sandbox)
     deployment = _deployment(flags, fleet, reporter, connect, session.clock)
     deployment.engine = lambda name: stack_sets[name].plan if name in stack_sets else plan_stack
-    removals = ManyRemovals(session, reporter, flags.concurrency, empty=flags.empty)
+    removals = ManyRemovals(session, reporter, flags)
     removed = _pruned(session, flags, whole, removals, connect)
     started = _FleetRun(session, flags, fleet, ManyStacks(session, flags, reporter, deployment), removals, removed)
     if flags.plan_only:
@@ -203,7 +212,7 @@ def delete(session: Session, file: Path, flags: DeleteFleetFlags) -> None:
         session.output.say(f"no stack that {file} declares exists: no changes")
         reporter.write_result("unchanged", changed=False)
         return
-    removals = ManyRemovals(session, reporter, flags.concurrency, empty=flags.empty, timeout=flags.timeout)
+    removals = ManyRemovals(session, reporter, flags)
     removals.run(removals.in_order(existing, {}), yes=flags.yes, plan_only=flags.plan_only)
 
 
@@ -216,6 +225,7 @@ def _deployment(
         clock,
         lambda _account, _construct: {},
         options=flags.options(),
+        settings=flags.settings(),
         linter=flags.linter(),
         concurrency=flags.concurrency,
         # A drift detection takes AWS a minute for each stack.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.cli.consent import Consent, warning
+from exasol_ci_setup.cli.consent import warning
+from exasol_ci_setup.cli.engine_flags import EngineFlags
 from exasol_ci_setup.cli.render import report
 from exasol_ci_setup.cli.render.multi_stack import ask, counted
-from exasol_ci_setup.core.stacks import Options
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.template.lint import Linter
 
@@ -24,39 +24,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ManyFlags:
+class ManyFlags(EngineFlags):
     """The options of commands that deploy many stacks, as the user gave them."""
 
-    yes: bool = False
-    plan_only: bool = False
-    allow_broadening: bool = False
-    allow_data_loss: bool = False
-    adopt: bool = False
-    import_existing: bool = False
-    recreate_failed: bool = False
-    wait: bool = False
-    timeout: float | None = None
-    no_lint: bool = False
     concurrency: int
 
     @property
     def shows_plans(self) -> bool:
         """Whether all plans are shown before the first deployment."""
         return self.plan_only or not self.yes
-
-    def consent(self, session: Session) -> Consent:
-        """Return the approvals beyond --yes."""
-        return Consent(session, allow_broadening=self.allow_broadening, allow_data_loss=self.allow_data_loss)
-
-    def options(self) -> Options:
-        """Return the options of each deployment."""
-        return Options(
-            adopt=self.adopt,
-            wait=self.wait,
-            recreate_failed=self.recreate_failed,
-            import_existing=self.import_existing,
-            timeout=self.timeout,
-        )
 
     def linter(self) -> Linter | None:
         """Return a linter unless --no-lint is set."""

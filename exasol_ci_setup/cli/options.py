@@ -98,6 +98,8 @@ _ALARM: Final = Pattern(
     "use the ARN of a CloudWatch alarm, such as arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors",
 )
 
+PLAN: Final = click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
+
 CONCURRENCY: Final = click.option(
     "--concurrency",
     type=click.IntRange(1, 64),
@@ -107,109 +109,156 @@ CONCURRENCY: Final = click.option(
     help="Maximum number of stacks in parallel.",
 )
 
-IMPORT_EXISTING: Final = click.option(
-    "--import-existing",
-    is_flag=True,
-    help="Import existing resources whose names match the template; they are kept when the stack is deleted.",
-)
-
 ALLOW_DATA_LOSS: Final = click.option(
     "--allow-data-loss",
     is_flag=True,
     help="With --yes and without a terminal: also approve a change that deletes a resource with its data.",
 )
 
-PLAN: Final = click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
-
-ALLOW_BROADENING: Final = click.option(
-    "--allow-broadening",
-    is_flag=True,
-    help="With --yes and without a terminal: also approve a change that broadens access.",
-)
-
-# Of commands with several stacks.
-RECREATE_FAILED: Final = click.option(
-    "--recreate-failed", is_flag=True, help="If a stack cannot be updated: delete it, create it again."
-)
-
-_OPTIONS: Final = (
+_APPROVALS: Final = (
     click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation."),
     PLAN,
-    ALLOW_BROADENING,
-    ALLOW_DATA_LOSS,
     click.option(
-        "--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help="Tag of the stack; may be repeated."
-    ),
-    click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses."),
-    click.option(
-        "--notification-arn",
-        "notification_arns",
-        type=_TOPIC,
-        multiple=True,
-        metavar="ARN",
-        help="SNS topic that receives the stack's events; may be repeated.",
-    ),
-    click.option(
-        "--termination-protection/--no-termination-protection",
-        default=None,
-        help="Protect the stack against deletion.  [default: unchanged]",
-    ),
-    click.option(
-        "--stack-policy",
-        type=click.File("rb"),
-        metavar="FILE",
-        help="JSON stack policy, with the resources that an update can change; - is stdin.  [default: unchanged]",
-    ),
-    click.option(
-        "--rollback-alarm",
-        "rollback_alarms",
-        type=_ALARM,
-        multiple=True,
-        metavar="ARN",
-        help="CloudWatch alarm that rolls the deployment back; may be repeated up to 5 times.  [default: unchanged]",
-    ),
-    click.option(
-        "--monitoring-minutes",
-        type=click.IntRange(0, 180),
-        metavar="N",
-        help="Minutes after the change during which alarms still roll it back.  [default: 0]",
-    ),
-    click.option(
-        "--timeout",
-        type=Duration(),
-        metavar="TIME",
-        help="Time limit (90s, 30m, 2h). Then an update is canceled, and a creation ends as set by --on-failure.",
-    ),
-    click.option(
-        "--on-failure",
-        type=click.Choice(["rollback", "delete", "keep"]),
-        default="rollback",
-        show_default=True,
-        help="What to do if the creation of the stack fails.",
-    ),
-    click.option("--adopt", is_flag=True, help="Adopt a stack that this tool did not create; review the plan first."),
-    IMPORT_EXISTING,
-    click.option("--wait", is_flag=True, help="Wait for another operation in progress on the stack."),
-    click.option(
-        "--recreate-failed", is_flag=True, help="If the stack cannot be updated: prompt, delete it, create it again."
-    ),
-    click.option(
-        "--express",
+        "--allow-broadening",
         is_flag=True,
-        help="End when resources are configured, before they are ready; not for services and replacements.",
+        help="With --yes and without a terminal: also approve a change that broadens access.",
     ),
-    click.option("--force", is_flag=True, help="Request a plan of AWS even if no difference is known."),
-    click.option(
-        "--template-bucket",
-        metavar="NAME",
-        help="Bucket for templates over 51,200 bytes and for local artifacts.  [default: created on demand]",
-    ),
-    click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
+    ALLOW_DATA_LOSS,
 )
+_ROLE_ARN: Final = click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses.")
+_RECREATE: Final = click.option(
+    "--recreate-failed", is_flag=True, help="If the stack cannot be updated: prompt, delete it, create it again."
+)
+_RECREATE_MANY: Final = click.option(
+    "--recreate-failed", is_flag=True, help="If a stack cannot be updated: delete it, create it again."
+)
+_EXPRESS: Final = click.option(
+    "--express",
+    is_flag=True,
+    help="End when resources are configured, before they are ready; not for services and replacements.",
+)
+
+_ONE: Final = "the stack"
+_EACH: Final = "each stack"
+
+
+def _settings(stack: str) -> tuple[Callable[[F], F], ...]:
+    """Return the options with the settings of `stack`: the stack, or each stack."""
+    return (
+        click.option(
+            "--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help=f"Tag of {stack}; may be repeated."
+        ),
+        _ROLE_ARN,
+        click.option(
+            "--notification-arn",
+            "notification_arns",
+            type=_TOPIC,
+            multiple=True,
+            metavar="ARN",
+            help=f"SNS topic that receives the events of {stack}; may be repeated.",
+        ),
+        click.option(
+            "--termination-protection/--no-termination-protection",
+            default=None,
+            help=f"Protect {stack} against deletion.  [default: unchanged]",
+        ),
+        click.option(
+            "--stack-policy",
+            type=click.File("rb"),
+            metavar="FILE",
+            help="JSON stack policy, with the resources that an update can change; - is stdin.  [default: unchanged]",
+        ),
+        click.option(
+            "--rollback-alarm",
+            "rollback_alarms",
+            type=_ALARM,
+            multiple=True,
+            metavar="ARN",
+            help="CloudWatch alarm that rolls the deployment back; may be repeated up to 5 times.  [default: unchanged]",
+        ),
+        click.option(
+            "--monitoring-minutes",
+            type=click.IntRange(0, 180),
+            metavar="N",
+            help="Minutes after the change during which alarms still roll it back.  [default: 0]",
+        ),
+        click.option(
+            "--adopt",
+            is_flag=True,
+            help=f"Adopt {'a stack' if stack == _ONE else 'stacks'} that this tool did not create; review the plan first.",
+        ),
+        click.option(
+            "--import-existing",
+            is_flag=True,
+            help="Import existing resources whose names match the template; they are kept when the stack is deleted.",
+        ),
+        click.option("--wait", is_flag=True, help=f"Wait for another operation in progress on {stack}."),
+        click.option("--force", is_flag=True, help="Request a plan of AWS even if no difference is known."),
+        click.option(
+            "--template-bucket",
+            metavar="NAME",
+            help="Bucket for templates over 51,200 bytes and for local artifacts.  [default: created on demand]",
+        ),
+        click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
+    )
+
+
+def _operation(stack: str) -> tuple[Callable[[F], F], ...]:
+    """Return the options for the operation on `stack`."""
+    return (
+        click.option(
+            "--timeout",
+            type=Duration(),
+            metavar="TIME",
+            help=f"Time limit of {stack} (90s, 30m, 2h). Then an update is canceled, and --on-failure applies to a creation.",
+        ),
+        click.option(
+            "--on-failure",
+            type=click.Choice(["rollback", "delete", "keep"]),
+            default="rollback",
+            show_default=True,
+            help=f"What to do if the creation of {stack} fails.",
+        ),
+    )
+
+
+def _added(command: F, *options: Callable[[F], F]) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def engine_options(command: F) -> F:
-    """Add the options of a deployment to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    """Add the options of a deployment to a command that deploys one stack."""
+    return _added(command, *_APPROVALS, *_settings(_ONE), *_operation(_ONE), _RECREATE, _EXPRESS)
+
+
+def many_stacks_options(command: F) -> F:
+    """Add the options of a deployment to a command that deploys many stacks.
+
+    Without --express, because a stack would start before the stacks that it uses are ready.
+    """
+    return _added(command, *_APPROVALS, *_settings(_EACH), *_operation(_EACH), _RECREATE_MANY, CONCURRENCY)
+
+
+def many_plans_options(command: F) -> F:
+    """Add the options of `many_stacks_options` that change a plan, to a command that only plans."""
+    return _added(command, *_settings(_EACH), _RECREATE_MANY, CONCURRENCY)
+
+
+def many_deletions_options(command: F) -> F:
+    """Add the options of a deletion to a command that deletes many stacks."""
+    return _added(
+        command,
+        click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation."),
+        click.option("--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing."),
+        click.option("--empty", is_flag=True, help="Also delete the contents of buckets and repositories."),
+        _ROLE_ARN,
+        click.option(
+            "--timeout",
+            type=Duration(),
+            metavar="TIME",
+            help="Stop following a deletion after this time (90s, 30m, 2h). AWS continues with it.",
+        ),
+        CONCURRENCY,
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.cli.dry_run import dry_run, require_same, require_same_declarations
 from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
-from exasol_ci_setup.cli.removal import CONTENTS, ManyRemovals
+from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.cli.render.records import outputs
@@ -47,15 +47,10 @@ class UpFlags(ManyFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DownFlags:
+class DownFlags(DeletionFlags):
     """The options of `down`."""
 
-    yes: bool
-    plan_only: bool
-    prune: bool
-    empty: bool
     no_wait: bool
-    concurrency: int
 
 
 def up(session: Session, file: Path, flags: UpFlags) -> None:
@@ -73,7 +68,7 @@ def up(session: Session, file: Path, flags: UpFlags) -> None:
     connect = connections(session)
     reporter.announce(len(declared.constructs))
     run = ManyStacks(session, flags, reporter, _deployment(session, flags, reporter, connect))
-    removals = ManyRemovals(session, reporter, flags.concurrency, empty=flags.empty)
+    removals = ManyRemovals(session, reporter, flags)
     removed = _pruned(run, removals, declared, connect)
     if flags.shows_plans:
         changes = _show_all(run, removals, declared, removed, actions)
@@ -107,6 +102,7 @@ def _deployment(
         session.clock,
         network.find,
         options=flags.options(),
+        settings=flags.settings(),
         linter=flags.linter(),
         concurrency=flags.concurrency,
         drift=not flags.no_drift,
@@ -201,6 +197,6 @@ def down(session: Session, file: Path, flags: DownFlags) -> None:
         output.say(f"no stack that {file} declares exists: no changes")
         many.write_result("unchanged", changed=False)
         return
-    removals = ManyRemovals(session, many, flags.concurrency, empty=flags.empty)
+    removals = ManyRemovals(session, many, flags)
     removable = removals.in_order(existing, {}, prunable=stale)
     removals.run(removable, yes=flags.yes, plan_only=flags.plan_only, wait=not flags.no_wait)

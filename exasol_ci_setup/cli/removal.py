@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from exasol_ci_setup.cli.consent import warning
 from exasol_ci_setup.cli.render import report
@@ -22,18 +22,46 @@ if TYPE_CHECKING:
 CONTENTS: Final = " and the contents of the deleted buckets and repositories"
 
 
+class RemovalFlags(Protocol):
+    """The options of a deletion of many stacks; those of a deployment also apply to the stacks that --prune deletes."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether to delete the contents of their buckets and repositories."""
+
+    @property
+    def role_arn(self) -> str | None:
+        """The role that CloudFormation uses."""
+
+    @property
+    def timeout(self) -> float | None:
+        """The time limit of each deletion, in seconds."""
+
+    @property
+    def concurrency(self) -> int:
+        """The maximum number of stacks in parallel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeletionFlags:
+    """The options of commands that delete many stacks, as the user gave them."""
+
+    yes: bool
+    plan_only: bool
+    prune: bool
+    empty: bool
+    role_arn: str | None
+    timeout: float | None
+    concurrency: int
+
+
 @dataclass(frozen=True)
 class ManyRemovals:
-    """The deletion of many stacks in one run of a command.
-
-    `empty`: with the contents of their buckets and repositories. `timeout`: for each stack, in seconds.
-    """
+    """The deletion of many stacks in one run of a command."""
 
     session: Session
     reporter: MultiStackReporter
-    concurrency: int
-    empty: bool = False
-    timeout: float | None = None
+    flags: RemovalFlags
 
     def in_order(
         self,
@@ -53,7 +81,7 @@ class ManyRemovals:
         removable.require_unused(
             declared, lambda user: f"to delete {user.name} too: {prune}" if user.name in prunable else ""
         )
-        if not self.empty:
+        if not self.flags.empty:
             hint = f"to delete their contents too: {self.session.again('--empty')}"
             require_empty(existing, self.reporter, hint=hint)
         return removable.in_order()
@@ -61,7 +89,7 @@ class ManyRemovals:
     def show(self, existing: Mapping[str, ExistingStack], *, as_data: bool) -> None:
         """Show what is deleted, on stdout if `as_data`."""
         for each in existing.values():
-            report.deletion(self.session.output, each.resources, each.removal, empty=self.empty, as_data=as_data)
+            report.deletion(self.session.output, each.resources, each.removal, empty=self.flags.empty, as_data=as_data)
 
     def run(self, existing: Mapping[str, ExistingStack], *, yes: bool, plan_only: bool, wait: bool = True) -> None:
         """Show the plan of the deletions, ask, delete, and report the result; or end after the plan."""
@@ -74,7 +102,7 @@ class ManyRemovals:
             lost = warning({name: each.removal for name, each in existing.items()})
             ask(
                 self.session.output,
-                f"{lost}Delete {counted(len(existing))}{CONTENTS if self.empty else ''}?",
+                f"{lost}Delete {counted(len(existing))}{CONTENTS if self.flags.empty else ''}?",
                 "not deleted: nothing was changed",
             )
         ends, begun = self.apply(existing, wait=wait)
@@ -84,8 +112,10 @@ class ManyRemovals:
     def apply(self, existing: Mapping[str, ExistingStack], *, wait: bool = True) -> tuple[list[Ended], set[str]]:
         """Delete the stacks; return their results, and the names of stacks that AWS still deletes."""
         session = self.session
-        removal = Removal(self.reporter, session.clock, empty=self.empty, wait=wait, concurrency=self.concurrency)
-        removal.timeout = self.timeout
+        flags = self.flags
+        removal = Removal(self.reporter, session.clock, empty=flags.empty, wait=wait, concurrency=flags.concurrency)
+        removal.timeout = flags.timeout
+        removal.role_arn = flags.role_arn or ""
         if self.reporter.shown is None:
             self.reporter.shown = {}
         self.reporter.expect(existing)

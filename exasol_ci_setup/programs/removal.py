@@ -217,7 +217,8 @@ class Removal:
     """One run that deletes stacks. The reporter receives the result of each stack as `task_graph.Ended`.
 
     `empty`: empty their buckets and repositories first; otherwise the deletion of a stack that has some fails. With `wait`
-    false, only deletions on which another one depends are followed to their end. `timeout`: of each deletion, in seconds.
+    false, only deletions on which another one depends are followed to their end. `timeout`: of each deletion, in seconds. `role_arn`: the role that
+    CloudFormation uses.
     """
 
     reporter: Reporter
@@ -226,6 +227,7 @@ class Removal:
     wait: bool = True
     concurrency: int = task_graph.CONCURRENCY
     timeout: float | None = None
+    role_arn: str = ""
     begun: set[str] = field(default_factory=set)
     """The stacks whose deletion was started and not followed."""
 
@@ -242,9 +244,9 @@ class Removal:
                 deletion.empty(each.account, each.going, context.note)
             if self.wait or name in waited_for:
                 with context.operation(name, f"deleting {name}") as running:
-                    deletion.delete(running, each.stack, timeout=self.timeout)
+                    deletion.delete(running, each.stack, role_arn=self.role_arn, timeout=self.timeout)
             else:
-                deletion.begin(context.cfn, each.stack)
+                deletion.begin(context.cfn, each.stack, role_arn=self.role_arn)
                 self.begun.add(name)
             return End.DONE
 

@@ -258,6 +258,22 @@ def test_adopt_refuses_set_of_another_project(deploy, organization):
     assert "UpdateStackSet" not in begun(organization)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--role-arn", "arn:aws:iam::123456789012:role/deployer"),
+        ("--on-failure", "keep"),
+        ("--no-termination-protection",),
+    ],
+)
+def test_settings_of_stacks_are_refused_for_sets(deploy, organization, options):
+    ran = deploy(FILE, *options)
+
+    assert ran.code == 2
+    assert "does not work with --stack-set: a StackSet has no such setting" in ran.stderr
+    assert begun(organization) == []
+
+
 def test_operation_is_stopped_at_timeout(deploy, organization):
     ran = deploy(FILE, "--timeout", "90s")
 

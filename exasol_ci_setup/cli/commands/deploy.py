@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 def _deploy(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
     construct, settings = construct_of(kind, values)
-    from exasol_ci_setup.cli.deployment import DeployFlags, run_deploy
+    from exasol_ci_setup.cli.deployment import run_deploy
+    from exasol_ci_setup.cli.engine_flags import EngineFlags
 
-    run_deploy(session, construct, DeployFlags(**settings))
+    run_deploy(session, construct, EngineFlags(**settings))
 
 
 @click.command("deploy-ci-build")
@@ -82,10 +83,11 @@ def deploy_template(session: Session, **values: Any) -> None:
     FILE is YAML or JSON, or - for stdin. A file whose name ends in .j2 is rendered with Jinja first. Local files and folders in properties that
     AWS reads from S3, such as the code of a function, are uploaded if they changed. A parameter without a value keeps that of the stack.
     """
-    from exasol_ci_setup.cli.deployment import DeployFlags, run_deploy_template
+    from exasol_ci_setup.cli.deployment import run_deploy_template
+    from exasol_ci_setup.cli.engine_flags import EngineFlags
 
     stack, settings = template_of(values)
-    run_deploy_template(session, stack, DeployFlags(**settings))
+    run_deploy_template(session, stack, EngineFlags(**settings))
 
 
 def _command(kind: type[Construct], text: str) -> click.Command:

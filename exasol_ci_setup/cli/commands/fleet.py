@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.options import (
-    ALLOW_BROADENING,
-    ALLOW_DATA_LOSS,
-    CONCURRENCY,
-    IMPORT_EXISTING,
-    PLAN,
-    RECREATE_FAILED,
-    Duration,
-)
+from exasol_ci_setup.cli.options import many_deletions_options, many_stacks_options
 from exasol_ci_setup.cli.session import common_options
 
 if TYPE_CHECKING:
@@ -41,16 +33,12 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     callback=_print_schema,
     help="Print the JSON schema of FILE, for editors, and exit.",
 )
-@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
-@PLAN
 @click.option(
     "--select",
     multiple=True,
     metavar="PATTERN",
     help="Only projects or stacks with a matching name, such as 'slc*'; may be repeated.",
 )
-@ALLOW_BROADENING
-@ALLOW_DATA_LOSS
 @click.option(
     "--stack-set",
     "as_stack_sets",
@@ -61,18 +49,7 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     "--prune", is_flag=True, help="Also delete the stacks of the fleet that FILE no longer declares; FILE needs a name."
 )
 @click.option("--empty", is_flag=True, help="With --prune: also delete the contents of their buckets and repositories.")
-@IMPORT_EXISTING
-@click.option("--adopt", is_flag=True, help="Adopt stacks that this tool did not create; review the plan first.")
-@RECREATE_FAILED
-@click.option("--wait", is_flag=True, help="Wait for another operation in progress on a stack.")
-@click.option(
-    "--timeout",
-    type=Duration(),
-    metavar="TIME",
-    help="Time limit of a stack (90s, 30m, 2h). Then an update is canceled, and a creation rolled back.",
-)
-@click.option("--no-lint", is_flag=True, help="Skip cfn-lint.")
-@CONCURRENCY
+@many_stacks_options
 def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
     """Deploy the build stacks of many projects.
 
@@ -87,8 +64,6 @@ def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
 @click.command("delete-fleet")
 @common_options
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing.")
 @click.option(
     "--select",
     multiple=True,
@@ -96,14 +71,7 @@ def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
     help="Only projects or stacks with a matching name, such as 'slc*'; may be repeated.",
 )
 @click.option("--prune", is_flag=True, help="Also delete the stacks of the fleet that FILE no longer declares.")
-@click.option("--empty", is_flag=True, help="Also delete the contents of buckets and repositories.")
-@click.option(
-    "--timeout",
-    type=Duration(),
-    metavar="TIME",
-    help="Stop following a deletion after this time (90s, 30m, 2h). AWS continues with it.",
-)
-@CONCURRENCY
+@many_deletions_options
 def delete_fleet(session: Session, file: Path, **values: Any) -> None:
     """Delete the stacks that a fleet declares.
 

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.cli.dry_run import collect_only
-from exasol_ci_setup.cli.options import (
-    ALLOW_BROADENING,
-    ALLOW_DATA_LOSS,
-    CONCURRENCY,
-    IMPORT_EXISTING,
-    PLAN,
-    RECREATE_FAILED,
-    Duration,
-)
+from exasol_ci_setup.cli.options import many_deletions_options, many_plans_options, many_stacks_options
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError
 
@@ -34,23 +26,16 @@ def _file_argument(command: F) -> F:
     return click.argument("file", type=click.Path(path_type=Path))(command)
 
 
-_DEPLOY_OPTIONS = (
-    click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE no longer declares."),
-    click.option(
-        "--empty",
-        is_flag=True,
-        help="With --prune: also delete the contents of their buckets and repositories.",
-    ),
-    IMPORT_EXISTING,
-    click.option("--wait", is_flag=True, help="Wait if another operation on a stack is in progress."),
-    click.option("--no-lint", is_flag=True, help="Skip cfn-lint."),
-    click.option("--no-drift", is_flag=True, help="Do not check for changes made outside of CloudFormation."),
-    CONCURRENCY,
-)
-
-
-def _deploy_options(command: F) -> F:
-    for option in reversed(_DEPLOY_OPTIONS):
+def _program_options(command: F) -> F:
+    for option in (
+        click.option("--no-drift", is_flag=True, help="Do not check for changes made outside of CloudFormation."),
+        click.option(
+            "--empty",
+            is_flag=True,
+            help="With --prune: also delete the contents of their buckets and repositories.",
+        ),
+        click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE no longer declares."),
+    ):
         command = option(command)
     return command
 
@@ -58,18 +43,8 @@ def _deploy_options(command: F) -> F:
 @click.command("up")
 @common_options
 @_file_argument
-@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
-@PLAN
-@ALLOW_BROADENING
-@ALLOW_DATA_LOSS
-@RECREATE_FAILED
-@click.option(
-    "--timeout",
-    type=Duration(),
-    metavar="TIME",
-    help="Time out a stack after this time (90s, 30m, 2h): cancel the update, or roll back the creation.",
-)
-@_deploy_options
+@_program_options
+@many_stacks_options
 def up(session: Session, file: Path, **values: Any) -> None:
     """Deploy what a Python program declares.
 
@@ -82,7 +57,8 @@ def up(session: Session, file: Path, **values: Any) -> None:
 @click.command("plan")
 @common_options
 @_file_argument
-@_deploy_options
+@_program_options
+@many_plans_options
 def plan(session: Session, file: Path, **values: Any) -> None:
     """Show what `up` would change.
 
@@ -104,12 +80,9 @@ def _up(session: Session, file: Path, values: Mapping[str, Any]) -> None:
 @click.command("down")
 @common_options
 @_file_argument
-@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing.")
 @click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE does not declare.")
-@click.option("--empty", is_flag=True, help="Also delete the contents of buckets and repositories.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for deletions on which no other deletion depends.")
-@CONCURRENCY
+@many_deletions_options
 def down(session: Session, file: Path, **values: Any) -> None:
     """Delete the stacks that a Python program declares.
 
