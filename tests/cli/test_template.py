@@ -189,7 +189,7 @@ BAD = {
     ),
     "unreadable file": ({"t_yaml": "Resources:\n  A: [\n"}, (), ["t.yaml:3 cannot be read"]),
     "missing file": ({}, (), ["t.yaml cannot be read: the file does not exist"]),
-    "large file": ({"t_yaml": "#" * 1_000_001}, (), ["t.yaml is too large: more than 1,000,000 bytes"]),
+    "large file": ({"t_yaml": "#" * 1_048_577}, (), ["t.yaml is too large: more than 1,048,576 bytes"]),
     "parameter file": ({"t_yaml": QUEUE, "p_yaml": "a: 1\na: 2\n"}, ("--parameters-file", "p.yaml"), ["p.yaml:2"]),
     "tags of file": (
         {"t_yaml": QUEUE, "p_json": json.dumps({"Tags": {"aws:x": "1", "exasol-ci-setup:name": "2"}})},
@@ -227,6 +227,14 @@ def test_invalid_template_input_exits_2(program, folder, name):
     assert ran.code == 2
     for message in messages:
         assert message in ran.stderr
+
+
+def test_template_of_exactly_the_limit_is_read(program, folder):
+    folder(t_yaml=QUEUE + "#" * (1_048_576 - len(QUEUE.encode())))
+
+    ran = program("validate-template", "t.yaml", "--offline", "--parameter", "Env=dev")
+
+    assert ran.code == 0, ran.stderr
 
 
 def test_unknown_jinja_variable_is_reported_with_line(program, folder):

@@ -381,8 +381,8 @@ def test_large_template_is_uploaded_to_private_bucket(live, account_id):
 
 
 def test_template_over_limit_is_rejected_with_both_sizes(live):
-    with pytest.raises(TemplateRejectedError, match=r"1,\d{3},\d{3} bytes, CloudFormation reads at most 1,000,000"):
-        run(live, plain("Huge", "  T:\n    Type: AWS::SNS::Topic\n#" + "x" * 1_000_000))
+    with pytest.raises(TemplateRejectedError, match=r"1,\d{3},\d{3} bytes, CloudFormation reads at most 1,048,576"):
+        run(live, plain("Huge", "  T:\n    Type: AWS::SNS::Topic\n#" + "x" * 1_048_576))
 
 
 SLOW = "  First:\n    Type: AWS::SNS::Topic\n  Second:\n    Type: AWS::SNS::Topic\n    DependsOn: First\n"

@@ -42,7 +42,7 @@ def test_standard_input_is_read():
     ("content", "message"),
     [
         (b"a: 1\n\xff", r"a.yaml:2 cannot be read: it is not UTF-8"),
-        (b"#" * (LARGEST_TEMPLATE + 1), r"a.yaml is too large: more than 1,000,000 bytes"),
+        (b"#" * (LARGEST_TEMPLATE + 1), r"a.yaml is too large: more than 1,048,576 bytes"),
     ],
 )
 def test_unreadable_file_is_refused(tmp_path, content, message):
