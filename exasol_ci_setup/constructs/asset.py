@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.placeholders import placeholders_in
@@ -32,7 +33,15 @@ Branch = Annotated[
 ]
 """Source: https://git-scm.com/docs/git-check-ref-format."""
 
-FilePath = Annotated[str, matching(r".+", "use the path of a file or folder")]
+
+def _as_text(path: Any) -> Any:
+    return fspath(path) if isinstance(path, PathLike) else path
+
+
+if TYPE_CHECKING:
+    FilePath = str | PathLike[str]
+else:
+    FilePath = Annotated[str, BeforeValidator(_as_text), matching(r".+", "use the path of a file or folder")]
 
 
 class GitHubRepo(ScopedConstruct):

@@ -119,6 +119,11 @@ class Construct(Value):
         return False
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for the plan of the stack, such as a quota that it may exceed."""
+        return ()
+
+    @property
     def lint_template_key(self) -> Construct:
         """A construct whose template differs from this one's at most in names; the linter checks one template for each key."""
         return self
@@ -362,21 +367,29 @@ def build(cls: type[V], **values: Any) -> V:
 
 
 def simplify_errors(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Return the problems with a model's values without technical duplicates.
+    """Return the problems with a model's values without technical duplicates: one for each value.
 
-    For a value that may be text or a construct, pydantic reports a problem for each of the two, the text one under a name of its own.
+    For a value of several types, pydantic reports a problem for each type, and adds the name of a validator to the place.
     """
-    texts = {problem["loc"][:-1] for problem in problems if _is_text(problem)}
-    found = []
+    grouped: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
     for problem in problems:
-        if problem["type"] == "model_type" and problem["loc"][:-1] in texts:
-            continue
-        found.append({**problem, "loc": problem["loc"][:-1]} if _is_text(problem) else problem)
-    return found
+        place = problem["loc"][:-1] if _is_validator(problem) else problem["loc"]
+        grouped.setdefault(place, []).append({**problem, "loc": place})
+    return [each for found in grouped.values() for each in _simplified(found)]
 
 
-def _is_text(problem: ErrorDetails) -> bool:
+def _is_validator(problem: ErrorDetails) -> bool:
     return bool(problem["loc"]) and str(problem["loc"][-1]).startswith("function-after[")
+
+
+def _simplified(problems: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the problems of one value: those with its text, or the types that it may have."""
+    names = [str(each.get("ctx", {}).get("class_name")) for each in problems if each["type"] == "model_type"]
+    others = [each for each in problems if each["type"] != "model_type"]
+    if not names or any(each["type"] != "string_type" for each in others):
+        return others
+    rule = f"use {' or '.join([', '.join(names), 'text'] if others else [', '.join(names[:-1]), names[-1]] if names[1:] else names)}"
+    return [{**problems[0], "type": "rule", "msg": rule}]
 
 
 def _message(problems: list[ErrorDetails]) -> str:

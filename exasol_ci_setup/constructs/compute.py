@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.runtime import CommandResult
 
 # The key types that EC2 imports: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html.
+_GROUPS_BY_DEFAULT: Final = 5
+"""The default quota for each network interface: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html."""
 _KEY_TYPES: Final = ("ssh-rsa", "ssh-ed25519")
 # A family is letters, a generation, and attributes, where "g" means a Graviton processor:
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html.
@@ -44,7 +46,6 @@ class Instance(Attached):
     """
 
     template: ClassVar[str] = "instance.yaml.j2"
-    network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetId")
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "instance_type", "path_to_key"})
 
     instance_type: Annotated[InstanceType, Field(description="Type of the instance, such as t3.micro.")]
@@ -60,6 +61,21 @@ class Instance(Attached):
         if self.ssh_cidr is not None and not self.ssh:
             raise refusal("ssh_cidr has no effect without ssh")
         return self
+
+    @property
+    def network_parameters(self) -> tuple[str, ...]:  # type: ignore[override] # a class has them for all of its constructs
+        """The subnet, and the VPC if the instance has a security group of its own."""
+        return ("VpcId", "SubnetId") if self.has_own_group else ("SubnetId",)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A note if the instance exceeds the default quota of security groups."""
+        number = len(self.security_groups) + self.ssh
+        if number <= _GROUPS_BY_DEFAULT:
+            return ()
+        return (
+            f"the instance gets {number} security groups, and AWS accepts {_GROUPS_BY_DEFAULT} unless the quota of the account is higher",
+        )
 
     @property
     def has_own_group(self) -> bool:

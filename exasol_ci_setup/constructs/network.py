@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _WITHOUT_PORTS: Final = frozenset({"-1", "icmp", "icmpv6"})
 _HIGHEST_PROTOCOL: Final = 255
+_NUMBERS: Final = {"icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
+_ANY_PORT: Final = (-1, -1)
 
 
 def _is_network(cidr: str) -> str:
@@ -71,9 +73,27 @@ class _Rule(Value):
         return self.protocol != "-1"
 
     @property
+    def permissions(self) -> tuple[tuple[str, tuple[int, int], str], ...]:
+        """The permissions as EC2 compares them: protocol by number, range of ports, and source in canonical form.
+
+        Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html.
+        """
+        protocol = _NUMBERS.get(self.protocol, str(int(self.protocol)) if self.protocol.isdigit() else self.protocol)
+        ports = (self.from_port, self.to_port) if protocol in _NUMBERS.values() else _ANY_PORT
+        return tuple((protocol, ports, _canonical(block)) for block in self.cidr_ip)
+
+    @property
     def blocks(self) -> tuple[tuple[str, str], ...]:
         """Each block of addresses with the name of the CloudFormation property for its address family."""
         return tuple(("CidrIpv6" if ":" in block else "CidrIp", block) for block in self.cidr_ip)
+
+
+def _canonical(block: str) -> str:
+    """Return a block of addresses in one spelling; text with the output of another construct is unchanged."""
+    try:
+        return str(ipaddress.ip_network(block))
+    except ValueError:
+        return block
 
 
 class Ingress(_Rule):
@@ -100,8 +120,9 @@ class SecurityGroup(ScopedConstruct):
     @model_validator(mode="after")
     def _has_each_rule_once(self) -> Self:
         for rules in (self.ingresses, self.egresses or ()):
-            each = [(rule.protocol, rule.from_port, rule.to_port, block) for rule in rules for block in rule.cidr_ip]
+            each = [permission for rule in rules for permission in rule.permissions]
             if len(set(each)) < len(each):
+                # InvalidPermission.Duplicate: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html.
                 raise refusal("duplicate rule, which EC2 rejects")
         return self
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _GIB: Final = 1024
+_MOST_GROUPS: Final = 5
+_MOST_SUBNETS: Final = 16
+"""Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AwsVpcConfiguration.html."""
 _ECR: Final = re.compile(
     r"(?P<account>[0-9]{12})\.dkr[.-]ecr\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws)/(?P<name>.+)"
 )
@@ -242,8 +245,6 @@ class Cluster(Attached):
     """
 
     template: ClassVar[str] = "cluster.yaml.j2"
-    network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetIds")
-
     services: Annotated[Items[Service], Field(description="The services of the cluster.")]
     public_ip: Annotated[bool, Field(description="Give each task a public address; a default VPC requires it.")] = True
     log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")] = 30
@@ -256,10 +257,25 @@ class Cluster(Attached):
             raise refusal(f"two services have the name {twice!r}, or differ only in hyphens and case")
         return self
 
+    @model_validator(mode="after")
+    def _is_within_network_limits(self) -> Self:
+        if len(self.security_groups) >= _MOST_GROUPS:
+            raise refusal(
+                f"use at most {_MOST_GROUPS - 1} security groups: ECS accepts {_MOST_GROUPS}, and one is that of the cluster"
+            )
+        if len(self.configured_network[1]) > _MOST_SUBNETS:
+            raise refusal(f"use at most {_MOST_SUBNETS} subnets, the limit of ECS")
+        return self
+
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
         """The services, and the security groups that are constructs."""
         return (*self.services, *super().parts)
+
+    @property
+    def network_parameters(self) -> tuple[str, ...]:  # type: ignore[override] # a class has them for all of its constructs
+        """The VPC, and the subnets if a task runs in them."""
+        return ("VpcId", "SubnetIds") if self.services else ("VpcId",)
 
     @property
     def registries(self) -> tuple[Registry, ...]:

@@ -6,7 +6,16 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from exasol_ci_setup.constructs.placeholders import placeholders_in, refusal_of, require_unaltered
@@ -14,10 +23,14 @@ from exasol_ci_setup.core import patterns
 from exasol_ci_setup.core.tags import tag_problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pydantic import GetJsonSchemaHandler, ValidationInfo, ValidatorFunctionWrapHandler
     from pydantic_core import CoreSchema, ErrorDetails
 
 _CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+# Line breaks and tabs are allowed in dictionaries and lists, such as the values of variables.
+_NESTED_CONTROL_CHARACTERS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _HUMP: Final = re.compile("(?<=[a-z0-9])[A-Z]")
 
 
@@ -79,7 +92,29 @@ else:
 
         def __class_getitem__(cls, item: Any) -> Any:
             """Return the type of the field."""
-            return Annotated[tuple[item, ...], Field(strict=False)]
+            return Annotated[tuple[item, ...], Field(strict=False), BeforeValidator(_list_of(item))]
+
+
+def _list_of(item: Any) -> Callable[[Any], Any]:
+    """Return a validator that rejects everything but lists and tuples of `item`."""
+
+    def check(value: Any) -> Any:
+        # Other values are iterable too, such as text and models, and pydantic would report each of their items.
+        if not isinstance(value, list | tuple):
+            raise malformed(f"use a list of {' or '.join(_type_names(item))}")
+        return value
+
+    return check
+
+
+def _type_names(item: Any) -> list[str]:
+    """Return the names of a type, or of the types in a union, for messages."""
+    if isinstance(item, type):
+        return ["text" if item is str else item.__name__]
+    arguments = get_args(item)
+    return [
+        name for each in (arguments[:1] if get_origin(item) is Annotated else arguments) for name in _type_names(each)
+    ]
 
 
 _FULL_ARN: Final = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}-[A-Za-z0-9]{6}"
@@ -198,6 +233,8 @@ class Value(BaseModel):
                 raise malformed(
                     "'{{resolve:' is not allowed: CloudFormation would replace it with a secret or a parameter"
                 )
+        if isinstance(value, dict | list | tuple) and any(map(_NESTED_CONTROL_CHARACTERS.search, _texts_in(value))):
+            raise malformed("control characters other than line breaks and tabs are not allowed")
         return value
 
     @field_validator("*", mode="wrap")
@@ -227,6 +264,18 @@ class Value(BaseModel):
         if not _are_rules_for_text(problems):
             raise refusal_of(found[0], argument, of, annotation)
         return tuple(value) if isinstance(value, list) and _has_tuple(annotation) else value
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Yield each text in nested dictionaries, lists and tuples, also the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.items():
+            yield from _texts_in(each)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts_in(item)
 
 
 def _are_rules_for_text(problems: list[ErrorDetails]) -> bool:

@@ -44,6 +44,7 @@ def request_of(
         lint_template=render(lint_key) if share_lint and lint_key is not construct else None,
         parameters=construct.parameters(found),
         tags=construct.tags,
+        notes=construct.notes,
     )
     return with_settings(account, request, settings)
 

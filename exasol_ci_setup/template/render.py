@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import Construct
 
 _RESOLVE: Final = "{{resolve:"
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -35,6 +36,12 @@ class Template:
 
 class _DynamicReference(str):
     """A text that CloudFormation replaces by the value of a secret when it deploys."""
+
+    __slots__ = ()
+
+
+class _Literal(str):
+    """A text whose ``${NAME}`` remains as it is, since it is for a shell or program and not for CloudFormation."""
 
     __slots__ = ()
 
@@ -89,6 +96,14 @@ def logical_id(name: str) -> str:
     return _LogicalId(str(name))
 
 
+def literal(text: str) -> str:
+    """Return `text` for a place where CloudFormation evaluates functions, so that ``${NAME}`` in it remains.
+
+    CloudFormation replaces names only in ``Fn::Sub``, but cfn-lint reports them elsewhere as mistakes (E1029).
+    """
+    return _Literal(text)
+
+
 def finalize(value: object) -> str:
     """Return `value` as a scalar that YAML parsers of every version read as exactly this value.
 
@@ -103,20 +118,24 @@ def finalize(value: object) -> str:
         return str(value)
     if type(value) is float:
         return _number(value)
-    if type(value) is str:
-        if _RESOLVE in value:
-            raise InputError(
-                f"{value!r} cannot be used in a template: CloudFormation would resolve the reference in it"
-            )
-        return _quoted(value)
-    if type(value) is _DynamicReference:
-        return _quoted(value)
-    if type(value) is _LogicalId:
-        return value
+    if isinstance(value, str) and type(value) in {str, _Literal, _DynamicReference, _LogicalId}:
+        return _scalar(value)
     if isinstance(value, jinja2.Undefined):
         # Its conversion to text raises the error with the missing name.
         return str(value)
     raise TypeError(f"a template may hold text, numbers, booleans and null, not {type(value).__name__}")
+
+
+def _scalar(text: str) -> str:
+    if type(text) is _LogicalId:
+        return text
+    if type(text) is not _DynamicReference and _RESOLVE in text:
+        raise InputError(f"{text!r} cannot be used in a template: CloudFormation would resolve the reference in it")
+    if type(text) is _Literal and _VARIABLE.search(text):
+        first, *others = text.split("${")
+        words = [f"{first}$", *(f"{{{each}$" for each in others[:-1]), f"{{{others[-1]}"]
+        return f'!Join ["", [{", ".join(map(_quoted, words))}]]'
+    return _quoted(text)
 
 
 def _number(value: float) -> str:
@@ -162,6 +181,7 @@ def _cloudformation() -> jinja2.Environment:
     cloudformation = environment("cloudformation")
     cloudformation.globals["secret_reference"] = secret_reference
     cloudformation.filters["logical_id"] = logical_id
+    cloudformation.filters["literal"] = literal
     return cloudformation
 
 

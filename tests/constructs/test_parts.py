@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,6 @@ from exasol_ci_setup.constructs import (
 from exasol_ci_setup.constructs.service import MEMORY
 from exasol_ci_setup.core.errors import InputError
 from tests.templates.samples import PUBLIC_KEY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-a1B2c3"
 CONTAINER = Container(source="nginx", tag="1")
@@ -136,6 +134,82 @@ def test_duplicate_rule_is_rejected():
     twice = (rule("10.0.0.0/8", "::/0"), rule("10.0.0.0/8"))
     assert "duplicate rule" in error_of(SecurityGroup, name="group", ingresses=twice)
     assert SecurityGroup(name="group", ingresses=(rule("10.0.0.0/8"), rule("::/0"))).ingresses
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("tcp", 80, "10.0.0.0/8"), ("6", 80, "10.0.0.0/8")),
+        (("tcp", 80, "::/0"), ("tcp", 80, "0::/0")),
+        (("icmpv6", -1, "::/0"), ("58", -1, "::/0")),
+        (("50", 1, "10.0.0.0/8"), ("050", 2, "10.0.0.0/8")),
+        (("-1", 0, "10.0.0.0/8"), ("-1", -1, "10.0.0.0/8")),
+    ],
+)
+def test_rule_in_other_spelling_is_duplicate(first: tuple[str, int, str], second: tuple[str, int, str]):
+    rules = [
+        Ingress(from_port=port, to_port=port, protocol=protocol, cidr_ip=[block])
+        for protocol, port, block in (first, second)
+    ]
+    assert "duplicate rule" in error_of(SecurityGroup, name="group", ingresses=rules)
+
+
+@pytest.mark.parametrize("second", [("17", 80, "10.0.0.0/8"), ("6", 81, "10.0.0.0/8"), ("6", 80, "10.0.0.0/9")])
+def test_overlapping_rules_are_accepted(second: tuple[str, int, str]):
+    rules = [
+        Ingress(from_port=80, to_port=port, protocol=protocol, cidr_ip=[block])
+        for protocol, port, block in (("tcp", 80, "10.0.0.0/8"), second)
+    ]
+    assert SecurityGroup(name="group", ingresses=rules).ingresses
+
+
+def test_cluster_accepts_four_security_groups():
+    groups = [f"sg-0123456789abcde0{number}" for number in range(5)]
+    web = Service(name="web", container=CONTAINER)
+    assert Cluster(name="a", services=[web], security_groups=groups[:4]).security_groups
+    assert "at most 4 security groups" in error_of(Cluster, name="a", services=[web], security_groups=groups)
+
+
+def test_cluster_accepts_sixteen_subnets():
+    subnets = [f"subnet-0123456789abcde{number:02}" for number in range(17)]
+    web = Service(name="web", container=CONTAINER)
+    assert Cluster(name="a", services=[web], subnet_ids=subnets[:16]).subnet_ids
+    assert "at most 16 subnets" in error_of(Cluster, name="a", services=[web], subnet_ids=subnets)
+    scope = Scope(name="shop", region="eu-central-1", vpc_id="vpc-0123456789abcdef0", subnet_ids=subnets)
+    assert "at most 16 subnets" in error_of(Cluster, scope=scope, name="a", services=[web])
+
+
+def test_instance_with_many_security_groups_has_note(tmp_path: Path):
+    groups = [f"sg-0123456789abcde0{number}" for number in range(5)]
+
+    def notes(**values: Any) -> tuple[str, ...]:
+        key = str(tmp_path / "key")
+        return Instance(name="box", instance_type="t3.micro", path_to_key=key, security_groups=groups, **values).notes
+
+    assert notes() == ()
+    assert "6 security groups" in notes(ssh=True, ssh_cidr="203.0.113.7/32")[0]
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\x1bb", "\ud800"])
+def test_control_character_in_variable_is_rejected(text: str):
+    assert "control characters" in error_of(Service, **service(env_vars={"A": text}))
+    assert Service(**service(env_vars={"A": "a\n\tb"})).env_vars == {"A": "a\n\tb"}
+
+
+def test_single_value_in_place_of_list_is_one_error():
+    web = Service(name="web", container=CONTAINER)
+    assert error_of(Cluster, name="a", services=web) == "--services is invalid: use a list of Service"
+    assert "use a list of SecurityGroup or text" in error_of(Cluster, name="a", services=[web], security_groups="sg-1")
+
+
+def test_wrong_construct_is_one_error_with_types():
+    scope = Scope(name="shop", region="eu-central-1")
+    assert error_of(Container, source=scope, tag="1") == "--source is invalid: use Registry, ContainerBuilder or text"
+    assert error_of(Asset, name="a", source=scope) == "--source is invalid: use GitHubRepo or LocalDirectory"
+
+
+def test_path_object_is_accepted():
+    assert LocalDirectory(name="here", path=Path("src")).path == "src"
 
 
 @pytest.mark.parametrize("repo", ["your-repo", "exasol/slc", "https://github.com/exasol/slc"])
@@ -258,7 +332,7 @@ def test_invalid_text_or_construct_is_one_line():
     rule = "use the name of an image without its tag, such as public.ecr.aws/nginx/nginx"
 
     assert error_of(Container, source="-x", tag="1") == f"--source '-x' is invalid: {rule}"
-    assert error_of(Container, source=5, tag="1") == "--source 5 is invalid: use text"
+    assert error_of(Container, source=5, tag="1") == "--source 5 is invalid: use Registry, ContainerBuilder or text"
     assert "--scope" in error_of(Registry, name="a b", scope="nothing")
     assert "--security-groups.0 'x'" in error_of(Cluster, name="a", services=(), security_groups=["x"])
 

@@ -16,6 +16,7 @@ from exasol_ci_setup.constructs import (
     Cluster,
     Container,
     Ingress,
+    Instance,
     LoadBalancer,
     PortMappings,
     Registry,
@@ -57,6 +58,48 @@ def test_template_matches_golden_file(construct: ScopedConstruct, name: str, gol
 @of_each
 def test_linter_has_no_findings(construct: ScopedConstruct, region: str):
     assert lint(render(construct), region) == []
+
+
+@pytest.mark.parametrize("text", ["${AWS::Region}", "a ${B} ${C} c", "${", "$${A}", "x${!A}y"])
+def test_dollar_braces_of_user_reach_container(text: str):
+    words = shlex.quote(text)
+    web = Service(
+        name="web",
+        container=Container(source="nginx", tag="1", start_command=f"echo {words}"),
+        env_vars={"A": text},
+    )
+    template = render(Cluster(scope=samples.SCOPE, name="services", services=[web]))
+
+    assert lint(template, "eu-central-1") == []
+    [container] = parse(template.body)["Resources"]["WebTaskDefinition"]["Properties"]["ContainerDefinitions"]
+    assert joined(container["Command"]) == ["echo", text]
+    assert joined(container["Environment"]) == [{"Name": "A", "Value": text}]
+
+
+def joined(value: Any) -> Any:
+    """Return a value in which ``Fn::Join`` is evaluated."""
+    if isinstance(value, list):
+        return [joined(each) for each in value]
+    if isinstance(value, dict) and set(value) == {"Fn::Join"}:
+        separator, words = value["Fn::Join"]
+        return separator.join(words)
+    return {key: joined(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def test_cluster_without_services_has_no_findings():
+    assert lint(render(Cluster(scope=samples.SCOPE, name="empty", services=[])), "eu-central-1") == []
+
+
+def test_instance_with_given_groups_has_no_findings(tmp_path: Path):
+    (tmp_path / "key.pub").write_text(f"{samples.PUBLIC_KEY}\n", encoding="utf-8")
+    instance = Instance(
+        scope=samples.SCOPE,
+        name="box",
+        instance_type="t3.micro",
+        path_to_key=tmp_path / "key",
+        security_groups=["sg-0123456789abcdef0"],
+    )
+    assert lint(render(instance), "eu-central-1") == []
 
 
 @of_each
@@ -376,7 +419,7 @@ def space(text: str) -> Space:
 
 
 def shape(construct: ScopedConstruct) -> list[tuple[tuple[object, ...], type]]:
-    return [(path, kind) for path, kind, _ in leaves(parse(render(construct).body))]
+    return [(path, kind) for path, kind, _ in leaves(joined(parse(render(construct).body)))]
 
 
 @pytest.mark.parametrize("make", [group, cluster, registry, commanded, space])

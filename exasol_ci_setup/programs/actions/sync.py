@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
+from os import fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -104,7 +105,7 @@ def _repository(source: GitHubRepo) -> str:
 @contextmanager
 def _tree(runtime: Runtime, asset: Asset, source: GitHubRepo | LocalDirectory, token: str | None) -> Iterator[Tree]:
     if isinstance(source, LocalDirectory):
-        yield archive.of_folder(Path(source.path), source.ignorefile)
+        yield archive.of_folder(Path(source.path), fspath(source.ignorefile))
         return
     with tempfile.TemporaryFile() as downloaded:
         _download(runtime, asset, source, token, downloaded)
