@@ -28,7 +28,7 @@ def main() -> None:
 
     serve_forever(
         state_dir=arguments.state_dir,
-        ports=arguments.port,
+        wanted_ports=arguments.port,
         settings=arguments.settings,
         ready_fd=arguments.ready_fd,
     )

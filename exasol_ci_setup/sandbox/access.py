@@ -4,42 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from exasol_ci_setup.sandbox.private import wrap
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 def extend(ministack: Any) -> None:
-    """Make ministack treat all requests as encrypted. Policies that require TLS would reject these local requests."""
-    pin: Callable[[str, bool], None] = ministack.pin_request_origin
+    """Make ministack treat all requests as encrypted, and find the stack of a change set.
 
-    def as_encrypted(source_ip: str, _secure_transport: bool) -> None:
-        pin(source_ip, True)
+    Policies that require TLS would reject these local requests.
+    """
+    from ministack.core import iam_actions
 
-    ministack.pin_request_origin = as_encrypted
-    _extend_resources()
+    wrap(ministack, "pin_request_origin", lambda inner, source_ip, _is_secure: inner(source_ip, True))
+    wrap(iam_actions, "extract_resource_arn", _extract_resource_arn)
 
 
-def _extend_resources() -> None:
+def _extract_resource_arn(inner: Callable[..., Any], service: str, *arguments: Any, **options: Any) -> Any:
     """Check a request that names only a change set against the stack of that change set.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
     """
-    from ministack.core import iam_actions
+    found = inner(service, *arguments, **options)
+    if service != "cloudformation" or found != "*":
+        return found
+    from ministack.services.cloudformation import _change_sets
 
-    extract: Callable[..., Any] = iam_actions.extract_resource_arn
-
-    def extract_with_change_sets(service: str, *arguments: Any, **options: Any) -> Any:
-        found = extract(service, *arguments, **options)
-        if service != "cloudformation" or found != "*":
-            return found
-        from ministack.services.cloudformation import _change_sets
-
-        given = next((each for each in arguments if isinstance(each, dict) and "ChangeSetName" in each), {})
-        values = given.get("ChangeSetName", "")
-        name = values[0] if isinstance(values, list) and values else values
-        return _change_sets[name]["StackId"] if name in _change_sets else found
-
-    iam_actions.extract_resource_arn = extract_with_change_sets
+    given = next((each for each in arguments if isinstance(each, dict) and "ChangeSetName" in each), {})
+    values = given.get("ChangeSetName", "")
+    name = values[0] if isinstance(values, list) and values else values
+    return _change_sets[name]["StackId"] if name in _change_sets else found
 
 
 def control(ministack: Any, *, on: bool) -> None:

@@ -8,13 +8,12 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox import build_records, builds, buildspecs
-from exasol_ci_setup.sandbox.codebuild import ApiError
+from exasol_ci_setup.sandbox.api import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exasol_ci_setup.sandbox.builds import Builds
-    from exasol_ci_setup.sandbox.codebuild import Service, Values
+    from exasol_ci_setup.sandbox.codebuild import Service
+    from exasol_ci_setup.sandbox.private import Values
 
 _DOWNLOAD: Final = "DOWNLOAD_SOURCE"
 # From the projects in the AWS CLI reference; API_ProjectBuildBatchConfig does not document the default.
@@ -37,27 +36,11 @@ class Batches:
         self._builds = single
         self._records = records
 
-    def operations(self) -> dict[str, Callable[[Values], Values]]:
-        """Return the API operations on batches by name."""
-        return {
-            "StartBuildBatch": self.start_build_batch,
-            "BatchGetBuildBatches": self.batch_get_build_batches,
-            "ListBuildBatches": self.list_build_batches,
-            "ListBuildBatchesForProject": self.list_build_batches_for_project,
-            "StopBuildBatch": self.stop_build_batch,
-            "RetryBuildBatch": self.retry_build_batch,
-            "DeleteBuildBatch": self.delete_build_batch,
-        }
-
     def start_build_batch(self, request: Values) -> Values:
         """StartBuildBatch."""
         project = self._service.project(str(request.get("projectName", "")))
-        token = str(request.get("idempotencyToken", ""))
-        for batch in self._records.values() if token else ():
-            if batch["_token"] == token and time.time() - batch["startTime"] < builds.TOKEN_SECONDS:
-                if batch["_request"] != request:
-                    raise ApiError("InvalidInputException", f"Parameter mismatch: {token} came with another request")
-                return {"buildBatch": self._describe(batch)}
+        if known := build_records.find_repeated(self._records, request):
+            return {"buildBatch": self._describe(known)}
         settings = build_records.settings(project, request)
         config = settings.get("buildBatchConfig")
         if not config or not config.get("serviceRole"):
@@ -78,22 +61,17 @@ class Batches:
             "debugSessionEnabled": False,
             "buildGroups": [],
             "_settings": settings,
-            "_token": token,
             "_request": request,
             "_tries": 0,
         }
         self._records[batch["id"]] = batch
         build_records.enter(batch, "SUBMITTED")
-        self._start(batch, failed_only=False)
+        builds.launch(batch["arn"], self._run(batch, failed_only=False))
         return {"buildBatch": self._describe(batch)}
 
     def batch_get_build_batches(self, request: Values) -> Values:
         """BatchGetBuildBatches, which takes ids and ARNs."""
-        found = {name: self._records.get(build_records.bare_id(name)) for name in request.get("ids", [])}
-        return {
-            "buildBatches": [self._describe(batch) for batch in found.values() if batch],
-            "buildBatchesNotFound": [name for name, batch in found.items() if not batch],
-        }
+        return build_records.batch_get(self._records, request, "buildBatches", self._describe)
 
     def list_build_batches(self, request: Values) -> Values:
         """ListBuildBatches."""
@@ -101,12 +79,11 @@ class Batches:
 
     def list_build_batches_for_project(self, request: Values) -> Values:
         """ListBuildBatchesForProject."""
-        project = self._service.project(str(request.get("projectName", "")))["name"]
-        return self._list_page([batch for batch in self._records.values() if batch["projectName"] == project], request)
+        return self._list_page(self._service.of_project(self._records, request), request)
 
     def stop_build_batch(self, request: Values) -> Values:
         """StopBuildBatch. A completed batch does not change."""
-        batch = self._batch(request)
+        batch = build_records.find(self._records, request, "Build batch")
         if not batch["complete"]:
             finish(batch, "STOPPED")
             self._stop_builds(batch)
@@ -116,7 +93,7 @@ class Batches:
 
     def retry_build_batch(self, request: Values) -> Values:
         """RetryBuildBatch. It continues the same batch, as in the example of the AWS CLI reference."""
-        batch = self._batch(request)
+        batch = build_records.find(self._records, request, "Build batch")
         if not batch["complete"] or batch["buildBatchStatus"] == "SUCCEEDED":
             raise ApiError(
                 "InvalidInputException",
@@ -127,7 +104,7 @@ class Batches:
         build_records.enter(batch, "SUBMITTED")
         batch |= {"buildBatchStatus": "IN_PROGRESS", "complete": False, "_tries": batch["_tries"] + 1}
         del batch["endTime"]
-        self._start(batch, failed_only=failed_only)
+        builds.launch(batch["arn"], self._run(batch, failed_only=failed_only))
         return {"buildBatch": self._describe(batch)}
 
     def delete_build_batch(self, request: Values) -> Values:
@@ -142,13 +119,6 @@ class Batches:
         ]
         del self._records[batch["id"]]
         return {"statusCode": "BATCH_DELETED", **self._builds.batch_delete_builds({"ids": of_batch})}
-
-    def _batch(self, request: Values) -> Values:
-        name = str(request.get("id", ""))
-        batch: Values | None = self._records.get(build_records.bare_id(name))
-        if batch is None:
-            raise ApiError("ResourceNotFoundException", f"Build batch cannot be found: {name}")
-        return batch
 
     def _list_page(self, batches: Any, request: Values) -> Values:
         status = request.get("filter", {}).get("status")
@@ -181,8 +151,8 @@ class Batches:
         build = self._builds.records.get(group["_build"]) if group["_build"] else None
         return str(build["buildStatus"] if build else group["_status"])
 
-    def _start(self, batch: Values, *, failed_only: bool) -> None:
-        builds.launch(batch["arn"], self._run(batch, failed_only=failed_only))
+    def _has_failed(self, group: Values) -> bool:
+        return self._status(group) != "SUCCEEDED" and not group["ignoreFailure"]
 
     def _stop_builds(self, batch: Values) -> None:
         for group in batch["buildGroups"]:
@@ -217,12 +187,7 @@ class Batches:
         await self._work(batch)
         if batch["complete"]:
             return
-        failed = [
-            group["identifier"]
-            for group in batch["buildGroups"]
-            if self._status(group) != "SUCCEEDED" and not group["ignoreFailure"]
-        ]
-        if failed:
+        if any(self._has_failed(group) for group in batch["buildGroups"]):
             finish(batch, "FAILED")
             return
         build_records.leave(batch, "SUCCEEDED")
@@ -267,9 +232,7 @@ class Batches:
                 return False
         batch["_plan"] = {"fast_fail": plan.fast_fail}
         for task in plan.tasks:
-            group = _group(task)
-            group["priorBuildSummaryList"] = priors.get(task.identifier)
-            batch["buildGroups"].append(group)
+            batch["buildGroups"].append({**_group(task), "priorBuildSummaryList": priors.get(task.identifier)})
         return True
 
     async def _work(self, batch: Values) -> None:
@@ -285,8 +248,7 @@ class Batches:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 group = running.pop(task)
-                failed = self._status(group) != "SUCCEEDED" and not group["ignoreFailure"]
-                if failed and batch["_plan"]["fast_fail"] and not batch["complete"]:
+                if self._has_failed(group) and batch["_plan"]["fast_fail"] and not batch["complete"]:
                     self._stop_builds(batch)
 
     def _advance(

@@ -10,7 +10,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    Values = dict[str, Any]
+    from exasol_ci_setup.sandbox.private import Values
 
 
 class BuildLog:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from exasol_ci_setup.sandbox.api import ApiError
 
-    Values = dict[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from exasol_ci_setup.sandbox.private import Values
+
+# A token makes a request idempotent for five minutes: API_StartBuild, API_StartBuildBatch.
+_TOKEN_SECONDS: Final = 300
 
 # Members of StartBuild and StartBuildBatch, and the member of the project that each replaces.
 _OVERRIDES: Final = {
@@ -139,6 +144,37 @@ def leave(record: Values, status: str, code: str = "", message: str = "") -> Non
 def public(record: Mapping[str, Any]) -> Values:
     """Return a record without members that are not part of the API."""
     return {name: value for name, value in record.items() if not name.startswith("_") and value is not None}
+
+
+def find(records: Any, request: Values, kind: str) -> Values:
+    """Return the build or batch that a request names. Raises ApiError if it does not exist."""
+    name = str(request.get("id", ""))
+    record: Values | None = records.get(bare_id(name))
+    if record is None:
+        raise ApiError("ResourceNotFoundException", f"{kind} cannot be found: {name}")
+    return record
+
+
+def find_repeated(records: Any, request: Values) -> Values | None:
+    """Return the build or batch that a request with the same token has started. Raises ApiError if that request differs."""
+    token = str(request.get("idempotencyToken", ""))
+    for record in records.values() if token else ():
+        known: Values = record.get("_request", {})
+        if known.get("idempotencyToken") == token and time.time() - record["startTime"] < _TOKEN_SECONDS:
+            if known != request:
+                raise ApiError("InvalidInputException", f"Parameter mismatch: {token} came with another request")
+            found: Values = record
+            return found
+    return None
+
+
+def batch_get(records: Any, request: Values, name: str, describe: Callable[[Values], Values]) -> Values:
+    """Return the builds or batches with the ids or ARNs of a request as the member `name`, and the missing ones."""
+    found = {each: records.get(bare_id(each)) for each in request.get("ids", [])}
+    return {
+        name: [describe(record) for record in found.values() if record],
+        f"{name}NotFound": [each for each, record in found.items() if not record],
+    }
 
 
 def bare_id(identifier: str) -> str:

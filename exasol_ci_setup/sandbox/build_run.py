@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exasol_ci_setup.sandbox.builds import Builds
-    from exasol_ci_setup.sandbox.codebuild import Values
     from exasol_ci_setup.sandbox.image_builds import ImageBuild
+    from exasol_ci_setup.sandbox.private import Values
 
 # Phases after those of every build, and the share of a build's time that each takes.
 SHARES: Final = {

@@ -7,19 +7,27 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import build_logs, build_records, buildspecs, docker_client, registry, stand_ins, switches
+from exasol_ci_setup.sandbox import (
+    api,
+    build_logs,
+    build_records,
+    buildspecs,
+    docker_client,
+    registry,
+    stand_ins,
+    switches,
+)
+from exasol_ci_setup.sandbox.api import ApiError
 from exasol_ci_setup.sandbox.build_run import SHARES, Run, source_path
-from exasol_ci_setup.sandbox.codebuild import ApiError
 from exasol_ci_setup.sandbox.image_builds import ImageBuild, Location, is_image_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exasol_ci_setup.sandbox.codebuild import Service, Values
+    from exasol_ci_setup.sandbox.codebuild import Service
+    from exasol_ci_setup.sandbox.private import Values
 
 INITIATOR: Final = "sandbox-user"
-# A token makes a request idempotent for five minutes: API_StartBuild, API_StartBuildBatch.
-TOKEN_SECONDS: Final = 300
 
 _tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -78,42 +86,20 @@ class Builds:
         """The builds by id, in the account and region of the current request."""
         return self._inner._builds  # noqa: SLF001
 
-    def operations(self) -> dict[str, Callable[[Values], Values]]:
-        """Return the API operations on builds by name."""
-        return {
-            "StartBuild": self.start_build,
-            "BatchGetBuilds": self.batch_get_builds,
-            "ListBuilds": self.list_builds,
-            "ListBuildsForProject": self.list_builds_for_project,
-            "StopBuild": self.stop_build,
-            "RetryBuild": self.retry_build,
-            "BatchDeleteBuilds": self.batch_delete_builds,
-        }
-
     def start_build(self, request: Values) -> Values:
         """StartBuild."""
         project = self._service.project(str(request.get("projectName", "")))
-        if token := str(request.get("idempotencyToken", "")):
-            for known in self.records.values():
-                if known.get("_token") == token and time.time() - known["startTime"] < TOKEN_SECONDS:
-                    if known["_request"] != request:
-                        raise ApiError(
-                            "InvalidInputException", f"Parameter mismatch: {token} came with another request"
-                        )
-                    return {"build": build_records.public(known)}
+        if known := build_records.find_repeated(self.records, request):
+            return {"build": build_records.public(known)}
         settings = build_records.settings(project, request)
         build = self.create(settings, identifier=project["name"], buildspec=settings["source"].get("buildspec", ""))
-        build |= {"_token": token, "_request": request}
+        build["_request"] = request
         self.start(build)
         return {"build": build_records.public(build)}
 
     def batch_get_builds(self, request: Values) -> Values:
         """BatchGetBuilds, which takes ids and ARNs."""
-        found = {name: self.records.get(build_records.bare_id(name)) for name in request.get("ids", [])}
-        return {
-            "builds": [build_records.public(build) for build in found.values() if build],
-            "buildsNotFound": [name for name, build in found.items() if not build],
-        }
+        return build_records.batch_get(self.records, request, "builds", build_records.public)
 
     def list_builds(self, request: Values) -> Values:
         """ListBuilds."""
@@ -121,18 +107,17 @@ class Builds:
 
     def list_builds_for_project(self, request: Values) -> Values:
         """ListBuildsForProject."""
-        project = self._service.project(str(request.get("projectName", "")))["name"]
-        return page([build for build in self.records.values() if build["projectName"] == project], request)
+        return page(self._service.of_project(self.records, request), request)
 
     def stop_build(self, request: Values) -> Values:
         """StopBuild. A completed build does not change."""
-        build = self._build(request)
+        build = build_records.find(self.records, request, "Build")
         self.stop(build)
         return {"build": build_records.public(build)}
 
     def retry_build(self, request: Values) -> Values:
         """RetryBuild: start a new build with the settings of a completed one."""
-        old = self._build(request)
+        old = build_records.find(self.records, request, "Build")
         if not old["buildComplete"]:
             raise ApiError("InvalidInputException", f"Build {old['id']} is in progress, so it cannot be retried")
         build = self.create(old["_settings"], identifier=old["_identifier"], buildspec=old["_buildspec"], tries=1)
@@ -226,13 +211,6 @@ class Builds:
         except (OSError, ValueError) as error:
             raise buildspecs.BuildspecError(f"stat {source_path(settings)}/{path}: {error}") from error
 
-    def _build(self, request: Values) -> Values:
-        name = str(request.get("id", ""))
-        build: Values | None = self.records.get(build_records.bare_id(name))
-        if build is None:
-            raise ApiError("ResourceNotFoundException", f"Build cannot be found: {name}")
-        return build
-
     async def _run(self, build: Values) -> None:
         try:
             await asyncio.wait_for(self._phases(build), build["timeoutInMinutes"] * 60)
@@ -314,10 +292,4 @@ def page(records: Any, request: Values) -> Values:
     ids = [record["id"] for record in oldest_first]
     if request.get("sortOrder", "DESCENDING") == "DESCENDING":
         ids.reverse()
-    size = min(int(request.get("maxResults") or 100), 100)
-    try:
-        start = int(request.get("nextToken") or 0)
-    except ValueError:
-        raise ApiError("InvalidInputException", f"Invalid nextToken: {request['nextToken']}") from None
-    following = {"nextToken": str(start + size)} if start + size < len(ids) else {}
-    return {"ids": ids[start : start + size], **following}
+    return api.page("ids", ids, request, error_code="InvalidInputException")

@@ -30,19 +30,17 @@ def make_executable(stack: dict[str, Any], change_set_name: str) -> None:
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
 
 
-def without_false_conditions(inner: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def resolve_without_false_conditions(
+    inner: Callable[..., dict[str, Any]], template: Any, values: Any, stack_name: str, stack_id: str
+) -> dict[str, Any]:
     """Exclude resources whose condition is false from the comparison of change sets."""
+    from ministack.services.cloudformation import engine
 
-    def resolve(template: Any, values: Any, stack_name: str, stack_id: str) -> dict[str, Any]:
-        from ministack.services.cloudformation import engine
-
-        found = inner(template, values, stack_name, stack_id)
-        conditions = engine._evaluate_conditions(template, values) if template else {}  # noqa: SLF001
-        resources = found.get("Resources", {})
-        kept = {name: each for name, each in resources.items() if conditions.get(each.get("Condition"), True)}
-        return {**found, "Resources": kept} if resources else found
-
-    return resolve
+    found = inner(template, values, stack_name, stack_id)
+    conditions = engine._evaluate_conditions(template, values) if template else {}  # noqa: SLF001
+    resources = found.get("Resources", {})
+    kept = {name: each for name, each in resources.items() if conditions.get(each.get("Condition"), True)}
+    return {**found, "Resources": kept} if resources else found
 
 
 def _outputs(stack: dict[str, Any], template: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,12 @@ import re
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from exasol_ci_setup.sandbox.private import wrap
 
-    Reply = tuple[int, dict[str, str], bytes]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exasol_ci_setup.sandbox.private import Reply
 
 _TYPE: Final = "x-amz-checksum-type"
 _WHOLE: Final = "FULL_OBJECT"
@@ -25,70 +27,72 @@ def extend() -> None:
     """Add full-object checksums to ministack's S3."""
     from ministack.services import s3
 
-    _extend_creation(s3)
-    _extend_completion(s3)
-    _extend_answers(s3)
+    wrap(s3, "_create_multipart_upload", _create_upload)
+    wrap(s3, "_complete_multipart_upload", _complete_upload)
+    wrap(s3, "_record_object_version", _record_version)
+    wrap(s3, "_object_response_headers", _response_headers)
+    wrap(s3, "_get_object_attributes", _object_attributes)
 
 
-def _extend_creation(s3: Any) -> None:
-    inner = s3._create_multipart_upload  # noqa: SLF001
+def _create_upload(inner: Callable[..., Reply], bucket: str, key: str, headers: Mapping[str, str]) -> Reply:
+    from ministack.services import s3
 
-    def create(bucket: str, key: str, headers: Mapping[str, str]) -> Reply:
-        status, answered, body = inner(bucket, key, headers)
-        algorithm = answered.get("x-amz-checksum-algorithm")
-        if status != 200 or algorithm is None:  # noqa: PLR2004 - of HTTP
-            return status, answered, body
-        (upload_id,) = re.findall(rb"<UploadId>([^<]+)</UploadId>", body)
-        uploads = s3._multipart_uploads  # noqa: SLF001
-        kind = headers.get(_TYPE) or (_WHOLE if algorithm == "CRC64NVME" else _OF_PARTS)
-        if (kind, algorithm[:3]) == (_WHOLE, "SHA"):
-            del uploads[upload_id.decode()]
-            message = f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm."
-            refusal: Reply = s3._error("InvalidRequest", message, 400, f"/{bucket}/{key}")  # noqa: SLF001
+    status, answered, body = inner(bucket, key, headers)
+    algorithm = answered.get("x-amz-checksum-algorithm")
+    if status != 200 or algorithm is None:  # noqa: PLR2004 - of HTTP
+        return status, answered, body
+    (upload_id,) = re.findall(rb"<UploadId>([^<]+)</UploadId>", body)
+    uploads = s3._multipart_uploads  # noqa: SLF001
+    kind = headers.get(_TYPE) or (_WHOLE if algorithm == "CRC64NVME" else _OF_PARTS)
+    if (kind, algorithm[:3]) == (_WHOLE, "SHA"):
+        del uploads[upload_id.decode()]
+        message = f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm."
+        refusal: Reply = s3._error("InvalidRequest", message, 400, f"/{bucket}/{key}")  # noqa: SLF001
+        return refusal
+    uploads[upload_id.decode()]["checksum_type"] = kind
+    return status, {**answered, _TYPE: kind}, body
+
+
+def _complete_upload(
+    inner: Callable[..., Reply],
+    bucket: str,
+    key: str,
+    body: bytes,
+    query: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    from ministack.services import s3
+
+    upload_id = s3._qp(query, "uploadId")  # noqa: SLF001
+    upload = s3._multipart_uploads.get(upload_id, {})  # noqa: SLF001
+    given = dict(headers or {})
+    made: dict[str, str] | None = None
+    if upload.get("checksum_type") == _WHOLE:
+        algorithm = upload["checksum_algorithm"]
+        made = {algorithm: s3._compute_s3_checksum(algorithm, _content(upload, body))}  # noqa: SLF001
+        # Removed from the headers because ministack compares it with the composite checksum.
+        if given.pop(f"x-amz-checksum-{algorithm.lower()}", made[algorithm]) != made[algorithm]:
+            message = f"The {algorithm} you specified did not match the calculated checksum."
+            refusal: Reply = s3._error("BadDigest", message, 400, f"/{bucket}/{key}")  # noqa: SLF001
             return refusal
-        uploads[upload_id.decode()]["checksum_type"] = kind
-        return status, {**answered, _TYPE: kind}, body
+    token = _COMPLETING.set(made)
+    try:
+        reply = inner(bucket, key, body, query, given)
+    finally:
+        _COMPLETING.reset(token)
+    if made is not None and upload_id in s3._completed_multipart_uploads:  # noqa: SLF001
+        reply = (*reply[:2], _with_checksums(reply[2], made))
+        s3._completed_multipart_uploads[upload_id]["response"] = reply  # noqa: SLF001
+    return reply
 
-    s3._create_multipart_upload = create  # noqa: SLF001
 
-
-def _extend_completion(s3: Any) -> None:
-    inner = s3._complete_multipart_upload  # noqa: SLF001
-    record_inner = s3._record_object_version  # noqa: SLF001
-
-    def complete(
-        bucket: str, key: str, body: bytes, query: Mapping[str, Any], headers: Mapping[str, str] | None = None
-    ) -> Reply:
-        upload_id = s3._qp(query, "uploadId")  # noqa: SLF001
-        upload = s3._multipart_uploads.get(upload_id, {})  # noqa: SLF001
-        given = dict(headers or {})
-        made: dict[str, str] | None = None
-        if upload.get("checksum_type") == _WHOLE:
-            algorithm = upload["checksum_algorithm"]
-            made = {algorithm: s3._compute_s3_checksum(algorithm, _content(upload, body))}  # noqa: SLF001
-            # Removed from the headers because ministack compares it with the composite checksum.
-            if given.pop(f"x-amz-checksum-{algorithm.lower()}", made[algorithm]) != made[algorithm]:
-                message = f"The {algorithm} you specified did not match the calculated checksum."
-                refusal: Reply = s3._error("BadDigest", message, 400, f"/{bucket}/{key}")  # noqa: SLF001
-                return refusal
-        token = _COMPLETING.set(made)
-        try:
-            reply: Reply = inner(bucket, key, body, query, given)
-        finally:
-            _COMPLETING.reset(token)
-        if made is not None and upload_id in s3._completed_multipart_uploads:  # noqa: SLF001
-            reply = (*reply[:2], _with_checksums(reply[2], made))
-            s3._completed_multipart_uploads[upload_id]["response"] = reply  # noqa: SLF001
-        return reply
-
-    def record(bucket: str, key: str, prior: Any, made: dict[str, Any], data: Any) -> Any:
-        """Set the checksums before the version of an object is recorded."""
-        if (checksums := _COMPLETING.get()) is not None:
-            made["checksums"] = checksums
-        return record_inner(bucket, key, prior, made, data)
-
-    s3._complete_multipart_upload = complete  # noqa: SLF001
-    s3._record_object_version = record  # noqa: SLF001
+def _record_version(
+    inner: Callable[..., Any], bucket: str, key: str, prior: Any, made: dict[str, Any], data: Any
+) -> Any:
+    """Set the checksums before the version of an object is recorded."""
+    if (checksums := _COMPLETING.get()) is not None:
+        made["checksums"] = checksums
+    return inner(bucket, key, prior, made, data)
 
 
 def _content(upload: Mapping[str, Any], request: bytes) -> bytes:
@@ -104,22 +108,16 @@ def _with_checksums(answer: bytes, checksums: Mapping[str, str]) -> bytes:
     return answer.replace(f"<ChecksumType>{_OF_PARTS}<".encode(), f"<ChecksumType>{_WHOLE}<".encode())
 
 
-def _extend_answers(s3: Any) -> None:
+def _response_headers(inner: Callable[..., dict[str, str]], *arguments: Any, **more: Any) -> dict[str, str]:
     """Return the right checksum type of objects: only a composite checksum ends in the number of parts."""
-    headers_inner = s3._object_response_headers  # noqa: SLF001
-    attributes_inner = s3._get_object_attributes  # noqa: SLF001
+    found = inner(*arguments, **more)
+    if _TYPE in found:
+        values = [value for name, value in found.items() if name.startswith("x-amz-checksum-") and name != _TYPE]
+        found[_TYPE] = _OF_PARTS if any("-" in value for value in values) else _WHOLE
+    return found
 
-    def headers(*arguments: Any, **more: Any) -> dict[str, str]:
-        found: dict[str, str] = headers_inner(*arguments, **more)
-        if _TYPE in found:
-            values = [value for name, value in found.items() if name.startswith("x-amz-checksum-") and name != _TYPE]
-            found[_TYPE] = _OF_PARTS if any("-" in value for value in values) else _WHOLE
-        return found
 
-    def attributes(*arguments: Any, **more: Any) -> Reply:
-        status, answered, body = attributes_inner(*arguments, **more)
-        is_whole = re.search(rb"<Checksum[A-Z0-9]+>[^<-]+</", body) is not None
-        return status, answered, _with_checksums(body, {}) if is_whole else body
-
-    s3._object_response_headers = headers  # noqa: SLF001
-    s3._get_object_attributes = attributes  # noqa: SLF001
+def _object_attributes(inner: Callable[..., Reply], *arguments: Any, **more: Any) -> Reply:
+    status, answered, body = inner(*arguments, **more)
+    is_whole = re.search(rb"<Checksum[A-Z0-9]+>[^<-]+</", body) is not None
+    return status, answered, _with_checksums(body, {}) if is_whole else body

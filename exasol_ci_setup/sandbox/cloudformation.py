@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox import change_sets, deployment, ec2_types, nested_transforms, private, strict, summaries
-from exasol_ci_setup.sandbox.private import find_change_set, refusal, value
+from exasol_ci_setup.sandbox.private import find_change_set, refusal, value, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +40,6 @@ _VALIDATIONS: Final = {
     "NAME_CONFLICT_VALIDATION": "AWS::EarlyValidation::ResourceExistenceCheck",
     "PROPERTY_VALIDATION": "AWS::EarlyValidation::PropertyValidation",
 }
-
-
 _STACK_ID: Final = re.compile(rb"<StackId>([^<]*)</StackId>")
 
 
@@ -52,39 +51,49 @@ def extend() -> None:
     provisioners._REPLACING_PROPERTIES.update(_REPLACING_PROPERTIES)  # noqa: SLF001
     provisioners.s3_bucket_name_conflict = _bucket_name_conflict
     # Before the extension of nested stacks, which wraps the parser too.
-    parse = _with_blanks_ignored(engine._parse_template)  # noqa: SLF001
-    engine._parse_template = handlers._parse_template = changesets._parse_template = parse  # noqa: SLF001
-    engine._validate_template_statics = _with_references_checked(engine._validate_template_statics)  # noqa: SLF001
-    resolve = _with_names_checked(engine._resolve_parameters)  # noqa: SLF001
-    handlers._resolve_parameters = changesets._resolve_parameters = resolve  # noqa: SLF001
-    changesets._resolve_props_for_diff = change_sets.without_false_conditions(changesets._resolve_props_for_diff)  # noqa: SLF001
+    wrap(engine, "_parse_template", lambda inner, body: strict.without_blanks(inner(body)))
+    handlers._parse_template = changesets._parse_template = engine._parse_template  # noqa: SLF001
+    wrap(engine, "_validate_template_statics", _validate_template)
+    wrap(engine, "_resolve_parameters", _resolve_parameters)
+    handlers._resolve_parameters = changesets._resolve_parameters = engine._resolve_parameters  # noqa: SLF001
+    wrap(changesets, "_resolve_props_for_diff", change_sets.resolve_without_false_conditions)
     nested_transforms.extend()
-    _extend_actions(handlers._ACTION_HANDLERS)  # noqa: SLF001
+    for function, names in (
+        (_create_change_set, ("CreateChangeSet",)),
+        (_execute_change_set, ("ExecuteChangeSet",)),
+        (_create_stack, ("CreateStack",)),
+        (_update_stack, ("UpdateStack",)),
+        (_delete_stack, ("DeleteStack",)),
+        (_list_active_change_sets, ("ListChangeSets",)),
+        (_describe_events, ("DescribeEvents",)),
+        (
+            functools.partial(_find_deleted_by_id, "Stack with id {} does not exist"),
+            ("ListStackResources", "DescribeStackResource", "DescribeStackResources", "GetTemplate"),
+        ),
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
+        (functools.partial(_find_deleted_by_id, "Stack [{}] does not exist"), ("DescribeStackEvents",)),
+        (_with_ssm_names, ("DescribeStacks", "DescribeChangeSet")),
+        (_with_roots, ("DescribeStacks",)),
+        (_with_identifiers, ("GetTemplateSummary",)),
+        (
+            _with_path_style,
+            ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"),
+        ),
+    ):
+        for name in names:
+            wrap(handlers._ACTION_HANDLERS, name, function)  # noqa: SLF001
 
 
-def _with_blanks_ignored(inner: Callable[[str], Any]) -> Callable[[str], Any]:
-    def parse(body: str) -> Any:
-        return strict.without_blanks(inner(body))
-
-    return parse
-
-
-def _with_references_checked(inner: Callable[[Any], None]) -> Callable[[Any], None]:
-    def validate(template: Any) -> None:
-        if problem := strict.template_problem(template):
-            raise ValueError(problem)
-        inner(template)
-
-    return validate
+def _validate_template(inner: Callable[[Any], None], template: Any) -> None:
+    if problem := strict.template_problem(template):
+        raise ValueError(problem)
+    inner(template)
 
 
-def _with_names_checked(inner: Callable[..., Any]) -> Callable[..., Any]:
-    def resolve(template: Any, given: Any, previous: Any = None) -> Any:
-        if problem := strict.parameter_problem(template, given, previous or {}):
-            raise ValueError(problem)
-        return inner(template, given, previous)
-
-    return resolve
+def _resolve_parameters(inner: Callable[..., Any], template: Any, given: Any, previous: Any = None) -> Any:
+    if problem := strict.parameter_problem(template, given, previous or {}):
+        raise ValueError(problem)
+    return inner(template, given, previous)
 
 
 def _bucket_name_conflict(name: str) -> str | None:
@@ -95,52 +104,24 @@ def _bucket_name_conflict(name: str) -> str | None:
     return f"Resource of type 'AWS::S3::Bucket' with identifier '{name}' already exists." if taken else None
 
 
-def _extend_actions(actions: dict[str, Action]) -> None:
-    actions["CreateChangeSet"] = _creating_change_sets(actions["CreateChangeSet"])
-    actions["ExecuteChangeSet"] = _executing_change_sets(actions["ExecuteChangeSet"])
-    actions["CreateStack"] = _creating_stacks(actions["CreateStack"])
-    actions["UpdateStack"] = _updating_stacks(actions["UpdateStack"])
-    actions["DeleteStack"] = _deleting_stacks(actions["DeleteStack"])
-    actions["ListChangeSets"] = _listing_active_change_sets(actions["ListChangeSets"])
-    actions["DescribeEvents"] = _describing_events(actions["DescribeEvents"])
-    for name in ("ListStackResources", "DescribeStackResource", "DescribeStackResources", "GetTemplate"):
-        actions[name] = _finding_deleted_by_id(actions[name], "Stack with id {} does not exist")
-    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
-    actions["DescribeStackEvents"] = _finding_deleted_by_id(actions["DescribeStackEvents"], "Stack [{}] does not exist")
-    for name in ("DescribeStacks", "DescribeChangeSet"):
-        actions[name] = _naming_ssm_parameters(actions[name])
-    actions["DescribeStacks"] = _naming_roots(actions["DescribeStacks"])
-    actions["GetTemplateSummary"] = _summing_up_templates(actions["GetTemplateSummary"])
-    for name in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"):
-        actions[name] = _with_either_url_style(actions[name])
-
-
-def _finding_deleted_by_id(inner: Action, message: str) -> Action:
+def _find_deleted_by_id(message: str, inner: Action, parameters: Parameters) -> Reply:
     """Find a deleted stack only by its ID: by its name, it does not exist.
 
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackResources.html.
     """
-
-    def act(parameters: Parameters) -> Reply:
-        name = value(parameters, "StackName")
-        if name and not name.startswith("arn:") and _stack(name) is None:
-            return refusal("ValidationError", message.format(name))
-        return inner(parameters)
-
-    return act
+    name = value(parameters, "StackName")
+    if name and not name.startswith("arn:") and _stack(name) is None:
+        return refusal("ValidationError", message.format(name))
+    return inner(parameters)
 
 
-def _naming_roots(inner: Action) -> Action:
+def _with_roots(inner: Action, parameters: Parameters) -> Reply:
     """Add the IDs of root and parent to the descriptions of nested stacks.
 
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Stack.html.
     """
-
-    def act(parameters: Parameters) -> Reply:
-        status, headers, body = inner(parameters)
-        return status, headers, _STACK_ID.sub(_with_root, body)
-
-    return act
+    status, headers, body = inner(parameters)
+    return status, headers, _STACK_ID.sub(_with_root, body)
 
 
 def _with_root(found: re.Match[bytes]) -> bytes:
@@ -168,58 +149,46 @@ def _not_updatable(stack: dict[str, Any]) -> Reply:
     )
 
 
-def _with_either_url_style(inner: Action) -> Action:
-    def act(parameters: Parameters) -> Reply:
-        if url := value(parameters, "TemplateURL"):
-            parameters = {**parameters, "TemplateURL": [strict.path_style(url)]}
-        return inner(parameters)
-
-    return act
+def _with_path_style(inner: Action, parameters: Parameters) -> Reply:
+    if url := value(parameters, "TemplateURL"):
+        parameters = {**parameters, "TemplateURL": [strict.path_style(url)]}
+    return inner(parameters)
 
 
-def _creating_stacks(inner: Action) -> Action:
-    def act(parameters: Parameters) -> Reply:
-        name = value(parameters, "StackName")
-        if _stack(name) is not None:
-            return refusal("AlreadyExistsException", f"Stack [{name}] already exists")
-        return inner(parameters)
-
-    return act
+def _create_stack(inner: Action, parameters: Parameters) -> Reply:
+    name = value(parameters, "StackName")
+    if _stack(name) is not None:
+        return refusal("AlreadyExistsException", f"Stack [{name}] already exists")
+    return inner(parameters)
 
 
-def _updating_stacks(inner: Action) -> Action:
-    def act(parameters: Parameters) -> Reply:
-        stack = _stack(value(parameters, "StackName"))
-        if stack is not None and stack["StackStatus"] not in _UPDATABLE | _RESUMABLE:
-            return _not_updatable(stack)
-        return inner(parameters)
-
-    return act
+def _update_stack(inner: Action, parameters: Parameters) -> Reply:
+    stack = _stack(value(parameters, "StackName"))
+    if stack is not None and stack["StackStatus"] not in _UPDATABLE | _RESUMABLE:
+        return _not_updatable(stack)
+    return inner(parameters)
 
 
-def _creating_change_sets(inner: Action) -> Action:
-    def act(parameters: Parameters) -> Reply:
-        name, change_set_name = value(parameters, "StackName"), value(parameters, "ChangeSetName")
-        kind = value(parameters, "ChangeSetType", "UPDATE")
-        stack = _stack(name)
-        shell = stack if stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS" else None
-        if stack is not None and kind == "CREATE" and shell is None:
-            return refusal(
-                "ValidationError",
-                f"Stack [{name}] already exists and cannot be created again with the changeSet [{change_set_name}].",
-            )
-        if stack is not None and kind == "UPDATE" and stack["StackStatus"] not in _UPDATABLE | _RESUMABLE:
-            return _not_updatable(stack)
-        reply = inner(parameters)
-        if kind == "CREATE" and shell is not None:
-            reply = _move_to_shell(shell, reply)
-        if reply[0] == 200 and stack is not None and kind == "UPDATE":  # noqa: PLR2004
-            change_sets.make_executable(stack, change_set_name)
-        if reply[0] == 200 and kind in {"CREATE", "UPDATE"}:  # noqa: PLR2004
-            _validate_early(change_set_name, shell["StackName"] if shell else name)
-        return reply
-
-    return act
+def _create_change_set(inner: Action, parameters: Parameters) -> Reply:
+    name, change_set_name = value(parameters, "StackName"), value(parameters, "ChangeSetName")
+    kind = value(parameters, "ChangeSetType", "UPDATE")
+    stack = _stack(name)
+    shell = stack if stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS" else None
+    if stack is not None and kind == "CREATE" and shell is None:
+        return refusal(
+            "ValidationError",
+            f"Stack [{name}] already exists and cannot be created again with the changeSet [{change_set_name}].",
+        )
+    if stack is not None and kind == "UPDATE" and stack["StackStatus"] not in _UPDATABLE | _RESUMABLE:
+        return _not_updatable(stack)
+    reply = inner(parameters)
+    if kind == "CREATE" and shell is not None:
+        reply = _move_to_shell(shell, reply)
+    if reply[0] == 200 and stack is not None and kind == "UPDATE":  # noqa: PLR2004
+        change_sets.make_executable(stack, change_set_name)
+    if reply[0] == 200 and kind in {"CREATE", "UPDATE"}:  # noqa: PLR2004
+        _validate_early(change_set_name, shell["StackName"] if shell else name)
+    return reply
 
 
 def _move_to_shell(shell: dict[str, Any], reply: Reply) -> Reply:
@@ -298,93 +267,71 @@ def _validate_early(change_set_name: str, stack_name: str) -> None:
     )
 
 
-def _describing_events(inner: Action) -> Action:
-    def act(parameters: Parameters) -> Reply:
-
-        name = value(parameters, "ChangeSetName")
-        if not name:
-            return inner(parameters)
-        change_set = find_change_set(name, value(parameters, "StackName"))
-        if change_set is None:
-            return refusal("ChangeSetNotFound", f"ChangeSet [{name}] does not exist")
-        # ministack stores events with the stack. Those of a change set belong to the operation that created it.
-        operation = change_set.get("_operation", "none")
-        return inner({**parameters, "StackName": [change_set["StackId"]], "OperationId": [operation]})
-
-    return act
+def _describe_events(inner: Action, parameters: Parameters) -> Reply:
+    name = value(parameters, "ChangeSetName")
+    if not name:
+        return inner(parameters)
+    change_set = find_change_set(name, value(parameters, "StackName"))
+    if change_set is None:
+        return refusal("ChangeSetNotFound", f"ChangeSet [{name}] does not exist")
+    # ministack stores events with the stack. Those of a change set belong to the operation that created it.
+    operation = change_set.get("_operation", "none")
+    return inner({**parameters, "StackName": [change_set["StackId"]], "OperationId": [operation]})
 
 
-def _executing_change_sets(inner: Action) -> Action:
-    def act(parameters: Parameters) -> Reply:
-        change_set = find_change_set(value(parameters, "ChangeSetName"), value(parameters, "StackName"))
-        stack = _stack(change_set["StackName"]) if change_set else None
-        if stack is not None and deployment.is_running(stack):
-            return _not_updatable(stack)
-        reply = inner(parameters)
-        if stack is not None and change_set is not None and reply[0] == 200:  # noqa: PLR2004
-            stack["Description"] = change_set["_template"].get("Description", "")
-        return reply
-
-    return act
+def _execute_change_set(inner: Action, parameters: Parameters) -> Reply:
+    change_set = find_change_set(value(parameters, "ChangeSetName"), value(parameters, "StackName"))
+    stack = _stack(change_set["StackName"]) if change_set else None
+    if stack is not None and deployment.is_running(stack):
+        return _not_updatable(stack)
+    reply = inner(parameters)
+    if stack is not None and change_set is not None and reply[0] == 200:  # noqa: PLR2004
+        stack["Description"] = change_set["_template"].get("Description", "")
+    return reply
 
 
-def _listing_active_change_sets(inner: Action) -> Action:
+def _list_active_change_sets(inner: Action, parameters: Parameters) -> Reply:
     """List change sets without executed ones, which can only be described.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListChangeSets.html
     """
+    from ministack.services.cloudformation import _change_sets
 
-    def act(parameters: Parameters) -> Reply:
-        from ministack.services.cloudformation import _change_sets
-
-        executed = {key: each for key, each in _change_sets.items() if each["ExecutionStatus"].startswith("EXECUTE_")}
-        # Handlers run one at a time without interruption, so no other request sees the gap.
-        for key in executed:
-            del _change_sets[key]
-        try:
-            return inner(parameters)
-        finally:
-            for key, each in executed.items():
-                _change_sets[key] = each
-
-    return act
+    executed = {key: each for key, each in _change_sets.items() if each["ExecutionStatus"].startswith("EXECUTE_")}
+    # Handlers run one at a time without interruption, so no other request sees the gap.
+    for key in executed:
+        del _change_sets[key]
+    try:
+        return inner(parameters)
+    finally:
+        _change_sets.update(executed)
 
 
-def _naming_ssm_parameters(inner: Action) -> Action:
-    def act(parameters: Parameters) -> Reply:
-        from ministack.services.cloudformation import _change_sets, _stacks
+def _with_ssm_names(inner: Action, parameters: Parameters) -> Reply:
+    from ministack.services.cloudformation import _change_sets, _stacks
 
-        status, headers, body = inner(parameters)
-        records = {each["StackId"]: each for each in _stacks.values()} | dict(_change_sets.items())
-        return status, headers, summaries.with_ssm_names(body, records.get)
-
-    return act
+    status, headers, body = inner(parameters)
+    records = {each["StackId"]: each for each in _stacks.values()} | dict(_change_sets.items())
+    return status, headers, summaries.with_ssm_names(body, records.get)
 
 
-def _summing_up_templates(inner: Action) -> Action:
-    def act(parameters: Parameters) -> Reply:
-        from ministack.services.cloudformation import engine, helpers
+def _with_identifiers(inner: Action, parameters: Parameters) -> Reply:
+    from ministack.services.cloudformation import engine, helpers
 
-        status, headers, body = inner(parameters)
-        text, refusal = helpers._resolve_template(parameters)  # noqa: SLF001
-        if status != 200 or refusal or not text:  # noqa: PLR2004
-            return status, headers, body
-        return status, headers, summaries.with_identifiers(body, engine._parse_template(text))  # noqa: SLF001
-
-    return act
+    status, headers, body = inner(parameters)
+    text, refusal = helpers._resolve_template(parameters)  # noqa: SLF001
+    if status != 200 or refusal or not text:  # noqa: PLR2004
+        return status, headers, body
+    return status, headers, summaries.with_identifiers(body, engine._parse_template(text))  # noqa: SLF001
 
 
-def _deleting_stacks(inner: Action) -> Action:
+def _delete_stack(inner: Action, parameters: Parameters) -> Reply:
     """Delete also a stack in creation: cancel its operation, then delete the created resources."""
-
-    def act(parameters: Parameters) -> Reply:
-        stack = _stack(value(parameters, "StackName"))
-        creating = stack is not None and stack["StackStatus"] == "CREATE_IN_PROGRESS"
-        operations = deployment.operations_on(stack["StackId"]) if stack is not None and creating else []
-        reply = inner(parameters)
-        if reply[0] == 200:  # noqa: PLR2004
-            for task in operations:
-                task.cancel()
-        return reply
-
-    return act
+    stack = _stack(value(parameters, "StackName"))
+    creating = stack is not None and stack["StackStatus"] == "CREATE_IN_PROGRESS"
+    operations = deployment.operations_on(stack["StackId"]) if stack is not None and creating else []
+    reply = inner(parameters)
+    if reply[0] == 200:  # noqa: PLR2004
+        for task in operations:
+            task.cancel()
+    return reply

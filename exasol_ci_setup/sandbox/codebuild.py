@@ -6,40 +6,24 @@ reports, else written for the sandbox.
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import time
-import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+from exasol_ci_setup.sandbox import api
+from exasol_ci_setup.sandbox.api import ApiError
 
-    Values = dict[str, Any]
-    Reply = tuple[int, dict[str, str], bytes]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exasol_ci_setup.sandbox.private import Values
 
 # API_CreateProject, `name`.
 _PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}")
 # From the references of AWS::CodeBuild::Project and AWS::CodeBuild::SourceCredential.
 _SERVER_TYPES: Final = ("GITHUB", "BITBUCKET", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED")
 _AUTH_TYPES: Final = ("OAUTH", "BASIC_AUTH", "PERSONAL_ACCESS_TOKEN", "CODECONNECTIONS", "SECRETS_MANAGER")
-
-
-class ApiError(Exception):
-    """An error response of the API: its code and message."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-    def of_call(self, operation: str) -> ValueError:
-        """Return the exception that makes this error the reason of a stack event."""
-        return ValueError(
-            f"Failed to call {operation}, reason: {self.message} (Service: AWSCodeBuild; Status Code: 400; "
-            f"Error Code: {self.code}; Request ID: {uuid.uuid4()}; Proxy: null)"
-        )
 
 
 class Service:
@@ -133,10 +117,7 @@ class Service:
     def import_source_credentials(self, request: Values) -> Values:
         """ImportSourceCredentials. The token is not stored because the sandbox does not use it."""
         server_type, auth_type = str(request.get("serverType", "")), str(request.get("authType", ""))
-        for what, value, known in (
-            ("serverType", server_type, _SERVER_TYPES),
-            ("authType", auth_type, _AUTH_TYPES),
-        ):
+        for what, value, known in (("serverType", server_type, _SERVER_TYPES), ("authType", auth_type, _AUTH_TYPES)):
             if value not in known:
                 raise ApiError("InvalidInputException", f"Invalid {what}: {value!r} is none of {', '.join(known)}")
         if not request.get("token"):
@@ -145,15 +126,12 @@ class Service:
             raise ApiError(
                 "ResourceAlreadyExistsException", f"Access token with server type {server_type} already exists"
             )
-        information = {
-            "arn": self.arn(f"token/{server_type.lower()}"),
-            "serverType": server_type,
-            "authType": auth_type,
-        }
+        arn = self.arn(f"token/{server_type.lower()}")
+        information = {"arn": arn, "serverType": server_type, "authType": auth_type}
         if auth_type in {"CODECONNECTIONS", "SECRETS_MANAGER"}:
             information["resource"] = str(request["token"])
         self._credentials[server_type] = information
-        return {"arn": information["arn"]}
+        return {"arn": arn}
 
     def list_source_credentials(self, _request: Values) -> Values:
         """ListSourceCredentials."""
@@ -184,6 +162,11 @@ class Service:
         if project is None:
             raise ApiError("ResourceNotFoundException", f"Project cannot be found: {self.arn(f'project/{name}')}")
         return project
+
+    def of_project(self, records: Any, request: Values) -> list[Values]:
+        """Return the builds or batches of the project in a request. Raises ApiError if it does not exist."""
+        name = self.project(str(request.get("projectName", "")))["name"]
+        return [record for record in records.values() if record["projectName"] == name]
 
     def _webhook(self, name: str) -> Values:
         project = self.project(name)
@@ -231,35 +214,9 @@ def _webhook_settings(request: Values) -> Values:
     return {"filterGroups": [], **{name: request[name] for name in names if name in request}}
 
 
-def extend(service: Service, more: Mapping[str, Callable[[Values], Values]]) -> None:
-    """Install the operations of `service`, and those in `more` by name, in ministack's service module."""
-    from ministack.core import responses
-    from ministack.services import codebuild as inner
+def extend(service: Service, *more: Any) -> None:
+    """Install the operations of `service` and of `more` in ministack's service module."""
+    from ministack.services import codebuild
 
-    operations: dict[str, Callable[[Values], Values]] = {
-        "CreateProject": service.create_project,
-        "UpdateProject": service.update_project,
-        "CreateWebhook": service.create_webhook,
-        "UpdateWebhook": service.update_webhook,
-        "DeleteWebhook": service.delete_webhook,
-        "ImportSourceCredentials": service.import_source_credentials,
-        "ListSourceCredentials": service.list_source_credentials,
-        "DeleteSourceCredentials": service.delete_source_credentials,
-        **more,
-    }
-    handle_inner: Callable[..., Awaitable[Reply]] = inner.handle_request
-
-    async def handle_request(
-        method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Values
-    ) -> Reply:
-        operation = operations.get(headers.get("x-amz-target", "").rpartition(".")[2])
-        if operation is None:
-            return await handle_inner(method, path, headers, body, query_params)
-        try:
-            reply: Reply = responses.json_response(operation(json.loads(body or b"{}")))
-        except ApiError as error:
-            reply = responses.error_response_json(error.code, error.message)
-        return reply
-
-    inner.handle_request = handle_request
-    inner._project_shape = shown  # noqa: SLF001
+    api.install("codebuild", service, *more)
+    codebuild._project_shape = shown  # noqa: SLF001

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox.codebuild import ApiError, Service
+from exasol_ci_setup.sandbox.api import ApiError
+from exasol_ci_setup.sandbox.codebuild import Service
 from exasol_ci_setup.sandbox.private import add_resource_type
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.sandbox.codebuild import Values
+    from exasol_ci_setup.sandbox.private import Values
 
 # Properties of AWS::CodeBuild::Project without a member of that name in CreateProject.
 _OTHER_PROPERTIES: Final = ("Triggers", "Visibility", "ResourceAccessRole")

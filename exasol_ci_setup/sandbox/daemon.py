@@ -286,33 +286,15 @@ def _process_id(directory: Path) -> int | None:
 def _read_record(directory: Path) -> Endpoint | None:
     try:
         values: dict[str, Any] = json.loads((directory / ENDPOINT_FILE).read_text(encoding="utf-8"))
-        return Endpoint(
-            url=str(values["url"]),
-            pid=int(values["pid"]),
-            region=str(values["region"]),
-            account=str(values["account"]),
-            state_dir=directory,
-            log_file=directory / LOG_FILE,
-            instance=str(values["instance"]),
-            registry=str(values.get("registry", "")),
-            engine=str(values.get("engine", "")),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return Endpoint(**values, state_dir=directory, log_file=directory / LOG_FILE)
+    except (OSError, ValueError, TypeError):
         return None
 
 
 def _request(url: str, method: str, path: str, deadline: float) -> tuple[int, bytes]:
-    """Send a request and return status and body; 0 and an empty body without an answer. Unlike urllib, use no proxy."""
+    """Send a request and return status and body; 0 and an empty body without an answer."""
     seconds = max(deadline - time.monotonic(), _POLL_SECONDS)
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=seconds)
-    try:
-        connection.request(method, path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException):
-        return 0, b""
-    finally:
-        connection.close()
+    return images.send_request(url.removeprefix("http://"), method, path, seconds=seconds)
 
 
 def _identity(url: str, deadline: float) -> dict[str, Any]:

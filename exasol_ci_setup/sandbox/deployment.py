@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import os
 import sys
 import uuid
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox.private import resource_handlers
+from exasol_ci_setup.sandbox.private import resource_handlers, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -89,41 +90,37 @@ def extend() -> None:
     stacks.run_reentrant = work.run
     stacks._update_keeping_seed = work.update  # noqa: SLF001
     stacks._delete_resource = work.delete  # noqa: SLF001
-    for resource_type, (name_property, service, store) in _NAMED.items():
-        handlers = resource_handlers()[resource_type]
-        handlers["create"] = _reject_existing_names(handlers["create"], name_property, service, store)
-    buckets = resource_handlers()["AWS::S3::Bucket"]
-    buckets["delete"] = _reject_nonempty_buckets(buckets["delete"])
+    for resource_type, unique in _NAMED.items():
+        wrap(resource_handlers()[resource_type], "create", functools.partial(_create_named, *unique))
+    wrap(resource_handlers()["AWS::S3::Bucket"], "delete", _delete_bucket)
 
 
-def _reject_existing_names(
-    create: Callable[..., Any], name_property: str, service: str, store: str
-) -> Callable[..., Any]:
+def _create_named(
+    name_property: str,
+    service: str,
+    store: str,
+    inner: Callable[..., Any],
+    logical_id: str,
+    properties: Any,
+    stack: str,
+) -> Any:
     """Reject a name in use. ministack would adopt the existing resource, and delete it with the stack."""
-
-    def refuse_or_create(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
-        name = properties.get(name_property)
-        if name in getattr(import_module(f"ministack.services.{service}"), store):
-            raise ValueError(f"{name} already exists")
-        return create(logical_id, properties, stack_name)
-
-    return refuse_or_create
+    name = properties.get(name_property)
+    if name in getattr(import_module(f"ministack.services.{service}"), store):
+        raise ValueError(f"{name} already exists")
+    return inner(logical_id, properties, stack)
 
 
-def _reject_nonempty_buckets(delete: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+def _delete_bucket(inner: Callable[[str, Any], None], name: str, properties: Any) -> None:
     """Delete a bucket as the S3 API does, which rejects a bucket with objects."""
+    from ministack.services import s3
 
-    def refuse_or_delete(name: str, properties: Any) -> None:
-        from ministack.services import s3
-
-        status, _, _ = s3._delete_bucket(name)  # noqa: SLF001
-        if status == 409:  # noqa: PLR2004
-            raise ValueError(
-                f"The bucket you tried to delete is not empty (Service: S3, Status Code: 409, Request ID: {uuid.uuid4()})"
-            )
-        delete(name, properties)
-
-    return refuse_or_delete
+    status, _, _ = s3._delete_bucket(name)  # noqa: SLF001
+    if status == 409:  # noqa: PLR2004
+        raise ValueError(
+            f"The bucket you tried to delete is not empty (Service: S3, Status Code: 409, Request ID: {uuid.uuid4()})"
+        )
+    inner(name, properties)
 
 
 class _Events:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox.private import find_change_set, find_stack, refusal, resource_handlers, value
+from exasol_ci_setup.sandbox.private import find_change_set, find_stack, refusal, resource_handlers, value, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exasol_ci_setup.sandbox.private import Action, Parameters, Reply
-
-    Values = dict[str, Any]
+    from exasol_ci_setup.sandbox.private import Action, Parameters, Reply, Values
 
 _GROUP: Final = "AWS::EC2::SecurityGroup"
 _OK: Final = 200
@@ -31,11 +29,10 @@ def extend() -> None:
 
     read = frozenset({"GroupDescription", "SecurityGroupEgress", "SecurityGroupIngress", "Tags"})
     drift._DRIFT_READERS[_GROUP] = (_read_group, read)  # noqa: SLF001
-    groups = resource_handlers()[_GROUP]
-    groups["update"] = _with_split_permissions(groups["update"])
+    wrap(resource_handlers()[_GROUP], "update", _update_group)
     actions = handlers._ACTION_HANDLERS  # noqa: SLF001
-    actions["CreateChangeSet"] = _creating_drift_aware_change_sets(actions["CreateChangeSet"])
-    actions["ExecuteChangeSet"] = _executing_drift_aware_change_sets(actions["ExecuteChangeSet"])
+    wrap(actions, "CreateChangeSet", _create_change_set)
+    wrap(actions, "ExecuteChangeSet", _execute_change_set)
 
 
 def _read_group(group_id: str, _properties: Values) -> Values | None:
@@ -55,27 +52,23 @@ def _read_group(group_id: str, _properties: Values) -> Values | None:
 
 
 def _rules(permissions: list[Values], column: int) -> Iterator[Values]:
-    for permission in permissions:
-        ports: Values = {name: permission[name] for name in ("FromPort", "ToPort") if name in permission}
+    for permission in _split_permissions(permissions):
+        rule: Values = {name: permission[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in permission}
         for source in _SOURCES:
-            for each in permission.get(source[0], []):
+            for each in permission[source[0]]:
                 described = {"Description": each["Description"]} if each.get("Description") else {}
-                yield {"IpProtocol": permission["IpProtocol"], **ports, source[column]: each[source[1]], **described}
+                yield {**rule, source[column]: each[source[1]], **described}
 
 
-def _with_split_permissions(update: Callable[..., Any]) -> Callable[..., Any]:
+def _update_group(inner: Callable[..., Any], group_id: str, *arguments: Any, **more: Any) -> Any:
     """Split permissions into one per source before an update. ministack finds only those that match a template's rules."""
+    from ministack.services import ec2
 
-    def update_split(group_id: str, *arguments: Any, **more: Any) -> Any:
-        from ministack.services import ec2
-
-        group = ec2._security_groups.get(group_id, {})  # noqa: SLF001
-        for kind in ("IpPermissions", "IpPermissionsEgress"):
-            if kind in group:
-                group[kind][:] = _split_permissions(group[kind])
-        return update(group_id, *arguments, **more)
-
-    return update_split
+    group = ec2._security_groups.get(group_id, {})  # noqa: SLF001
+    for kind in ("IpPermissions", "IpPermissionsEgress"):
+        if kind in group:
+            group[kind][:] = _split_permissions(group[kind])
+    return inner(group_id, *arguments, **more)
 
 
 def _split_permissions(permissions: list[Values]) -> Iterator[Values]:
@@ -91,31 +84,24 @@ def _split_permissions(permissions: list[Values]) -> Iterator[Values]:
                 }
 
 
-def _creating_drift_aware_change_sets(inner: Action) -> Action:
+def _create_change_set(inner: Action, parameters: Parameters) -> Reply:
     """Support DeploymentMode: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html."""
-
-    def act(parameters: Parameters) -> Reply:
-        mode = value(parameters, "DeploymentMode")
-        if not mode:
-            return inner(parameters)
-        refused = ""
-        if mode != "REVERT_DRIFT":
-            refused = (
-                f"1 validation error detected: Value '{mode}' at 'deploymentMode' failed to satisfy constraint: "
-                "Member must satisfy enum value set: [REVERT_DRIFT]"
-            )
-        elif value(parameters, "ChangeSetType") == "CREATE":
-            refused = "DeploymentMode REVERT_DRIFT is not supported for change sets of type CREATE"
-        if refused:
-            return refusal("ValidationError", refused)
-        reply = inner(parameters)
-        if reply[0] == _OK:
-            stack = find_stack(value(parameters, "StackName"))
-            change_set = find_change_set(value(parameters, "ChangeSetName"), stack["StackName"])
-            _add_drift(change_set, stack)
-        return reply
-
-    return act
+    mode = value(parameters, "DeploymentMode")
+    if not mode:
+        return inner(parameters)
+    if mode != "REVERT_DRIFT":
+        return refusal(
+            "ValidationError",
+            f"1 validation error detected: Value '{mode}' at 'deploymentMode' failed to satisfy constraint: "
+            "Member must satisfy enum value set: [REVERT_DRIFT]",
+        )
+    if value(parameters, "ChangeSetType") == "CREATE":
+        return refusal("ValidationError", "DeploymentMode REVERT_DRIFT is not supported for change sets of type CREATE")
+    reply = inner(parameters)
+    if reply[0] == _OK:
+        stack = find_stack(value(parameters, "StackName"))
+        _add_drift(find_change_set(value(parameters, "ChangeSetName"), stack["StackName"]), stack)
+    return reply
 
 
 def _add_drift(change_set: Values, stack: Values) -> None:
@@ -188,23 +174,19 @@ def _set_actual(resources: dict[str, Any], logical_id: str, actual: dict[str, An
         resources[logical_id] = {**record, "Properties": known}
 
 
-def _executing_drift_aware_change_sets(inner: Action) -> Action:
+def _execute_change_set(inner: Action, parameters: Parameters) -> Reply:
     """Start the update from the actual properties: handlers see the differences, and a rollback restores the actual state."""
+    from ministack.services.cloudformation import _stacks
 
-    def act(parameters: Parameters) -> Reply:
-        from ministack.services.cloudformation import _stacks
-
-        change_set = find_change_set(value(parameters, "ChangeSetName"), value(parameters, "StackName"))
-        found = (change_set or {}).get("_drift", {})
-        if change_set is None or not found or change_set["ExecutionStatus"] != "AVAILABLE":
-            return inner(parameters)
-        resources = _stacks[change_set["StackName"]]["_resources"]
-        before = {logical_id: resources.get(logical_id) for logical_id in found}
-        for logical_id, actual in found.items():
-            _set_actual(resources, logical_id, actual)
-        reply = inner(parameters)
-        if reply[0] != _OK:
-            resources.update({logical_id: record for logical_id, record in before.items() if record is not None})
-        return reply
-
-    return act
+    change_set = find_change_set(value(parameters, "ChangeSetName"), value(parameters, "StackName"))
+    found = (change_set or {}).get("_drift", {})
+    if change_set is None or not found or change_set["ExecutionStatus"] != "AVAILABLE":
+        return inner(parameters)
+    resources = _stacks[change_set["StackName"]]["_resources"]
+    before = {logical_id: resources.get(logical_id) for logical_id in found}
+    for logical_id, actual in found.items():
+        _set_actual(resources, logical_id, actual)
+    reply = inner(parameters)
+    if reply[0] != _OK:
+        resources.update({logical_id: record for logical_id, record in before.items() if record is not None})
+    return reply

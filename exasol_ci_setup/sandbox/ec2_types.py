@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox.private import add_resource_type, resource_handlers
+from exasol_ci_setup.sandbox.private import add_resource_type, resource_handlers, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from exasol_ci_setup.sandbox.codebuild import Values
+    from exasol_ci_setup.sandbox.private import Values
 
 REPLACING: Final = {
     "AWS::EC2::Instance": ("AvailabilityZone", "ImageId", "KeyName", "NetworkInterfaces", "SubnetId"),
@@ -32,8 +32,7 @@ def extend() -> None:
     provisioners._STACK_TAG_PROPERTY["AWS::EC2::Instance"] = ("Tags", "list")  # noqa: SLF001
     add_resource_type("AWS::EC2::Instance", _InstanceType(provisioners))
     add_resource_type("AWS::EC2::KeyPair", _KeyPairType())
-    groups = resource_handlers()["AWS::EC2::SecurityGroup"]
-    groups["delete"] = _with_usage_check(groups["delete"])
+    wrap(resource_handlers()["AWS::EC2::SecurityGroup"], "delete", _delete_group)
 
 
 def extend_calls() -> None:
@@ -43,29 +42,30 @@ def extend_calls() -> None:
     """
     from ministack.services import ec2
 
-    actions, shown = ec2._ACTION_MAP, ec2._instance_xml  # noqa: SLF001
-
-    def readdressing(inner: Callable[[Values], Any]) -> Callable[[Values], Any]:
-        def call(parameters: Values) -> Any:
-            answer = inner(parameters)
-            for instance in list(ec2._instances.values()):  # noqa: SLF001
-                _readdress(ec2, instance)
-            return answer
-
-        return call
-
-    def delete_group(parameters: Values) -> Any:
-        group = ec2._p(parameters, "GroupId")  # noqa: SLF001
-        if any(_users(group)):
-            return ec2._error("DependencyViolation", _dependency_message(group), 400)  # noqa: SLF001
-        return delete(parameters)
-
-    delete = actions["DeleteSecurityGroup"]
-    actions["DeleteSecurityGroup"] = delete_group
+    actions = ec2._ACTION_MAP  # noqa: SLF001
+    wrap(actions, "DeleteSecurityGroup", _call_delete_security_group)
     for name in ("StartInstances", "StopInstances"):
-        actions[name] = readdressing(actions[name])
+        wrap(actions, name, _call_and_readdress)
     # AWS omits the address of an instance without one.
-    ec2._instance_xml = lambda instance: shown(instance).replace("<ipAddress></ipAddress>", "")  # noqa: SLF001
+    wrap(ec2, "_instance_xml", lambda inner, instance: inner(instance).replace("<ipAddress></ipAddress>", ""))
+
+
+def _call_delete_security_group(inner: Callable[[Values], Any], parameters: Values) -> Any:
+    from ministack.services import ec2
+
+    group = ec2._p(parameters, "GroupId")  # noqa: SLF001
+    if any(_users(group)):
+        return ec2._error("DependencyViolation", _dependency_message(group), 400)  # noqa: SLF001
+    return inner(parameters)
+
+
+def _call_and_readdress(inner: Callable[[Values], Any], parameters: Values) -> Any:
+    from ministack.services import ec2
+
+    answer = inner(parameters)
+    for instance in list(ec2._instances.values()):  # noqa: SLF001
+        _readdress(ec2, instance)
+    return answer
 
 
 def _readdress(ec2: Any, instance: Values) -> None:
@@ -119,18 +119,14 @@ def _dependency_message(group: str) -> str:
     return f"resource {group} has a dependent object"
 
 
-def _with_usage_check(inner: Callable[[str, Values], None]) -> Callable[[str, Values], None]:
-    """Return a handler that rejects the deletion of a used security group.
+def _delete_group(inner: Callable[[str, Values], None], group: str, properties: Values) -> None:
+    """Reject the deletion of a used security group.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
     """
-
-    def delete(group: str, properties: Values) -> None:
-        if any(_users(group)):
-            raise ValueError(f"{_dependency_message(group)} (Service: Ec2, Status Code: 400)")
-        inner(group, properties)
-
-    return delete
+    if any(_users(group)):
+        raise ValueError(f"{_dependency_message(group)} (Service: Ec2, Status Code: 400)")
+    inner(group, properties)
 
 
 class _InstanceType:

@@ -5,23 +5,22 @@ Without a registry, ministack's ECR is used. Messages are those of AWS if known 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import http.client
-import json
 import re
 import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import registry
+from exasol_ci_setup.sandbox import api, registry
+from exasol_ci_setup.sandbox.api import ApiError
 from exasol_ci_setup.sandbox.images import Image, Repository, digest_of
-from exasol_ci_setup.sandbox.private import resource_handlers
+from exasol_ci_setup.sandbox.private import resource_handlers, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from exasol_ci_setup.sandbox.codebuild import Reply, Values
+    from exasol_ci_setup.sandbox.private import Reply, Values
 
 _TOKEN_SECONDS: Final = 12 * 60 * 60
 """https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html. The password of the sandbox is valid until the sandbox ends."""
@@ -30,16 +29,6 @@ _TOKEN_SECONDS: Final = 12 * 60 * 60
 _NAME: Final = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _FILTERS: Final = "imageTagMutabilityExclusionFilters"
 _MOST: Final = 1000
-_PAGE: Final = 100
-
-
-class _ApiError(Exception):
-    """An error response of the API: its code and message."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 def extend() -> None:
@@ -48,101 +37,17 @@ def extend() -> None:
     from ministack.services import ecr as inner
 
     service = Service(inner, responses)
-    handle_inner: Callable[..., Awaitable[Reply]] = inner.handle_request
-    operations = service.operations()
-
-    async def handle_request(
-        method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Values
-    ) -> Reply:
-        operation = operations.get(headers.get("x-amz-target", "").rpartition(".")[2])
-        if operation is None or registry.current() is None:
-            return await handle_inner(method, path, headers, body, query_params)
-        try:
-            # In a thread: other requests must not wait for files and for the registry.
-            reply: Reply = responses.json_response(await asyncio.to_thread(operation, json.loads(body or b"{}")))
-        except _ApiError as error:
-            reply = responses.error_response_json(error.code, error.message)
-        return reply
-
-    inner.handle_request = handle_request
-    _name_repositories(inner, service)
-    _keep_filters(inner)
-    delete_inner = inner._delete_repository  # noqa: SLF001
-
-    def delete_repository(data: Values) -> Any:
-        """DeleteRepository, for the API and for CloudFormation."""
-        name = str(data.get("repositoryName", ""))
-        repository = service.in_registry(name)
-        if repository is None or name not in inner._repositories:  # noqa: SLF001
-            return delete_inner(data)
-        if repository.images() and not data.get("force"):
-            return responses.error_response_json(
-                "RepositoryNotEmptyException",
-                f"The repository with name '{name}' in registry with id '{responses.get_account_id()}' cannot be deleted "
-                "because it still contains images",
-            )
-        repository.remove()
-        return delete_inner({**data, "force": True})
-
-    inner._delete_repository = delete_repository  # noqa: SLF001
-
-
-def _name_repositories(inner: Any, service: Service) -> None:
-    """Give all repositories, also existing ones, the address of the running registry."""
-    uri_inner, shape_inner = inner._repo_uri, inner._repo_shape  # noqa: SLF001
-
-    def repo_uri(name: str) -> str:
-        running = service.registry_uri(name)
-        return running or str(uri_inner(name))
-
-    def repo_shape(repository: Values) -> Values:
-        # The repository can have been created with another registry or without one.
-        repository["repositoryUri"] = repo_uri(repository["repositoryName"])
-        kept = {_FILTERS: repository[_FILTERS]} if repository.get(_FILTERS) else {}
-        return {**shape_inner(repository), **kept}
-
-    inner._repo_uri, inner._repo_shape = repo_uri, repo_shape  # noqa: SLF001
-
-
-def _keep_filters(inner: Any) -> None:
-    """Store the filters of tags that are excluded from immutability, which ministack drops."""
-    create_inner, set_inner = inner._create_repository, inner._put_image_tag_mutability  # noqa: SLF001
-
-    def keeping(operation: Callable[[Values], Any]) -> Callable[[Values], Any]:
-        def operate(data: Values) -> Any:
-            reply = operation(data)
-            found = inner._repositories.get(data.get("repositoryName", ""))  # noqa: SLF001
-            if found is not None and reply[0] == http.client.OK:
-                found[_FILTERS] = data.get(_FILTERS, [])
-            return reply
-
-        return operate
-
-    inner._create_repository = keeping(create_inner)  # noqa: SLF001
-    inner._put_image_tag_mutability = keeping(set_inner)  # noqa: SLF001
+    # In threads: other requests must not wait for files and for the registry.
+    api.install("ecr", service, is_used=lambda: registry.current() is not None, in_thread=True)
+    wrap(inner, "_repo_uri", lambda uri, name: service.registry_uri(name) or str(uri(name)))
+    wrap(inner, "_repo_shape", service.describe_repository)
+    # ministack does not store the filters of tags that are excluded from immutability.
+    wrap(inner, "_create_repository", service.set_mutability)
+    wrap(inner, "_put_image_tag_mutability", service.set_mutability)
+    wrap(inner, "_delete_repository", service.remove_repository)
     handlers = resource_handlers()["AWS::ECR::Repository"]
-    create, update = handlers["create"], handlers["update"]
-
-    def provisioned(name: str, properties: Values, attributes: Values) -> tuple[str, Values]:
-        found = inner._repositories[name]  # noqa: SLF001
-        found[_FILTERS] = [
-            {
-                "filterType": each.get("ImageTagMutabilityExclusionFilterType", "WILDCARD"),
-                "filter": each.get("ImageTagMutabilityExclusionFilterValue", ""),
-            }
-            for each in properties.get("ImageTagMutabilityExclusionFilters") or ()
-        ]
-        return name, {**attributes, "RepositoryUri": inner._repo_uri(name)}  # noqa: SLF001
-
-    def create_type(logical_id: str, properties: Values, stack_name: str) -> tuple[str, Values]:
-        name, attributes = create(logical_id, properties, stack_name)
-        return provisioned(name, properties, attributes)
-
-    def update_type(physical_id: str, old: Values, new: Values, *more: str) -> tuple[str, Values]:
-        name, attributes = update(physical_id, old, new, *more)
-        return provisioned(name, new, attributes)
-
-    handlers.update(create=create_type, update=update_type)
+    wrap(handlers, "create", service.create_resource)
+    wrap(handlers, "update", service.update_resource)
 
 
 def may_move(repository: Mapping[str, Any], tag: str) -> bool:
@@ -169,16 +74,58 @@ class Service:
         self._inner = inner
         self._responses = responses
 
-    def operations(self) -> dict[str, Callable[[Values], Values]]:
-        """Return the API operations on images by name."""
-        return {
-            "GetAuthorizationToken": self.get_authorization_token,
-            "DescribeImages": self.describe_images,
-            "ListImages": self.list_images,
-            "BatchGetImage": self.batch_get_image,
-            "PutImage": self.put_image,
-            "BatchDeleteImage": self.batch_delete_image,
-        }
+    def describe_repository(self, inner: Callable[[Values], Values], repository: Values) -> Values:
+        """Return a repository as the API does, with the address of the running registry."""
+        # The repository can have been created with another registry or without one.
+        repository["repositoryUri"] = self._inner._repo_uri(repository["repositoryName"])  # noqa: SLF001
+        kept = {_FILTERS: repository[_FILTERS]} if repository.get(_FILTERS) else {}
+        return {**inner(repository), **kept}
+
+    def set_mutability(self, inner: Callable[[Values], Reply], request: Values) -> Reply:
+        """CreateRepository or PutImageTagMutability, with the filters of tags."""
+        reply = inner(request)
+        found = self._inner._repositories.get(request.get("repositoryName", ""))  # noqa: SLF001
+        if found is not None and reply[0] == http.client.OK:
+            found[_FILTERS] = request.get(_FILTERS, [])
+        return reply
+
+    def create_resource(
+        self, inner: Callable[..., Any], logical_id: str, new: Values, stack: str
+    ) -> tuple[str, Values]:
+        """Create the resource of a stack."""
+        return self._set_resource(new, *inner(logical_id, new, stack))
+
+    def update_resource(
+        self, inner: Callable[..., Any], physical_id: str, old: Values, new: Values, *more: str
+    ) -> tuple[str, Values]:
+        """Update the resource of a stack."""
+        return self._set_resource(new, *inner(physical_id, old, new, *more))
+
+    def _set_resource(self, properties: Values, name: str, attributes: Values) -> tuple[str, Values]:
+        self._inner._repositories[name][_FILTERS] = [  # noqa: SLF001
+            {
+                "filterType": each.get("ImageTagMutabilityExclusionFilterType", "WILDCARD"),
+                "filter": each.get("ImageTagMutabilityExclusionFilterValue", ""),
+            }
+            for each in properties.get("ImageTagMutabilityExclusionFilters") or ()
+        ]
+        return name, {**attributes, "RepositoryUri": self._inner._repo_uri(name)}  # noqa: SLF001
+
+    def remove_repository(self, inner: Callable[[Values], Reply], request: Values) -> Reply:
+        """DeleteRepository, for the API and for CloudFormation."""
+        name = str(request.get("repositoryName", ""))
+        repository = self.in_registry(name)
+        if repository is None or name not in self._inner._repositories:  # noqa: SLF001
+            return inner(request)
+        if repository.images() and not request.get("force"):
+            reply: Reply = self._responses.error_response_json(
+                "RepositoryNotEmptyException",
+                f"The repository with name '{name}' in registry with id '{self._place[0]}' cannot be deleted because it "
+                "still contains images",
+            )
+            return reply
+        repository.remove()
+        return inner({**request, "force": True})
 
     def registry_uri(self, name: str) -> str:
         """Return the address of a repository in the running registry, empty without one."""
@@ -194,7 +141,7 @@ class Service:
         """GetAuthorizationToken."""
         running = registry.current()
         if running is None:
-            raise _ApiError("ServerException", "The registry has been stopped")
+            raise ApiError("ServerException", "The registry has been stopped")
         token = base64.b64encode(f"{registry.USER}:{running.password}".encode()).decode()
         data = {
             "authorizationToken": token,
@@ -222,13 +169,13 @@ class Service:
             }
             for image in _filter(images, request)
         ]
-        return _page("imageDetails", details, request)
+        return api.page("imageDetails", details, request, error_code="InvalidParameterException", most=_MOST)
 
     def list_images(self, request: Values) -> Values:
         """ListImages: one entry for each tag, and for each image without one."""
         _, repository = self._repository(request)
         ids = [each for image in _filter(repository.images(), request) for each in _ids(image)]
-        return _page("imageIds", ids, request)
+        return api.page("imageIds", ids, request, error_code="InvalidParameterException", most=_MOST)
 
     def batch_get_image(self, request: Values) -> Values:
         """BatchGetImage."""
@@ -256,21 +203,21 @@ class Service:
         manifest, tag = str(request.get("imageManifest", "")), str(request.get("imageTag", ""))
         digest = digest_of(manifest.encode())
         if request.get("imageDigest") not in {None, digest}:
-            raise _ApiError("ImageDigestDoesNotMatchException", f"The digest of the image manifest is {digest}")
+            raise ApiError("ImageDigestDoesNotMatchException", f"The digest of the image manifest is {digest}")
         images = repository.images()
         same = _find(images, {"imageDigest": digest})
         if same is not None and (not tag or tag in same.tags):
-            raise _ApiError(
+            raise ApiError(
                 "ImageAlreadyExistsException",
                 f"Image with digest '{digest}' and tag '{tag}' already exists in the repository with name '{name}' in "
                 f"registry with id '{self._place[0]}'",
             )
         if tag and _find(images, {"imageTag": tag}) and not may_move(self._inner._repositories[name], tag):  # noqa: SLF001
-            raise _ApiError("ImageTagAlreadyExistsException", immutable_tag_message(tag, name))
+            raise ApiError("ImageTagAlreadyExistsException", immutable_tag_message(tag, name))
         status, body = repository.put(manifest, str(request.get("imageManifestMediaType") or ""), tag)
         if status != http.client.CREATED:
             code = "LayersNotFoundException" if "BLOB_UNKNOWN" in body else "InvalidParameterException"
-            raise _ApiError(code, f"The registry rejects the image manifest: {body.strip() or 'no answer'}")
+            raise ApiError(code, f"The registry rejects the image manifest: {body.strip() or 'no answer'}")
         shown = {
             **self._of(name),
             "imageId": {"imageDigest": digest, **({"imageTag": tag} if tag else {})},
@@ -305,7 +252,7 @@ class Service:
         name = str(request.get("repositoryName", ""))
         found = self.in_registry(name)
         if found is None or name not in self._inner._repositories:  # noqa: SLF001
-            raise _ApiError(
+            raise ApiError(
                 "RepositoryNotFoundException",
                 f"The repository with name '{name}' does not exist in the registry with id '{self._place[0]}'",
             )
@@ -315,7 +262,7 @@ class Service:
         found = _find(images, asked)
         if found is None:
             shown = f"{{imageDigest:'{asked.get('imageDigest', 'null')}', imageTag:'{asked.get('imageTag', 'null')}'}}"
-            raise _ApiError(
+            raise ApiError(
                 "ImageNotFoundException",
                 f"The image with imageId {shown} does not exist within the repository with name '{name}' in the "
                 f"registry with id '{self._place[0]}'",
@@ -343,13 +290,3 @@ def _not_found(asked: Values) -> Values:
 def _filter(images: list[Image], request: Values) -> list[Image]:
     wanted = request.get("filter", {}).get("tagStatus", "ANY")
     return [image for image in images if wanted == "ANY" or (wanted == "TAGGED") == bool(image.tags)]
-
-
-def _page(name: str, entries: list[Values], request: Values) -> Values:
-    size = min(int(request.get("maxResults") or _PAGE), _MOST)
-    try:
-        start = int(request.get("nextToken") or 0)
-    except ValueError:
-        raise _ApiError("InvalidParameterException", f"Invalid nextToken: {request['nextToken']}") from None
-    following = {"nextToken": str(start + size)} if start + size < len(entries) else {}
-    return {name: entries[start : start + size], **following}

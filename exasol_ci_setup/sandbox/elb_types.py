@@ -5,15 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.sandbox.private import add_resource_type, resource_handlers
+from exasol_ci_setup.sandbox.private import add_resource_type, resource_handlers, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exasol_ci_setup.sandbox.codebuild import Values
+    from exasol_ci_setup.sandbox.private import Values
 
-
-_RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 # The key in a listener's record for certificates other than the default one.
 _ADDITIONAL = "FurtherCertificates"
 
@@ -22,8 +20,9 @@ def extend() -> None:
     """Make CloudFormation's listener rules and certificates behave as on AWS."""
     from ministack.services import alb
 
-    handlers = resource_handlers()
-    handlers[_RULE] = {**handlers[_RULE], **_with_unique_priorities(alb, handlers[_RULE])}
+    rules = resource_handlers()["AWS::ElasticLoadBalancingV2::ListenerRule"]
+    wrap(rules, "create", _create_rule)
+    wrap(rules, "update", _update_rule)
     add_resource_type("AWS::ElasticLoadBalancingV2::ListenerCertificate", _CertificateType(alb))
 
 
@@ -34,30 +33,27 @@ def extend_calls() -> None:
     alb._ACTION_MAP.update(_calls(alb))  # noqa: SLF001
 
 
-def _with_unique_priorities(alb: Any, inner: dict[str, Any]) -> dict[str, Any]:
-    """Return handlers of listener rules that reject a priority in use.
+def _create_rule(inner: Callable[..., Any], logical_id: str, properties: Values, stack_name: str) -> Any:
+    _require_free_priority(properties)
+    return inner(logical_id, properties, stack_name)
 
-    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html
-    """
 
-    def require_free(properties: Values, own: str = "") -> None:
-        priority = str(properties.get("Priority"))
-        for arn, rule in alb._rules.items():  # noqa: SLF001
-            if arn != own and rule["ListenerArn"] == properties.get("ListenerArn") and rule["Priority"] == priority:
-                raise ValueError(
-                    f"Priority '{priority}' is currently in use (Service: ElasticLoadBalancingV2, Status Code: 400, "
-                    "Error Code: PriorityInUse)"
-                )
+def _update_rule(inner: Callable[..., Any], rule: str, old: Values, new: Values, *more: str) -> Any:
+    _require_free_priority(new, own=rule)
+    return inner(rule, old, new, *more)
 
-    def create(logical_id: str, properties: Values, stack_name: str) -> Any:
-        require_free(properties)
-        return inner["create"](logical_id, properties, stack_name)
 
-    def update(rule: str, old: Values, new: Values, stack_name: str, *logical_id: str) -> Any:
-        require_free(new, own=rule)
-        return inner["update"](rule, old, new, stack_name, *logical_id)
+def _require_free_priority(properties: Values, own: str = "") -> None:
+    """Reject a priority in use: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html."""
+    from ministack.services import alb
 
-    return {"create": create, "update": update}
+    priority = str(properties.get("Priority"))
+    for arn, rule in alb._rules.items():  # noqa: SLF001
+        if arn != own and rule["ListenerArn"] == properties.get("ListenerArn") and rule["Priority"] == priority:
+            raise ValueError(
+                f"Priority '{priority}' is currently in use (Service: ElasticLoadBalancingV2, Status Code: 400, "
+                "Error Code: PriorityInUse)"
+            )
 
 
 class _CertificateType:

@@ -21,12 +21,10 @@ from exasol_ci_setup.sandbox import (
     elb_types,
     seeds,
 )
+from exasol_ci_setup.sandbox.private import Reply, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    Reply = tuple[int, dict[str, str], bytes]
-    Handler = Callable[..., Awaitable[Reply]]
 
 _NAME: Final = "exasol_ci_setup"
 
@@ -67,33 +65,20 @@ def load_ministack() -> Any:
     # this change, it rejects such a request as unsupported.
     router._is_aws_service_name = lambda _name: True  # noqa: SLF001
     access.extend(ministack)
-    ministack._get_module = _with_extensions(ministack._get_module)  # noqa: SLF001
+    wrap(ministack, "_get_module", _get_module)
     for service in ("cloudformation", "secretsmanager"):
-        ministack.SERVICE_HANDLERS[service] = _with_seeds(ministack.SERVICE_HANDLERS[service])
+        wrap(ministack.SERVICE_HANDLERS, service, _handle_with_seeds)
     ministack.SERVICE_REGISTRY["exasol-ci-setup"] = {"module": _NAME}
     ministack._state_map[_NAME] = _NAME  # noqa: SLF001
     ministack._loaded_modules[_NAME] = OwnState()  # noqa: SLF001
     return ministack
 
 
-def _with_extensions(inner: Callable[[str], Any]) -> Callable[[str], Any]:
-    extend: dict[str, Callable[[], None]] = {
-        "cloudformation": _extend_cloudformation,
-        "codebuild": _extend_codebuild,
-        "ecr": _extend_ecr,
-        "ecs": _extend_ecs,
-        "alb": _extend_load_balancing,
-        "ec2": _extend_ec2,
-        "s3": _extend_s3,
-    }
-
-    def get_module(name: str) -> Any:
-        module = inner(name)
-        if name in extend:
-            extend[name]()
-        return module
-
-    return get_module
+def _get_module(inner: Callable[[str], Any], name: str) -> Any:
+    module = inner(name)
+    if name in _EXTENSIONS:
+        _EXTENSIONS[name]()
+    return module
 
 
 @functools.cache
@@ -101,7 +86,7 @@ def _extend_codebuild() -> None:
     service = codebuild.Service(_stores()["source_credentials"])
     single = builds.Builds(service, load_ministack()._get_module)  # noqa: SLF001
     of_batches = batches.Batches(service, single, _stores()["build_batches"])
-    codebuild.extend(service, {**single.operations(), **of_batches.operations()})
+    codebuild.extend(service, single, of_batches)
 
 
 @functools.cache
@@ -112,24 +97,7 @@ def _extend_ecs() -> None:
     ecs._get_docker = lambda: None  # noqa: SLF001
 
 
-@functools.cache
-def _extend_ecr() -> None:
-    ecr.extend()
-
-
-@functools.cache
-def _extend_s3() -> None:
-    checksums.extend()
-
-
-@functools.cache
-def _extend_load_balancing() -> None:
-    elb_types.extend_calls()
-
-
-@functools.cache
-def _extend_ec2() -> None:
-    ec2_types.extend_calls()
+_extend_ecr = functools.cache(ecr.extend)
 
 
 @functools.cache
@@ -143,6 +111,17 @@ def _extend_cloudformation() -> None:
     elb_types.extend()
     drift.extend()
     codebuild_types.extend(_stores()["source_credentials"])
+
+
+_EXTENSIONS: Final[dict[str, Callable[[], None]]] = {
+    "cloudformation": _extend_cloudformation,
+    "codebuild": _extend_codebuild,
+    "ecr": _extend_ecr,
+    "ecs": _extend_ecs,
+    "alb": functools.cache(elb_types.extend_calls),
+    "ec2": functools.cache(ec2_types.extend_calls),
+    "s3": functools.cache(checksums.extend),
+}
 
 
 def end_interrupted_builds() -> None:
@@ -160,13 +139,10 @@ def end_interrupted_builds() -> None:
                     group["_status"] = "STOPPED"
 
 
-def _with_seeds(inner: Handler) -> Handler:
-    async def handle(*request: Any) -> Reply:
-        seeded = _stores()["seeded"]
-        # Recorded, so that a secret which a user deletes is not created again.
-        if "secrets" not in seeded:
-            seeds.seed(load_ministack()._get_module("secretsmanager"))  # noqa: SLF001
-            seeded["secrets"] = True
-        return await inner(*request)
-
-    return handle
+async def _handle_with_seeds(inner: Callable[..., Awaitable[Reply]], *request: Any) -> Reply:
+    seeded = _stores()["seeded"]
+    # Recorded, so that a secret which a user deletes is not created again.
+    if "secrets" not in seeded:
+        seeds.seed(load_ministack()._get_module("secretsmanager"))  # noqa: SLF001
+        seeded["secrets"] = True
+    return await inner(*request)

@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox.registry import send_request
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -97,9 +95,8 @@ class Repository:
         """
         content = manifest.encode()
         reference = tag or digest_of(content)
-        status, body = send_request(
-            self.registry, "PUT", f"/v2/{self.path}/manifests/{reference}", content, media_type or DOCKER_MANIFEST
-        )
+        headers = {"Content-Type": media_type or DOCKER_MANIFEST}
+        status, body = self.registry.send("PUT", f"/v2/{self.path}/manifests/{reference}", content, **headers)
         return status, body.decode("utf-8", "replace")
 
     def untag(self, tag: str) -> None:

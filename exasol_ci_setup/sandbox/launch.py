@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.core.errors import SandboxError
 from exasol_ci_setup.core.origin import install_command
+from exasol_ci_setup.sandbox.ports import read_ports
 
 if TYPE_CHECKING:
     from exasol_ci_setup.sandbox import settings
@@ -50,7 +51,11 @@ def launch(directory: Path, wanted: settings.Settings, seconds: float) -> None:
                 [
                     *(sys.executable, "-m", "exasol_ci_setup.sandbox"),
                     *("--state-dir", str(directory), "--settings", wanted.as_json(), "--ready-fd", str(writing)),
-                    *(argument for port in _ports(directory) for argument in ("--port", str(port))),
+                    *(
+                        argument
+                        for port in (*read_ports(directory / PORT_FILE), FIRST_PORT)
+                        for argument in ("--port", str(port))
+                    ),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -73,14 +78,6 @@ def launch(directory: Path, wanted: settings.Settings, seconds: float) -> None:
             os.close(writing)
     what = "ended during its start" if ready else f"was not ready within {seconds:.0f} s"
     raise SandboxError(f"the sandbox {what}: {_last_line(log_file, start_of_log)}", hint=f"its log: {log_file}")
-
-
-def _ports(directory: Path) -> tuple[int, ...]:
-    try:
-        last = int((directory / PORT_FILE).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return (FIRST_PORT,)
-    return (last, FIRST_PORT)
 
 
 def _process_environment() -> dict[str, str]:

@@ -1,14 +1,25 @@
-"""The private parts of ministack's CloudFormation that several modules of the sandbox use."""
+"""The private parts of ministack that several modules of the sandbox use, and the way to change them."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 Parameters = dict[str, list[str]]
 """The parameters of a request: lists of text, as in a parsed query string."""
+Values = dict[str, Any]
+"""A request or an answer in JSON, or the properties of a resource."""
 Reply = tuple[int, dict[str, str], bytes]
 Action = Callable[[Parameters], Reply]
+
+
+def wrap(holder: Any, name: str, function: Callable[..., Any]) -> None:
+    """Replace an entry of a mapping or an attribute by `function`, which gets the replaced function as its first argument."""
+    if isinstance(holder, dict):
+        holder[name] = functools.partial(function, holder[name])
+    else:
+        setattr(holder, name, functools.partial(function, getattr(holder, name)))
 
 
 def resource_handlers() -> dict[str, dict[str, Any]]:

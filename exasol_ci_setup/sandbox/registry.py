@@ -6,7 +6,6 @@ import http.client
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from base64 import b64encode
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.core.errors import SandboxError
 from exasol_ci_setup.core.files import write_whole
+from exasol_ci_setup.sandbox.ports import listen, read_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 PROGRAMS: Final = ("docker-registry", "registry")
@@ -59,6 +59,13 @@ class Registry:
     def uri(self, account: str, region: str, repository: str) -> str:
         """Return the address that replaces ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY``."""
         return f"{self.address}/{self.path(account, region, repository)}"
+
+    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        """Send a request with the password; return status and body, or 0 without an answer."""
+        password = b64encode(f"{USER}:{self.password}".encode()).decode()
+        return send_request(
+            self.address, method, path, body=body, headers={"Authorization": f"Basic {password}", **headers}
+        )
 
     def forget(self) -> None:
         """Delete all images. The program keeps no images in memory."""
@@ -108,7 +115,8 @@ def _start(path: str, directory: Path) -> tuple[Registry, subprocess.Popen[bytes
     write_whole(directory / "htpasswd", (f"{USER}:{_bcrypt(password)}\n").encode(), mode=0o600)
     for attempt in range(_TRIES):
         # Another process can bind the port before the program does.
-        port = _free_port(_last_port(directory) if attempt == 0 else 0)
+        with listen(read_ports(directory / _PORT_FILE) if attempt == 0 else ()) as free:
+            port = free.getsockname()[1]
         registry = Registry(f"127.0.0.1:{port}", password, directory / DATA_DIR)
         process = _spawn(path, directory, registry)
         if _is_ready(registry, process):
@@ -150,7 +158,7 @@ def _is_ready(registry: Registry, process: subprocess.Popen[bytes]) -> bool:
     """Wait until the registry accepts the password, which no other server does; False if it ends or times out."""
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        status, _ = send_request(registry, "GET", "/v2/")
+        status, _ = registry.send("GET", "/v2/")
         if status == http.client.OK:
             return True
         time.sleep(0.01)
@@ -158,15 +166,18 @@ def _is_ready(registry: Registry, process: subprocess.Popen[bytes]) -> bool:
 
 
 def send_request(
-    registry: Registry, method: str, path: str, body: bytes | None = None, content_type: str = ""
+    address: str,
+    method: str,
+    path: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    seconds: float = _ANSWER_SECONDS,
 ) -> tuple[int, bytes]:
-    """Send a request to a registry, never through a proxy; return status and body, or 0 without an answer."""
-    headers = {"Authorization": f"Basic {b64encode(f'{USER}:{registry.password}'.encode()).decode()}"}
-    if content_type:
-        headers["Content-Type"] = content_type
-    connection = http.client.HTTPConnection(registry.address, timeout=_ANSWER_SECONDS)
+    """Send a request to HOST:PORT, unlike urllib never through a proxy; return status and body, or 0 without an answer."""
+    connection = http.client.HTTPConnection(address, timeout=seconds)
     try:
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, headers or {})
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException):
@@ -191,22 +202,3 @@ def _bcrypt(password: str) -> str:
 
     # Each request is checked against the hash. The password has 32 random bytes, so the cheapest hash is safe.
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
-
-
-def _last_port(directory: Path) -> int:
-    try:
-        return int((directory / _PORT_FILE).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 0
-
-
-def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
-        with socket.socket() as candidate:
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(candidate.getsockname()[1])
-    raise SandboxError("the registry cannot start: no free port on this machine")

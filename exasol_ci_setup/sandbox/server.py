@@ -9,18 +9,17 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.core.errors import SandboxError
 from exasol_ci_setup.core.files import write_whole
-from exasol_ci_setup.sandbox import access, builds, deployment, docker_client, registry, switches
+from exasol_ci_setup.sandbox import access, builds, deployment, docker_client, ports, registry, switches
 from exasol_ci_setup.sandbox.daemon import (
     ACCOUNT,
     ENDPOINT_FILE,
@@ -37,6 +36,7 @@ from exasol_ci_setup.sandbox.launch import LOG_FILE, PORT_FILE
 from exasol_ci_setup.sandbox.saving import Saver
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 
     from exasol_ci_setup.sandbox.settings import Settings
@@ -185,24 +185,6 @@ async def _serve(application: Application, listening: socket.socket, shutdown: a
     await serve(application, config, shutdown_trigger=shutdown.wait)  # type: ignore[arg-type]
 
 
-def _listen(ports: Sequence[int]) -> socket.socket:
-    """Return a listening socket on the loopback interface, on the first free port of `ports` or any free port."""
-    for port in (*ports, 0):
-        with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=1)):
-            continue  # a server answers; on some systems the bind below would still succeed
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("127.0.0.1", port))
-            # With SO_REUSEADDR two sockets can bind the same port, but only one can listen.
-            listening.listen(128)
-        except OSError:
-            listening.close()
-            continue
-        return listening
-    raise SandboxError("the sandbox cannot start: no free port on this machine")
-
-
 def _url(listening: socket.socket) -> str:
     return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
@@ -225,14 +207,14 @@ def _hold_running_lock(state_dir: Path) -> int:
     return descriptor
 
 
-def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, ready_fd: int) -> None:
+def serve_forever(*, state_dir: Path, wanted_ports: Sequence[int], settings: Settings, ready_fd: int) -> None:
     """Serve until SIGTERM or SIGINT, with all state below `state_dir`.
 
     After the start, write a line to `ready_fd`: requests are answered, and the endpoint is recorded.
     """
     os.umask(0o077)
     _hold_running_lock(state_dir)
-    listening = _listen(ports)
+    listening = ports.listen(wanted_ports)
     url = _url(listening)
     port = url.rpartition(":")[2]
     # ministack reads these at its import.
@@ -287,9 +269,7 @@ def serve_forever(*, state_dir: Path, ports: Sequence[int], settings: Settings, 
 
 def _record(endpoint: Endpoint, port: str) -> None:
     (endpoint.state_dir / PORT_FILE).write_text(port, encoding="ascii")
-    values = {
-        name: getattr(endpoint, name) for name in ("url", "pid", "region", "account", "instance", "registry", "engine")
-    }
+    values = {name: value for name, value in asdict(endpoint).items() if name not in {"state_dir", "log_file"}}
     write_whole(endpoint.state_dir / ENDPOINT_FILE, json.dumps(values).encode())
 
 
@@ -302,7 +282,7 @@ def serve_in_thread(*, with_registry: bool = False) -> Iterator[Server]:
 
     Raises SandboxError if the registry program is not installed.
     """
-    listening = _listen(())
+    listening = ports.listen(())
     url = _url(listening)
     root = logging.getLogger()
     # ministack configures logging at its import, unless the root logger has a handler.

@@ -25,7 +25,8 @@ from exasol_ci_setup.core.errors import InputError, SandboxError
 from exasol_ci_setup.core.origin import install_command
 from exasol_ci_setup.sandbox import daemon
 from exasol_ci_setup.sandbox.launch import LOG_FILE, PORT_FILE, launch
-from exasol_ci_setup.sandbox.server import Server, _listen
+from exasol_ci_setup.sandbox.ports import listen
+from exasol_ci_setup.sandbox.server import Server
 from exasol_ci_setup.sandbox.settings import DELAY_VARIABLE, FAIL_VARIABLE, Settings
 from tests.sandbox.codebuild import batch, create_project, statuses
 from tests.sandbox.codebuild import run as run_batch
@@ -142,7 +143,7 @@ def test_port_that_another_server_uses_is_skipped(monkeypatch: pytest.MonkeyPatc
                 other.listen()
 
         monkeypatch.setattr(socket, "socket", PlanOutdatedError)
-        with _listen((port,)) as listening:
+        with listen((port,)) as listening:
             assert listening.getsockname()[1] != port
 
 
