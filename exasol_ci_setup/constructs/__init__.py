@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.ci import CiBuild as CiBuild
     from exasol_ci_setup.constructs.ci import ReleaseBuild as ReleaseBuild
     from exasol_ci_setup.constructs.compute import Instance as Instance
+    from exasol_ci_setup.constructs.load_balancer import LoadBalancer as LoadBalancer
     from exasol_ci_setup.constructs.network import Egress as Egress
     from exasol_ci_setup.constructs.network import Ingress as Ingress
     from exasol_ci_setup.constructs.network import SecurityGroup as SecurityGroup
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
         Service as Service,
     )
     from exasol_ci_setup.constructs.source import SourceCredentials as SourceCredentials
-    from exasol_ci_setup.constructs.space import LoadBalancer as LoadBalancer
     from exasol_ci_setup.constructs.space import Space as Space
     from exasol_ci_setup.constructs.stack import Stack as Stack
     from exasol_ci_setup.constructs.workspace import Workspace as Workspace
@@ -70,6 +70,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "builder": ("BuildkitBuilder", "ContainerBuilder"),
         "ci": ("CiBuild", "ReleaseBuild"),
         "compute": ("Instance",),
+        "load_balancer": ("LoadBalancer",),
         "network": ("Egress", "Ingress", "SecurityGroup"),
         "policy": ("PolicyStatement",),
         "registry": ("Registry",),
@@ -77,7 +78,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "service": ("Cluster", "Container", "PortMappings", "Service"),
         "source": ("SourceCredentials",),
         "stack": ("Stack",),
-        "space": ("LoadBalancer", "Space"),
+        "space": ("Space",),
         "workspace": ("Workspace",),
     },
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.constructs.space import LoadBalancer
+from exasol_ci_setup.constructs.load_balancer import LoadBalancer
 from exasol_ci_setup.core.errors import DeployFailedError, PlanOutdatedError, SpaceRequestError
 from exasol_ci_setup.platform.stacks import delete, deploy
 from exasol_ci_setup.stacks import state

@@ -1,0 +1,78 @@
+"""The internet-facing load balancer that spaces and services share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+from pydantic import Field, model_validator
+
+from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.values import Items, Name, SubnetId, VpcId, matching, refusal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_LEAST_SUBNETS: Final = 2
+"""An Application Load Balancer needs two availability zones:
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets-load-balancer."""
+
+CertificateArn = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]{1,128}",
+        "use the ARN of a certificate of AWS Certificate Manager",
+    ),
+]
+
+Domain = Annotated[
+    str,
+    matching(
+        # The hosts that a listener's rule accepts: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RuleCondition.html.
+        r"(?=.{1,128}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",
+        "use the name of a domain in lower case, such as example.com",
+    ),
+]
+
+
+class LoadBalancer(ScopedConstruct):
+    """Resources that all spaces of an account and region share: an internet-facing load balancer, and an ECS cluster.
+
+    It answers with 404 until a space adds a rule. With `certificate_arn` it answers HTTPS, and redirects HTTP to it; spaces add further
+    certificates. `vpc_id` and `subnet_ids` override those of the scope.
+    """
+
+    template: ClassVar[str] = "load_balancer.yaml.j2"
+    network_parameters: ClassVar[tuple[str, ...]] = ("VpcId", "SubnetIds")
+
+    name: Annotated[Name, Field(description="Name of the load balancer.")] = "spaces"
+    vpc_id: Annotated[VpcId | None, Field(description="The VPC. Default: the region's default VPC.")] = None
+    subnet_ids: Annotated[
+        Items[SubnetId],
+        Field(description="Subnets of the VPC, in two or more zones. Default: those of the default VPC."),
+    ] = ()
+    certificate_arn: Annotated[
+        CertificateArn | None, Field(description="ARN of a certificate for HTTPS. Default: only HTTP.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_two_zones(self) -> Self:
+        if self.subnet_ids and len(set(self.subnet_ids)) < _LEAST_SUBNETS:
+            raise refusal("a load balancer needs at least two subnets in different availability zones")
+        return self
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the stack: spaces-load-balancer, unless another is set or the construct has a scope."""
+        return super().stack_name if self.stack is not None or self.is_scoped else f"{self.name}-load-balancer"
+
+    @property
+    def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets that the construct sets, or those of its scope."""
+        if self.vpc_id is None and not self.subnet_ids:
+            return super().configured_network
+        return self.vpc_id, tuple(self.subnet_ids)
+
+    @property
+    def dns_name(self) -> str:
+        """The host name of the load balancer, which AWS chooses. Raises InputError before the stack is deployed."""
+        return self.output("DnsName")
