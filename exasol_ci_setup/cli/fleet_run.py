@@ -87,11 +87,10 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
 
     Raises the error of the failed stack, or an error that names all failed stacks.
     """
-    whole = fleets.load(file)
+    whole = fleets.load(file, templates=flags.select)
     if flags.prune:
         _require_name(whole)
     fleet = whole.selected(flags.select).linked()
-    fleet.require_valid_templates()
     # Before the first call of AWS, since it checks the file.
     stack_sets = fleet.stack_sets() if flags.as_stack_sets else {}
     connect = connections(session)

@@ -62,8 +62,14 @@ class Stack(ScopedConstruct):
 
     @property
     def folder(self) -> Path:
-        """The folder of the Python file that created the construct."""
+        """The folder to which paths are relative: that of the Python file that created the construct."""
         return self._folder
+
+    def in_folder(self, folder: Path) -> Self:
+        """Return the stack with paths that are relative to `folder`."""
+        copy = self.model_copy()
+        copy._folder = folder  # noqa: SLF001 - of the same class
+        return copy
 
     @property
     def tags(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.core.errors import INTERRUPTED_UNCHANGED, InputError, OperationInterruptedError, SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 CONCURRENCY: Final = 8
 """The default number of nodes in progress."""
@@ -259,6 +259,14 @@ def find_cycle(needs: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
         start = chain.index(min(chain, key=places.__getitem__))
         return (*chain[start:], *chain[: start + 1])
     return ()
+
+
+def find_cycles(needs: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield cycles as `find_cycle` returns them, until no cycle remains without the first step of each of these."""
+    left = {name: list(dict.fromkeys(each)) for name, each in needs.items()}
+    while cycle := find_cycle(left):
+        yield cycle
+        left[cycle[0]].remove(cycle[1])
 
 
 def find_blocked(needs: Mapping[str, Iterable[str]]) -> set[str]:

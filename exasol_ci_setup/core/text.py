@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _MINUTE: Final = 60
@@ -19,6 +23,20 @@ def kebab_case(name: str) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 stack``, ``2 stacks``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the one of `names` that `name` is most likely to mean, empty if none is similar. Case does not count."""
+    by_lower = {each.lower(): each for each in reversed(list(names))}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else ""
+
+
+def suggestion(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return ``; did you mean NAME?`` for the nearest of `names`, or else ``; `` and the text `otherwise`, if that is not empty."""
+    near = nearest(name, names)
+    text = f"did you mean {near}?" if near else otherwise
+    return f"; {text}" if text else ""
 
 
 def duration(seconds: float, *, exact: bool = False) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema, create_model, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
 from exasol_ci_setup.constructs.ci import CiBuild, ProjectName, ReleaseBuild, RepositoryUrl
 from exasol_ci_setup.constructs.scope import Region, Scope
@@ -204,11 +205,41 @@ class Project(Value):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class InvalidReference:
+    """The text of a ``!StackOutput`` that names no output."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"!StackOutput {self.text}"
+
+
+def _require_parameter(value: Any) -> Any:
+    if isinstance(value, InvalidReference):
+        raise refusal(f"{value}: write STACK.OUTPUT or TARGET/STACK.OUTPUT")
+    if not isinstance(value, str | StackOutput) and not _is_list_of_texts(value):
+        raise refusal("use text, a list of texts, or !StackOutput STACK.OUTPUT")
+    return value
+
+
+def _require_variable(value: Any) -> Any:
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, StackOutput | InvalidReference):
+            raise refusal("!StackOutput is for parameters: a template is rendered before its outputs are known")
+        left += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return value
+
+
 # What a parameter file accepts as a value. The reader of the file keeps scalars as they are written.
 _ParameterValue = Annotated[
     Any,
+    AfterValidator(_require_parameter),
     WithJsonSchema({"type": ["string", "number", "boolean", "array"]}),
 ]
+_Variable = Annotated[Any, AfterValidator(_require_variable)]
 
 
 class FleetStack(Value):
@@ -221,7 +252,7 @@ class FleetStack(Value):
     stack_name: Annotated[
         StackName | None, Field(description="The name of the stack. Default: the key of this entry.")
     ] = None
-    vars: dict[str, Any] = Field(default_factory=dict, description="Variables of a Jinja template.")
+    vars: dict[str, _Variable] = Field(default_factory=dict, description="Variables of a Jinja template.")
     parameters: dict[str, _ParameterValue] = Field(
         default_factory=dict,
         description="Parameters of the template. !StackOutput STACK.OUTPUT, or !StackOutput TARGET/STACK.OUTPUT, is an output of another stack.",
@@ -234,14 +265,6 @@ class FleetStack(Value):
         default_factory=dict, description="Tags in addition to those of the defaults; null removes one of these."
     )
     protect: Annotated[bool | None, Field(description="Termination protection. Default: unchanged.")] = None
-
-    @field_validator("parameters")
-    @classmethod
-    def _require_values(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name, value in values.items():
-            if not isinstance(value, str | StackOutput) and not _is_list_of_texts(value):
-                raise refusal(f"parameter {name}: use text, a list of texts, or !StackOutput STACK.OUTPUT")
-        return values
 
 
 def _is_list_of_texts(value: Any) -> bool:
@@ -266,7 +289,7 @@ class FleetFile(Value):
     projects: dict[ProjectName, Project] = Field(
         default_factory=dict, description="The projects, by the names of their stacks."
     )
-    stacks: dict[StackName, FleetStack] = Field(
+    stacks: dict[Name, FleetStack] = Field(
         default_factory=dict, description="Stacks of templates of your own, by their names."
     )
 

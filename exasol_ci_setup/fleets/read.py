@@ -1,54 +1,58 @@
-"""Read the file of a fleet into its model, with errors that name the line, the place in the file and the rule."""
+"""Read the file of a fleet: all its mistakes are one error, which names the line, the place in the file and the rule of each."""
 
 from __future__ import annotations
 
-import difflib
-import types
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from exasol_ci_setup.constructs.base import quote_value, rule_of
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.files import read_error
-from exasol_ci_setup.fleets.fleet import Fleet
-from exasol_ci_setup.fleets.model import FleetFile
+from exasol_ci_setup.fleets.declarations import Declaration, Names
+from exasol_ci_setup.fleets.model import FleetFile, InvalidReference
+from exasol_ci_setup.fleets.problems import HINT, KEY, Problems, children
+from exasol_ci_setup.fleets.templates import check_templates
 from exasol_ci_setup.template.input_files import StackOutput, stack_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
 
-_HINT: Final = "for the schema of the file: `exasol-ci-setup deploy-fleet --schema`"
-_KEY: Final = "[key]"
-_MOST_PROBLEMS: Final = 20
+    from exasol_ci_setup.fleets.fleet import Fleet
+    from exasol_ci_setup.fleets.problems import Place
+
 _AS_WRITTEN: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp"))
+_DEEPEST: Final = 10
+_ANY_OUTPUT: Final = StackOutput("", "")
 
 
-def load(path: Path) -> Fleet:
-    """Read the file at `path`.
+def load(path: Path, *, templates: Sequence[str] | None = None) -> Fleet:
+    """Read the file at `path`. With `templates`, also read the templates of the stacks that match these patterns; all without patterns.
 
-    Raises InputError that names the file, and the line, the place (``projects.slc.ci.image``) and the rule of each mistake: it
-    cannot be read, is not YAML, has a duplicate, unknown or missing name, or an invalid value.
+    Raises InputError with all mistakes: the file cannot be read, is not YAML, or has a duplicate key; unknown or missing keys and invalid
+    values; names that do not exist or are not unique, and cycles; what `check_templates` finds.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"the fleet file {path} does not exist", hint=_HINT) from None
+        raise InputError(f"the fleet file {path} does not exist", hint=HINT) from None
     except (OSError, UnicodeDecodeError) as error:
         raise read_error(str(path), error) from None
     root, data = _parsed(path, text)
-    try:
-        file = FleetFile.model_validate(data)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-    else:
-        return Fleet.of(path, file, lambda where: _line(root, where))
-    # Raised outside of `except`: the message of pydantic, which would be chained, shows the raw input.
-    raise InputError(_message(path, root, problems), hint=_HINT)
+    problems = Problems(path, root)
+    file, invalid = _valid_part(data)
+    for each in invalid:
+        problems.add_invalid(each)
+    declaration = None if file is None else Declaration(file, _names(data), problems)
+    if declaration is not None and templates is not None:
+        check_templates([each for each in declaration.stacks if each.matches(templates or "*")], problems)
+    if declaration is None or problems:
+        raise problems.error()
+    return declaration.fleet()
 
 
 def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
@@ -57,7 +61,7 @@ def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
-            raise InputError(f"{path} is empty", hint=_HINT)
+            raise InputError(f"{path} is empty", hint=HINT)
         _require_sound(path, root)
         _keep_as_written(root)
         return root, loader.construct_document(root)
@@ -73,14 +77,12 @@ class _Loader(yaml.SafeLoader):
     """YAML with references to outputs of stacks."""
 
 
-def _stack_output(loader: _Loader, node: yaml.Node) -> StackOutput:
+def _stack_output(loader: _Loader, node: yaml.Node) -> StackOutput | InvalidReference:
     text = str(loader.construct_scalar(node)) if isinstance(node, yaml.ScalarNode) else ""
     try:
         return stack_output(text)
     except ValueError:
-        raise yaml.constructor.ConstructorError(
-            None, None, f"!StackOutput {text}: write STACK.OUTPUT or TARGET/STACK.OUTPUT", node.start_mark
-        ) from None
+        return InvalidReference(text)
 
 
 _Loader.add_constructor("!StackOutput", _stack_output)
@@ -88,8 +90,8 @@ _Loader.add_constructor("!StackOutput", _stack_output)
 
 def _keep_as_written(root: yaml.Node) -> None:
     """Let the parameters of stacks be texts as they are written, such as ``1.10`` and ``no``: CloudFormation's parameters are texts."""
-    for _, entry in (pair for _, stacks in _children(root, "stacks") for pair in _items(stacks)):
-        left = [value for _, parameters in _children(entry, "parameters") for _, value in _items(parameters)]
+    for _, entry in (pair for _, stacks in children(root, "stacks") for pair in _items(stacks)):
+        left = [value for _, parameters in children(entry, "parameters") for _, value in _items(parameters)]
         while left:
             node = left.pop()
             if isinstance(node, yaml.ScalarNode) and node.tag in _AS_WRITTEN:
@@ -103,10 +105,11 @@ def _items(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
 
 
 def _require_sound(path: Path, root: yaml.Node) -> None:
-    """Raise InputError for a duplicate key, of which YAML would use the last, and for an alias that contains itself."""
+    """Raise InputError for duplicate keys, of which YAML would use the last, and for an alias that contains itself."""
     seen: set[int] = set()
     above: set[int] = set()
     left: list[tuple[yaml.Node, bool]] = [(root, False)]
+    duplicates: dict[int, str] = {}
     while left:
         node, leaving = left.pop()
         if leaving:
@@ -120,102 +123,81 @@ def _require_sound(path: Path, root: yaml.Node) -> None:
         above.add(id(node))
         left.append((node, True))
         if isinstance(node, yaml.MappingNode):
-            _require_unique_keys(path, node)
+            duplicates |= _duplicate_keys(node)
             left.extend((value, False) for _, value in node.value)
         elif isinstance(node, yaml.SequenceNode):
             left.extend((each, False) for each in node.value)
+    if duplicates:
+        lines = [f"{path}:{line} is invalid: duplicate key {key!a}" for line, key in sorted(duplicates.items())]
+        raise InputError.of(lines, f"{path} is invalid in {len(lines)} places", hint="rename one of each two keys")
 
 
-def _require_unique_keys(path: Path, mapping: yaml.MappingNode) -> None:
+def _duplicate_keys(mapping: yaml.MappingNode) -> dict[int, str]:
+    """Return each key that the mapping has already, by its line."""
     # Lists and mappings as keys are rejected when the value is constructed.
     keys = [key for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)]
     seen: set[str] = set()
+    found: dict[int, str] = {}
     for key in keys:
         if key.value in seen:
-            raise InputError(
-                f"{path}:{key.start_mark.line + 1} is invalid: duplicate key {key.value!a}",
-                hint="choose another name for one of them",
-            )
+            found[key.start_mark.line + 1] = key.value
         seen.add(key.value)
+    return found
 
 
-def _message(path: Path, root: yaml.Node, problems: Sequence[ErrorDetails]) -> str:
-    lines = [_problem(path, root, each) for each in problems[:_MOST_PROBLEMS]]
-    if len(problems) == 1:
-        return lines[0]
-    more = len(problems) - len(lines)
-    return "\n".join(
-        [
-            f"{path} is invalid in {len(problems)} places:",
-            *(f"  {line}" for line in lines),
-            *([f"  and {more} more"] if more else []),
-        ]
-    )
+def _names(data: dict[str, Any]) -> Names:
+    """Return the names in the file, those of invalid entries too: a reference to one of these is no mistake of its own."""
+    given = (data.get(section) for section in ("targets", "projects", "stacks"))
+    return Names(*(tuple(map(str, each)) if isinstance(each, dict) else () for each in given))
 
 
-def _problem(path: Path, root: yaml.Node, problem: ErrorDetails) -> str:
-    where = tuple(part for part in problem["loc"] if part != _KEY)
-    rule = rule_of(problem)
+def _valid_part(data: Any) -> tuple[FleetFile | None, list[ErrorDetails]]:
+    """Return the model of the file without its invalid parts, None if nothing valid remains, and what is invalid.
+
+    The valid parts are checked further, so that one run reports all mistakes.
+    """
+    valid = deepcopy(data)
+    removed: list[Place] = []
+    invalid: list[ErrorDetails] = []
+    for _ in range(_DEEPEST):
+        try:
+            return FleetFile.model_validate(valid), invalid
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        # Not what only a removed part causes.
+        invalid += [each for each in found if not any(where[: len(each["loc"])] == each["loc"] for where in removed)]
+        for each in found:
+            where = _without(valid, each)
+            if not where:
+                return None, invalid
+            removed.append(where)
+    return None, invalid
+
+
+def _without(data: Any, problem: ErrorDetails) -> Place:
+    """Remove the smallest part of `data` with the problem that has a key; return its place, empty if that is the whole file.
+
+    A parameter or a variable of a stack is replaced.
+    """
+    where = [part for part in problem["loc"] if part != KEY]
     if problem["type"] == "missing":
-        rule = "it is required"
-    elif problem["type"] == "extra_forbidden":
-        names = _names(where[:-1])
-        near = difflib.get_close_matches(str(where[-1]), names, n=1)
-        rule = f"unknown key; did you mean {near[0]}?" if near else f"unknown key; valid keys: {', '.join(names)}"
-    elif problem["type"] in {"model_type", "dict_type"}:
-        rule = "use names with values below it"
-    elif problem["type"] == "string_type" and problem["input"] is not None:
-        rule = "use text, in quotation marks if it looks like a number"
-    elif problem["type"] == "tuple_type":
-        rule = "use a list"
-    elif problem["type"] == "too_short":
-        rule = "it is empty"
-    value = problem["input"]
-    is_shown = problem["type"] not in {"missing", "extra_forbidden"} and isinstance(value, str | int | float)
-    place = dotted(where) if _KEY not in problem["loc"] else f"{dotted(where[:-1])}: the name"
-    return f"{path}:{_line(root, where)}: {place}{f' {quote_value(value)}' if is_shown else ''}: {rule}"
-
-
-def dotted(where: Sequence[int | str]) -> str:
-    """Return the notation of a place in the file, such as ``projects.slc.needs[0]``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
-    return text.removeprefix(".") or "the file"
-
-
-def _line(root: yaml.Node, where: Sequence[int | str]) -> int:
-    """Return the line of a place, or of its nearest existing parent."""
-    node, line = root, root.start_mark.line
+        where.pop()
+    place: list[int | str] = []
+    parent, key, node = {}, None, data
     for part in where:
-        found = list(_children(node, part))
-        if not found:
+        if not isinstance(node, dict):
+            # The part is in a list.
             break
-        # A key of the mapping itself overrides the same one from a merge key (<<), and comes later.
-        key, node = found[-1]
-        line = key.start_mark.line
-    return line + 1
-
-
-def _children(node: yaml.Node, part: int | str) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-        yield from ((each, each) for each in node.value[part : part + 1])
-    elif isinstance(node, yaml.MappingNode):
-        yield from ((key, value) for key, value in node.value if key.value == str(part))
-
-
-def _names(where: Sequence[int | str]) -> list[str]:
-    """Return the valid names at a place."""
-    kind: Any = FleetFile
-    for part in where:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            by_name = {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
-            kind = _bare(by_name.get(str(part)))
-        else:
-            kind = _bare(get_args(kind)[-1])
-    return [field.alias or name for name, field in kind.model_fields.items()]
-
-
-def _bare(kind: Any) -> Any:
-    """Return a type without its annotations and without None."""
-    while get_origin(kind) in {Annotated, Union, types.UnionType}:
-        kind = get_args(kind)[0]
-    return kind
+        parent, key = node, next((each for each in node if str(each) == str(part)), None)
+        place.append(part)
+        if key is None:
+            # The part was removed already.
+            return tuple(place)
+        node = node[key]
+    match place:
+        case ["stacks", _, "parameters" | "vars" as section, _]:
+            # It has a value, so that it is not reported as missing.
+            parent[key] = _ANY_OUTPUT if section == "parameters" else ""
+        case _:
+            parent.pop(key, None)
+    return tuple(place)

@@ -81,7 +81,11 @@ def require_valid(construct: Construct) -> None:
     if declared.folder is not None:
         declared.artifacts  # noqa: B018 - raises for files that do not exist
         unknown = (*construct.network_parameters, *construct.parameter_sources)
-        require_valid_parameters(construct, declared, given, unknown=unknown)
+        try:
+            require_valid_parameters(construct, declared, given, unknown=unknown)
+        except InputError as error:
+            error.hint = "set the parameters with parameters=" if isinstance(construct, Stack) else ""
+            raise
 
 
 def require_valid_parameters(
@@ -95,7 +99,7 @@ def require_valid_parameters(
         return
     later = {*unknown, *(name for name, text in given.items() if any(placeholders_in(text)))}
     values = {
-        name: GivenParameter(StackOutput("", "") if name in later else given[name], "parameters=")
+        name: GivenParameter(StackOutput("", "") if name in later else given[name])
         for name in {**given, **dict.fromkeys(later)}
     }
     wanted = {name: each for name, each in declarations(declared.parsed).items() if name not in declared.outputs}
@@ -103,7 +107,8 @@ def require_valid_parameters(
         choose(wanted, values).require_valid()
     except InputError as error:
         error.message = f"{described(construct)}: {error.message}"
-        error.hint = "set the parameters with parameters=" if isinstance(construct, Stack) else ""
+        # Not the options of a command.
+        error.hint = ""
         raise
 
 

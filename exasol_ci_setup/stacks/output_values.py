@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.text import suggestion
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ def look_up(outputs: Iterable[StackOutput], account_of: Callable[[str], Account]
         if stack is None or state.is_absent(stack):
             problems.append(f"{each}: stack {each.stack} does not exist")
         elif each.output not in stack.outputs:
-            near = difflib.get_close_matches(each.output, stack.outputs, n=1)
-            names = ", ".join(stack.outputs) or "none"
-            rule = f"did you mean {near[0]}?" if near else f"its outputs: {names}"
-            problems.append(f"{each}: stack {each.stack} has no output {each.output}; {rule}")
+            names = f"its outputs: {', '.join(stack.outputs) or 'none'}"
+            near = suggestion(each.output, stack.outputs, names)
+            problems.append(f"{each}: stack {each.stack} has no output {each.output}{near}")
         else:
             found[each] = stack.outputs[each.output]
     if problems:
-        raise InputError(
-            "\n  ".join(problems if len(problems) == 1 else [f"{len(problems)} outputs are unknown:", *problems]),
+        raise InputError.of(
+            problems,
+            f"{len(problems)} outputs are unknown",
             hint="`exasol-ci-setup list` lists the stacks, and `exasol-ci-setup outputs STACK` their outputs",
         )
     return found

@@ -81,9 +81,8 @@ def open_template(given: TemplateInput) -> TemplateStack:
     except InputError as error:
         # The missing parameters are unknown before the stack is read.
         problems = choose(declared, parameters, deployed=dict.fromkeys(declared, MASK)).problems
-        if problems:
-            error.message = "\n  ".join([error.message, *problems])
-        raise
+        lines = [*(error.problems or [error.message]), *map(str, problems)]
+        raise InputError.of(lines, f"{given.file} has {len(lines)} problems", hint=error.hint) from None
     identity = {f"{TAG_PREFIX}construct": "Template", f"{TAG_PREFIX}name": name}
     return TemplateStack(name, loaded, artifacts, declared, parameters, {**tags, **identity}, policy)
 

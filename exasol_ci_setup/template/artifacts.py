@@ -23,7 +23,7 @@ from exasol_ci_setup.template.replacement import replace_values
 from exasol_ci_setup.template.source import parse_own
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
 Content = Literal["file", "zip", "template"]
 
@@ -175,7 +175,11 @@ def find_artifacts(
     finder = _Finder((root or default_root(folder)).resolve())
     found = finder.find(template, parsed, folder, ())
     if finder.problems:
-        raise InputError(_message(finder.problems), hint="paths are relative to the folder of the template")
+        raise InputError.of(
+            finder.problems,
+            f"{len(finder.problems)} local artifacts cannot be used",
+            hint="paths are relative to the folder of the template",
+        )
     return found
 
 
@@ -316,12 +320,6 @@ class _Finder:
             outside = archive.links_out_of(tree)
             return f"contains a link that leads out of it: {', '.join(outside[:3])}" if outside else ""
         return ""
-
-
-def _message(problems: Sequence[str]) -> str:
-    if len(problems) == 1:
-        return problems[0]
-    return "\n  ".join([f"{len(problems)} local artifacts cannot be used:", *problems])
 
 
 def _local_values(parsed: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], ArtifactProperty, str]]:

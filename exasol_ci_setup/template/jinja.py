@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,7 @@ import jinja2.meta
 import jinja2.sandbox
 
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.text import suggestion
 from exasol_ci_setup.template.input_files import label, parse_data, read_text
 from exasol_ci_setup.template.limits import LARGEST_TEMPLATE
 from exasol_ci_setup.template.render import Template, finalize, logical_id, secret_reference
@@ -173,22 +173,22 @@ def _unknown(
     error: jinja2.UndefinedError, loader: _FolderLoader, environment: jinja2.Environment, variables: Mapping[str, Any]
 ) -> InputError:
     """Return the error for an unknown name, with the other unknown variables of the loaded files."""
-    problems = [f"{loader.place(error.__traceback__)}: {error.message}"]
-    names = []
+    first = f"{loader.place(error.__traceback__)}: {error.message}"
+    problems: dict[str, str] = {}
+    unset = []
     for file in list(loader.files):
         tree = environment.parse(read_text(file))
         for name in sorted(jinja2.meta.find_undeclared_variables(tree) - variables.keys() - environment.globals.keys()):
             line = next((node.lineno for node in tree.find_all(jinja2.nodes.Name) if node.name == name), 0)
             problem = f"{loader.shown(file)}:{line}: {name!r} is undefined"
-            names.append(name)
             # Those with a default, and those of a part that is not used, may be undefined.
-            if problem not in problems and not _may_be_missing(tree, name):
-                problems.append(problem)
-    near = [each for name in names for each in difflib.get_close_matches(name, variables, n=1)]
-    hint = f"did you mean {near[0]}?" if near else f"set it with `--var {names[0]}=VALUE`" if names else ""
-    if len(problems) == 1:
-        return InputError(problems[0], hint=hint)
-    return InputError(f"{len(problems)} names are unknown:\n  " + "\n  ".join(problems), hint=hint)
+            if problem == first or not _may_be_missing(tree, name):
+                problems[problem] = suggestion(name, variables)
+                unset += [] if problems[problem] else [name]
+    problems = {first: "", **problems}
+    hint = f"set it with `--var {unset[0]}=VALUE`" if unset else ""
+    lines = [f"{problem}{near}" for problem, near in problems.items()]
+    return InputError.of(lines, f"{len(lines)} names are unknown", hint=hint)
 
 
 def _may_be_missing(tree: jinja2.nodes.Template, name: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.text import suggestion
 from exasol_ci_setup.template.input_files import StackOutput, stack_output
 from exasol_ci_setup.template.intrinsics import MASK, as_mapping, is_no_echo, scalar
 from exasol_ci_setup.template.limits import LARGEST_PARAMETER
@@ -46,6 +46,18 @@ class ParameterDeclaration:
     def is_list(self) -> bool:
         """Whether the value is a list, written with commas."""
         return self.type == "CommaDelimitedList" or self.type.startswith("List<")
+
+    @property
+    def missing(self) -> str:
+        """What a message says if the parameter has no value."""
+        text = f"parameter {self.name} has no value: {self.type}"
+        if self.no_echo:
+            text += ", NoEcho"
+        if self.description:
+            text += f", {self.description}"
+        if self.allowed_values:
+            text += f", one of {', '.join(self.allowed_values)}"
+        return text
 
     def problem(self, value: str) -> str:
         """Return which rule `value` breaks, or empty text. The value itself is not part of the message."""
@@ -90,11 +102,31 @@ class ParameterDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class GivenParameter:
-    """A value from an option or a file. `value` is None to keep the deployed one; `origin` is where it comes from, for messages."""
+    """A value from an option or a file. `value` is None to keep the deployed one; `origin` is where it comes from, for messages; may be empty."""
 
     value: str | StackOutput | None = field(repr=False)
-    origin: str
+    origin: str = ""
     from_command_line: bool = False
+
+    def labeled(self, name: str) -> str:
+        """Return the name of the parameter with its origin, for messages."""
+        return f"parameter {name} ({self.origin})" if self.origin else f"parameter {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterProblem:
+    """What is wrong with the parameter `name`: as a message of its own, and as a `rule` for a message that names its place.
+
+    `shown` is the value for display, empty if it must not be shown.
+    """
+
+    name: str
+    text: str
+    rule: str
+    shown: str = ""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +135,7 @@ class ParameterChoice:
 
     `values` are for CloudFormation, in the order of the template. `kept` are parameters that keep their deployed value, `defaults` those
     with the template's default, `outputs` those whose value is an output that is not resolved. `missing` have no value. `problems` are
-    messages about invalid names and values, one for each.
+    those of invalid names and values.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -111,11 +143,11 @@ class ParameterChoice:
     kept: tuple[str, ...] = ()
     defaults: tuple[str, ...] = ()
     missing: tuple[ParameterDeclaration, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[ParameterProblem, ...] = ()
 
     def require_valid(self) -> None:
         """Raise InputError with all problems, and with all missing parameters."""
-        lines = [*self.problems, *map(_missing, self.missing)]
+        lines = [*map(str, self.problems), *(each.missing for each in self.missing)]
         if not lines:
             return
         hint = ""
@@ -123,9 +155,7 @@ class ParameterChoice:
             names = " ".join(f"--parameter {each.name}=VALUE" for each in self.missing if not each.no_echo)
             secret = "" if names else "a file with the values: `--parameters-file FILE`"
             hint = f"add {names}" if names else secret
-        if len(lines) == 1:
-            raise InputError(lines[0], hint=hint)
-        raise InputError("\n  ".join([f"the parameters have {len(lines)} problems:", *lines]), hint=hint)
+        raise InputError.of(lines, f"the parameters have {len(lines)} problems", hint=hint)
 
 
 def declarations(template: Mapping[str, Any]) -> dict[str, ParameterDeclaration]:
@@ -203,9 +233,11 @@ def choose(
             kept.append(name)
             rule = "" if existing[name] == MASK else declaration.problem(existing[name])
             if rule:
-                problems.append(f"parameter {name}: the deployed value is no longer valid: {rule}")
+                rule = f"the deployed value is no longer valid: {rule}"
+                problems.append(ParameterProblem(name, f"parameter {name}: {rule}", rule))
         elif found is not None:
-            problems.append(f"parameter {name} ({found.origin}): the stack has no previous value")
+            rule = "the stack has no previous value"
+            problems.append(ParameterProblem(name, f"{found.labeled(name)}: {rule}", rule))
         elif declaration.default is not None:
             defaults.append(name)
         else:
@@ -233,41 +265,30 @@ def resolve_outputs(
     return ParameterChoice(ordered, {}, choice.kept, choice.defaults, choice.missing, tuple(problems))
 
 
-def _unknown(declared: Mapping[str, ParameterDeclaration], given: Mapping[str, GivenParameter]) -> Iterator[str]:
+def _unknown(
+    declared: Mapping[str, ParameterDeclaration], given: Mapping[str, GivenParameter]
+) -> Iterator[ParameterProblem]:
     for name, found in given.items():
-        if name in declared:
-            continue
-        near = difflib.get_close_matches(name, declared, n=1)
-        lower = {each.lower(): each for each in declared}
-        near = [lower[name.lower()]] if name.lower() in lower else near
-        names = ", ".join(declared) or "it has none"
-        rule = f"did you mean {near[0]}?" if near else f"parameters of the template: {names}"
-        yield f"parameter {name[:_MOST_SHOWN]!a} ({found.origin}) is unknown; {rule}"
+        if name not in declared:
+            near = suggestion(name, declared, f"parameters of the template: {', '.join(declared) or 'it has none'}")
+            label = found.labeled(f"{name[:_MOST_SHOWN]!a}")
+            yield ParameterProblem(name, f"{label} is unknown{near}", f"unknown parameter{near}")
 
 
-def _value_problems(declaration: ParameterDeclaration, found: GivenParameter, value: str) -> Iterator[str]:
+def _value_problems(declaration: ParameterDeclaration, found: GivenParameter, value: str) -> Iterator[ParameterProblem]:
     name = declaration.name
     if declaration.no_echo and found.from_command_line and not _DYNAMIC.fullmatch(value):
-        yield (
-            f"parameter {name} is NoEcho, so its value must not appear on the command line: "
+        rule = (
+            "is NoEcho, so its value must not appear on the command line: "
             "use --parameters-file, or - as that file for standard input"
         )
+        yield ParameterProblem(name, f"parameter {name} {rule}", rule)
         return
     rule = declaration.problem(value)
     if rule:
-        shown = "" if declaration.no_echo else f" {value[:_MOST_SHOWN]!a}"
-        yield f"parameter {name}{shown} ({found.origin}) is not valid: {rule}"
-
-
-def _missing(declaration: ParameterDeclaration) -> str:
-    text = f"parameter {declaration.name} has no value: {declaration.type}"
-    if declaration.no_echo:
-        text += ", NoEcho"
-    if declaration.description:
-        text += f", {declaration.description}"
-    if declaration.allowed_values:
-        text += f", one of {', '.join(declaration.allowed_values)}"
-    return text
+        shown = "" if declaration.no_echo else f"{value[:_MOST_SHOWN]!a}"
+        label = found.labeled(f"{name} {shown}" if shown else name)
+        yield ParameterProblem(name, f"{label} is not valid: {rule}", rule, shown)
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
-from exasol_ci_setup.core.task_graph import End, Ended, Node, backwards, find_blocked, find_cycle, order, read_all, run
+from exasol_ci_setup.core.task_graph import (
+    End,
+    Ended,
+    Node,
+    backwards,
+    find_blocked,
+    find_cycle,
+    find_cycles,
+    order,
+    read_all,
+    run,
+)
 
 
 class Worker:
@@ -313,3 +324,9 @@ def test_cycle_in_long_chain_is_found(count):
 
     assert find_cycle(needs) == ()
     assert find_cycle({**needs, str(count): ["0"]}) == (*map(str, range(count + 1)), "0")
+
+
+def test_all_cycles_are_found():
+    needs = {"a": ["b", "b"], "b": ["a"], "c": ["c"], "d": ["a"]}
+
+    assert list(find_cycles(needs)) == [("a", "b", "a"), ("c", "c")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exasol_ci_setup.core.text import counted, duration
+from exasol_ci_setup.core.text import counted, duration, nearest, suggestion
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,16 @@ def test_exact_duration_is_rounded(seconds, expected):
 
 def test_count_selects_singular_and_plural():
     assert [counted(n, "stack") for n in (0, 1, 2)] == ["0 stacks", "1 stack", "2 stacks"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("Retenton", "Retention"), ("retention", "Retention"), ("kind", "Kind"), ("x", "")]
+)
+def test_nearest_name_ignores_case(name, expected):
+    assert nearest(name, ["Kind", "Retention"]) == expected
+
+
+def test_suggestion_names_nearest_or_all():
+    assert suggestion("kinf", ["Kind"], "kinds: Kind") == "; did you mean Kind?"
+    assert suggestion("x", ["Kind"], "kinds: Kind") == "; kinds: Kind"
+    assert suggestion("x", ["Kind"]) == ""

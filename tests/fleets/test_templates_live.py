@@ -166,7 +166,7 @@ def test_fifty_stacks_are_deployed_changed_pruned_and_deleted(fleet, live):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("{template: missing.yaml}", "fleet.yaml:8: stacks.a.template: the template missing.yaml does not exist"),
+        ("{template: missing.yaml}", "fleet.yaml:8: stacks.a.template: the file "),
         ("{template: queue.yaml, target: east}", "stacks.a.target: target 'east' does not exist"),
         ("{template: queue.yaml, needs: [bb]}", "stack 'bb' does not exist"),
         ("{template: queue.yaml, parameters: {Retention: {a: b}}}", "use text, a list of texts, or !StackOutput"),
@@ -235,5 +235,5 @@ stacks:
     assert ran.code == 2
     for message in ("Retntion", "First", "'title' is undefined", "missing", "broken.yaml"):
         assert message in ran.stderr
-    assert ran.stderr.count("main/") >= 5
+    assert ran.stderr.count("fleet.yaml:") == 5
     assert stacks(live) == {}

@@ -161,10 +161,10 @@ def test_unknown_variables_are_all_named_with_lines(tmp_path):
     with pytest.raises(InputError) as caught:
         open_source(write(tmp_path, "a.yaml.j2", text), {"name": "x"}).render()
 
-    assert "a.yaml.j2:2: 'nam' is undefined" in caught.value.message
+    assert "a.yaml.j2:2: 'nam' is undefined; did you mean name?" in caught.value.message
     assert "a.yaml.j2:3: 'other' is undefined" in caught.value.message
     assert "third" not in caught.value.message
-    assert caught.value.hint == "did you mean name?"
+    assert caught.value.hint == "set it with `--var other=VALUE`"
 
 
 @pytest.mark.parametrize(

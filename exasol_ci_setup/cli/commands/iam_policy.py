@@ -145,7 +145,7 @@ def _template(session: Session, **values: Any) -> None:
 def _fleet(session: Session, file: Path, **options: Any) -> None:
     from exasol_ci_setup.fleets.read import load
 
-    fleet = load(file)
+    fleet = load(file, templates=())
     place = _place(session, options["account"], (each.region for each in fleet.targets.values()))
     _show(session, _stacks((each.construct for each in fleet.members.values()), place, options), place, options)
 

@@ -40,10 +40,19 @@ class SetupError(Exception):
 
 
 class InputError(SetupError):
-    """An argument, an option or an input file is invalid."""
+    """An argument, an option or an input file is invalid. `problems` are those in the message if it lists several, each one line."""
 
     exit_code = 2
     code = "bad-input"
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, problems: Sequence[str], title: str, *, hint: str = "") -> InputError:
+        """Return one error for all `problems`. Several are listed below the line `title`; a single one is the message."""
+        message = problems[0] if len(problems) == 1 else "\n  ".join([f"{title}:", *problems])
+        error = cls(message, hint=hint)
+        error.problems = tuple(problems)
+        return error
 
 
 class TemplateRejectedError(SetupError):
