@@ -50,7 +50,8 @@ CHANGE_SETS: Final = "exasol-ci-setup-"
 """The start of the names of change sets of this tool."""
 # Calls that name no stack, or list several.
 _ACCOUNT_ACTIONS: Final = (
-    *("DescribeEvents", "DescribeStackDriftDetectionStatus", "DescribeStacks", "EstimateTemplateCost"),
+    *("DescribeEvents", "DescribeStackDriftDetectionStatus", "DescribeStackResources", "DescribeStacks"),
+    "EstimateTemplateCost",
     *("GetTemplateSummary", "ListExports", "ListImports", "ListStacks", "ValidateTemplate"),
 )
 _BUCKET_ACTIONS: Final = (

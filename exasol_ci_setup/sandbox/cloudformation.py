@@ -70,6 +70,7 @@ def extend() -> None:
             functools.partial(_find_deleted_by_id, "Stack with id {} does not exist"),
             ("ListStackResources", "DescribeStackResource", "DescribeStackResources", "GetTemplate"),
         ),
+        (_find_stack_of_resource, ("DescribeStackResources",)),
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html
         (functools.partial(_find_deleted_by_id, "Stack [{}] does not exist"), ("DescribeStackEvents",)),
         (_with_ssm_names, ("DescribeStacks", "DescribeChangeSet")),
@@ -113,6 +114,23 @@ def _find_deleted_by_id(message: str, inner: Action, parameters: Parameters) -> 
     if name and not name.startswith("arn:") and _stack(name) is None:
         return refusal("ValidationError", message.format(name))
     return inner(parameters)
+
+
+def _find_stack_of_resource(inner: Action, parameters: Parameters) -> Reply:
+    """Find the stack that has a resource with the given physical ID.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackResources.html.
+    """
+    from ministack.services.cloudformation import _stacks
+
+    wanted = value(parameters, "PhysicalResourceId")
+    if not wanted or value(parameters, "StackName"):
+        return inner(parameters)
+    for stack in _stacks.values():
+        has_it = any(each.get("PhysicalResourceId") == wanted for each in stack.get("_resources", {}).values())
+        if has_it and stack["StackStatus"] != "DELETE_COMPLETE":
+            return inner({**parameters, "StackName": [stack["StackId"]]})
+    return refusal("ValidationError", f"Stack for {wanted} does not exist")
 
 
 def _with_roots(inner: Action, parameters: Parameters) -> Reply:

@@ -229,7 +229,7 @@ def test_invalid_template_input_exits_2(program, folder, name):
         assert message in ran.stderr
 
 
-def test_template_of_exactly_the_limit_is_read(program, folder):
+def test_template_of_maximum_size_is_read(program, folder):
     folder(t_yaml=QUEUE + "#" * (1_048_576 - len(QUEUE.encode())))
 
     ran = program("validate-template", "t.yaml", "--offline", "--parameter", "Env=dev")

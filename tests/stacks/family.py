@@ -44,6 +44,7 @@ class Family:
         answers.on("cloudformation", "DescribeStackEvents", self.events)
         answers.on("cloudformation", "DescribeStacks", self.stacks)
         answers.on("cloudformation", "DeleteStack", {})
+        answers.on("cloudformation", "DescribeStackResources", AwsError("ValidationError", "Stack does not exist"))
 
     def _event(
         self, stack: str, stacks: Any, number: int, seconds: float, status: str, name: str, more: Any = None

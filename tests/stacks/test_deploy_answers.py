@@ -71,6 +71,7 @@ class Aws:
         answers.on("cloudformation", "ExecuteChangeSet", self.execute)
         answers.on("cloudformation", "DeleteChangeSet", {})
         answers.on("cloudformation", "DeleteStack", {})
+        answers.on("cloudformation", "DescribeStackResources", AwsError("ValidationError", "Stack does not exist"))
         answers.on("cloudformation", "ListChangeSets", {"Summaries": []})
 
     def change_set(self, **more):
