@@ -1,4 +1,4 @@
-"""The next steps for failure reasons of AWS: the table, and the look-up of the stack that has a name."""
+"""The next steps for failure reasons of AWS: the table, and the search for the stack that has a name."""
 
 from __future__ import annotations
 
