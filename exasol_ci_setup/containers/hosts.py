@@ -6,8 +6,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.containers.quotes import quote
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.text import quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exasol_ci_setup.containers.hosts import is_accepted
-from exasol_ci_setup.containers.quotes import quote
+from exasol_ci_setup.core.text import quote
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -30,6 +30,7 @@ HEAD_TIMEOUT_SECONDS: Final = 10.0
 BODY_TIMEOUT_SECONDS: Final = 30.0
 """Time limit for the body of a request."""
 
+_BAD_REQUEST: Final = 400
 _MAX_LENGTH_DIGITS: Final = 18
 # The page is part of the package. It loads nothing from other hosts and sends nothing to them.
 _POLICY: Final = (
@@ -45,12 +46,28 @@ def create_api(refuse: Refuse, *, hosts: Collection[str] | None, schemes: Collec
     """Return an application whose requests pass `Guard`, and whose page `/docs` needs no other host.
 
     `hosts` are the accepted names besides ``localhost`` and IP addresses; None accepts every name.
-    `schemes` are the accepted schemes of an `Origin`.
+    `schemes` are the accepted schemes of an `Origin`. Errors are JSON, and an invalid body has status 400.
     """
     app = FastAPIOffline(
         redoc_url=None, static_url="/docs/files", swagger_ui_parameters={"validatorUrl": None}, **options
     )
     app.add_middleware(Guard, refuse=refuse, hosts=hosts, schemes=schemes)
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """Return the OpenAPI document without status 422 of FastAPI, and with JSON for all errors."""
+        found = describe()
+        responses = [each["responses"] for path in found["paths"].values() for each in path.values()]
+        for each in responses:
+            each.pop("422", None)
+            for status, response in each.items():
+                if int(status) >= _BAD_REQUEST:
+                    response["content"] = {"application/json": next(iter(response["content"].values()))}
+        for name in ("HTTPValidationError", "ValidationError"):
+            found.get("components", {}).get("schemas", {}).pop(name, None)
+        return found
+
+    app.openapi = openapi  # type: ignore[method-assign] # as in FastAPI's documentation
     return app
 
 

@@ -13,6 +13,7 @@ LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _EXACT_BELOW: Final = 10
+_MAX_QUOTED: Final = 100
 
 
 def kebab_case(name: str) -> str:
@@ -53,6 +54,17 @@ def duration(seconds: float, *, exact: bool = False) -> str:
     if whole < _HOUR:
         return _parts(whole // _MINUTE, "min", whole % _MINUTE, "s")
     return _parts(whole // _HOUR, "h", whole % _HOUR // _MINUTE, "min")
+
+
+def truncate(text: str) -> str:
+    """Return the first 100 characters of a text, with an ellipsis if it is longer."""
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
+
+
+def quote(value: object) -> str:
+    """Return the first 100 characters of `ascii(value)`, to quote input of a client in a message."""
+    # A representation is at least as long as its text, so the first 101 characters are enough.
+    return truncate(ascii(value[: _MAX_QUOTED + 1] if isinstance(value, str) else value))
 
 
 def _parts(first: int, unit: str, second: int, smaller: str) -> str:

@@ -17,7 +17,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.core import patterns
+from exasol_ci_setup.core import background, patterns
 from exasol_ci_setup.core.errors import DockerFailedError, EngineUnavailableError, InputError, OperationInterruptedError
 
 if TYPE_CHECKING:
@@ -112,12 +112,7 @@ def _run(arguments: Sequence[str], failure: str, say: Callable[[str], None], sec
         with process:
             status = _read(process, say_redacted, f"{secret}\n" if secret else "")
     except KeyboardInterrupt:
-        process.terminate()
-        try:
-            process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        background.end(process, _END_SECONDS)
         raise OperationInterruptedError(f"interrupted: {failure}") from None
     if status:
         code = status if status > 0 else _SIGNALED - status

@@ -5,17 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import select
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.core import background
 from exasol_ci_setup.core.errors import SandboxError
 from exasol_ci_setup.core.origin import install_command
 from exasol_ci_setup.sandbox.ports import read_ports
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from exasol_ci_setup.sandbox import settings
 
 # Names inside the state directory.
@@ -42,56 +41,28 @@ def launch(directory: Path, wanted: settings.Settings, seconds: float) -> None:
     log_file = directory / LOG_FILE
     if log_file.exists() and log_file.stat().st_size > _LOG_BYTES:
         log_file.replace(log_file.with_suffix(".log.1"))
-    reading, writing = os.pipe()
-    try:
-        with log_file.open("ab") as log:
-            log_file.chmod(0o600)
-            start_of_log = log.tell()
-            subprocess.run(  # noqa: S603  (this interpreter, our own module)
-                [
-                    *(sys.executable, "-m", "exasol_ci_setup.sandbox"),
-                    *("--state-dir", str(directory), "--settings", wanted.as_json(), "--ready-fd", str(writing)),
-                    *(
-                        argument
-                        for port in (*read_ports(directory / PORT_FILE), FIRST_PORT)
-                        for argument in ("--port", str(port))
-                    ),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=directory,
-                env=_process_environment(),
-                pass_fds=(writing,),
-                start_new_session=True,
-                check=False,
-            )
-        os.close(writing)
-        writing = -1
-        ready, _, _ = select.select([reading], [], [], seconds)
-        # If the pipe closes without a line, the process has ended.
-        if ready and os.read(reading, 16):
-            return
-    finally:
-        os.close(reading)
-        if writing >= 0:
-            os.close(writing)
-    what = "ended during its start" if ready else f"was not ready within {seconds:.0f} s"
-    raise SandboxError(f"the sandbox {what}: {_last_line(log_file, start_of_log)}", hint=f"its log: {log_file}")
-
-
-def _process_environment() -> dict[str, str]:
-    """Return the environment of the new process: only the needed variables, and the path of this package.
-
-    Many other variables would change ministack. Tokens must not remain in the environment of a long-running process.
-    """
-    package_root = Path(__file__).parents[2]
-    values = {name: value for name, value in os.environ.items() if _NEEDED_VARIABLE.fullmatch(name)}
-    if package_root.name not in {"site-packages", "dist-packages"}:
-        # Absolute paths, because the working directory of the new process is the state directory.
-        inherited = [str(Path(entry).absolute()) for entry in values.get("PYTHONPATH", "").split(os.pathsep) if entry]
-        values["PYTHONPATH"] = os.pathsep.join([*inherited, str(package_root)])
-    return values
+    start_of_log = log_file.stat().st_size if log_file.exists() else 0
+    process, report = background.start(
+        [
+            *("-m", "exasol_ci_setup.sandbox", "--state-dir", str(directory), "--settings", wanted.as_json()),
+            *(
+                argument
+                for port in (*read_ports(directory / PORT_FILE), FIRST_PORT)
+                for argument in ("--port", str(port))
+            ),
+        ],
+        log=log_file,
+        directory=directory,
+        # Many other variables would change ministack. Tokens must not remain in the environment of a long-running process.
+        environment=background.with_package_path(
+            {name: value for name, value in os.environ.items() if _NEEDED_VARIABLE.fullmatch(name)}
+        ),
+        seconds=seconds,
+    )
+    process.wait()
+    if not report:
+        what = f"was not ready within {seconds:.0f} s" if report is None else "ended during its start"
+        raise SandboxError(f"the sandbox {what}: {_last_line(log_file, start_of_log)}", hint=f"its log: {log_file}")
 
 
 def _last_line(log_file: Path, start: int) -> str:

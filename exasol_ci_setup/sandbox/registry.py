@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.core import background
 from exasol_ci_setup.core.errors import SandboxError
 from exasol_ci_setup.core.files import write_whole
 from exasol_ci_setup.sandbox.ports import listen, read_ports
@@ -187,12 +188,7 @@ def send_request(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    background.end(process, _END_SECONDS)
     if process.stdin is not None:
         process.stdin.close()
 

@@ -35,7 +35,7 @@ def test_waiters_acquire_in_fifo_order_without_canceled_ones(count, canceled):
         for _ in range(count):
             lock.release()
             await settle()
-        assert lock.waiter_count == 0
+        assert not lock._waiters
         return acquired
 
     assert asyncio.run(scenario()) == [number for number in range(count) if number not in canceled]

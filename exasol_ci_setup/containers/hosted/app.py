@@ -22,7 +22,6 @@ from exasol_ci_setup.containers.hosted.nginx import Nginx
 from exasol_ci_setup.containers.hosted.revival import Revival
 from exasol_ci_setup.containers.hosted.routes import Routes
 from exasol_ci_setup.containers.hosted.state import State
-from exasol_ci_setup.containers.quotes import truncate
 from exasol_ci_setup.core.errors import (
     AppConflictError,
     AppDoesNotAnswerError,
@@ -37,6 +36,7 @@ from exasol_ci_setup.core.errors import (
     SetupError,
     TooManyAttemptsError,
 )
+from exasol_ci_setup.core.text import truncate
 from exasol_ci_setup.core.version import __version__
 from exasol_ci_setup.docker import engine
 
@@ -63,24 +63,18 @@ _STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
     (CertificateError, 502),
 )
 _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
-    400: {
-        "model": bodies.FailureAnswer,
-        "description": "The request is invalid, or the new container does not run",
-    },
-    403: {
-        "model": bodies.FailureAnswer,
-        "description": "The secret is missing or wrong, or the request is from a page of another site",
-    },
-    404: {"model": bodies.FailureAnswer, "description": "The container or image does not exist"},
-    409: {
-        "model": bodies.FailureAnswer,
-        "description": "The request conflicts with the state of the container or with another container",
-    },
-    408: {"model": bodies.FailureAnswer, "description": "The body did not arrive in time"},
-    413: {"model": bodies.FailureAnswer, "description": "The body is too large"},
-    429: {"model": bodies.FailureAnswer, "description": "Too many wrong secrets"},
-    502: {"model": bodies.FailureAnswer, "description": "The Docker engine, nginx or certbot failed"},
-    507: {"model": bodies.FailureAnswer, "description": "The disk with the state directory is full"},
+    status: {"model": bodies.FailureAnswer, "description": description}
+    for status, description in (
+        (400, "The request is invalid, or the new container does not run"),
+        (403, "The secret is missing or wrong, or the request is from a page of another site"),
+        (404, "The container or image does not exist"),
+        (409, "The request conflicts with the state of the container or with another container"),
+        (408, "The body did not arrive in time"),
+        (413, "The body is too large"),
+        (429, "Too many wrong secrets"),
+        (502, "The Docker engine, nginx or certbot failed"),
+        (507, "The disk with the state directory is full"),
+    )
 }
 _RENEWAL_SECONDS: Final = 12 * 3600.0
 _REVIVAL_SECONDS: Final = 5.0
@@ -137,7 +131,6 @@ def assemble(
         responses=_FAILURES,
     )
     _add_error_handlers(app)
-    _describe_errors(app)
     Routes(settings, authenticator, deployments).add_to(app)
     return app
 
@@ -188,25 +181,6 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def handle_http_error(_request: Request, error: HTTPException) -> Response:
         return _render_failure(error.status_code, str(error.detail), dict(error.headers or {}))
-
-
-def _describe_errors(app: FastAPI) -> None:
-    described = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        """Return the OpenAPI document, with status 400 for an invalid body, and JSON for all failures."""
-        found = described()
-        for path in found["paths"].values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-                for status, response in operation["responses"].items():
-                    if int(status) in _FAILURES:
-                        response["content"] = {"application/json": next(iter(response["content"].values()))}
-        for name in ("HTTPValidationError", "ValidationError"):
-            found.get("components", {}).get("schemas", {}).pop(name, None)
-        return found
-
-    app.openapi = openapi  # type: ignore[method-assign] # as in FastAPI's documentation
 
 
 def _render_failure(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:

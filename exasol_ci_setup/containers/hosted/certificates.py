@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import ssl
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.containers.hosted.settings import child_environment
+from exasol_ci_setup.containers.hosted.settings import run_program
 from exasol_ci_setup.core.errors import CertificateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 ACME: Final = "acme"
@@ -113,22 +111,12 @@ class Certificates:
 
     def _certbot(self, domain: str, *arguments: str) -> None:
         what = f"{domain} has no certificate" if domain else "not all certificates were renewed"
-        folders: Sequence[str] = (
-            *("--config-dir", str(self._config)),
-            *("--work-dir", str(self._config / "work")),
-            *("--logs-dir", str(self._config / "logs")),
-        )
+        command = [
+            *("certbot", *arguments, "--non-interactive", "--config-dir", str(self._config)),
+            *("--work-dir", str(self._config / "work"), "--logs-dir", str(self._config / "logs")),
+        ]
         try:
-            ran = subprocess.run(  # noqa: S603 - validated domains and own paths
-                ["certbot", *arguments, *folders, "--non-interactive"],  # noqa: S607 - the operator selects certbot by PATH
-                capture_output=True,
-                text=True,
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                env=child_environment(os.environ),
-                timeout=_CERTBOT_SECONDS,
-                check=False,
-            )
+            ran = run_program(command, seconds=_CERTBOT_SECONDS)
         except FileNotFoundError as error:
             raise CertificateError(f"{what}: certbot is not installed") from error
         except (OSError, subprocess.TimeoutExpired) as error:

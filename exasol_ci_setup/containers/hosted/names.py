@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.containers.quotes import quote
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.text import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

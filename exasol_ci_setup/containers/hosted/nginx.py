@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import subprocess
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers.hosted import server_names
-from exasol_ci_setup.containers.hosted.settings import child_environment
+from exasol_ci_setup.containers.hosted.settings import run_program
 from exasol_ci_setup.containers.hosted.storage import storage_errors
 from exasol_ci_setup.containers.hosted.workers import group_serving, worker_processes
 from exasol_ci_setup.core.errors import AppConflictError, InputError, NginxError, NginxRefusedError
@@ -233,25 +232,13 @@ class Nginx:
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         try:
-            ran = subprocess.run(  # noqa: S603 - the command of the operator
-                [*self._command, *arguments],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                env=child_environment(os.environ),
-                timeout=_COMMAND_SECONDS,
-                check=False,
-            )
+            ran = run_program([*self._command, *arguments], seconds=_COMMAND_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NginxError(f"nginx cannot be run: {error}") from error
         if ran.returncode:
             lines = [line.strip() for line in ran.stderr.splitlines() if "[emerg]" in line or "[error]" in line]
-            reason = (
-                _LOG_PREFIX.sub("", lines[0])
-                if lines
-                else " ".join(ran.stderr.split()) or f"exit code {ran.returncode}"
-            )
+            reason = _LOG_PREFIX.sub("", lines[0]) if lines else " ".join(ran.stderr.split())
+            reason = reason or f"exit code {ran.returncode}"
             # A wrapper such as sudo can fail before nginx runs. This message comes from nginx itself.
             if "-T" in arguments and "test failed" in ran.stderr:
                 raise NginxRefusedError(f"nginx rejects the configuration: {reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from exasol_ci_setup.containers.hosts import host_name
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 PREFIX: Final = "EXASOL_CI_SETUP_HOSTED_"
 """The prefix of the variables; the rest of a name is a field of Settings in upper case."""
@@ -151,3 +152,17 @@ def deploy_key(environment: Mapping[str, str]) -> str:
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for child processes, without the deploy key."""
     return {name: value for name, value in environment.items() if name not in {KEY_VARIABLE, "CREDENTIALS_DIRECTORY"}}
+
+
+def run_program(command: Sequence[str], *, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a program without an input and without the deploy key. Raises OSError, and TimeoutExpired after `seconds`."""
+    return subprocess.run(  # noqa: S603 - the command of the operator, with validated arguments
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        env=child_environment(os.environ),
+        timeout=seconds,
+        check=False,
+    )

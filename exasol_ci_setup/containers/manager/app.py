@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.ports import Port
-from exasol_ci_setup.containers.quotes import truncate
 from exasol_ci_setup.core.errors import (
     ContainerNotReadyError,
     EngineError,
@@ -29,6 +28,7 @@ from exasol_ci_setup.core.errors import (
     SetupError,
     ShuttingDownError,
 )
+from exasol_ci_setup.core.text import truncate
 from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
@@ -51,13 +51,7 @@ _ERRORS: Final[tuple[tuple[type[SetupError], int, str], ...]] = (
     (EngineError, 502, "EngineError"),
     (SetupError, 500, "SetupError"),
 )
-_NAMES: Final = {
-    403: "Forbidden",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    408: "RequestTimeout",
-    413: "BodyTooLarge",
-}
+_NAMES: Final = {403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed", 408: "RequestTimeout", 413: "BodyTooLarge"}
 _BAD_REQUEST: Final = 400
 _MAX_PROBLEMS: Final = 10
 _MAX_PORTS: Final = 1000
@@ -149,13 +143,11 @@ def create(manager: Manager, on_stopped: Callable[[list[str]], None], *, hosts: 
         redirect_slashes=False,
         default_response_class=_Ascii,
         separate_input_output_schemas=False,
-        responses={code: {"model": ErrorAnswer} for code in (403, 408, 413)},
+        responses=_errors(403, 408, 413),
     )
     _add_errors(app)
-    _fix_openapi(app)
-    responses = {code: {"model": ErrorAnswer} for code in (400, 404, 409, 502, 503)}
 
-    @app.post("/start_container", responses=_select(responses, 400, 404, 409, 502, 503))
+    @app.post("/start_container", responses=_errors(400, 404, 409, 502, 503))
     async def start_container(body: StartRequest, request: Request) -> StartAnswer:
         """Start the container of an image, unless it runs already, and return its ports."""
         started = await _start_unless_disconnected(request, manager, body)
@@ -163,12 +155,12 @@ def create(manager: Manager, on_stopped: Callable[[list[str]], None], *, hosts: 
             ports=dict(started.ports), just_created=started.just_created, container_id=started.container_id
         )
 
-    @app.post("/stop_container", status_code=204, response_class=Response, responses=_select(responses, 400, 404, 502))
+    @app.post("/stop_container", status_code=204, response_class=Response, responses=_errors(400, 404, 502))
     async def stop_container(body: ImageRequest) -> None:
         """Stop and remove the container of an image and its unused dependencies; do nothing if it does not run."""
         await manager.stop(body.image)
 
-    @app.post("/unlock_container", status_code=204, response_class=Response, responses=_select(responses, 400, 404))
+    @app.post("/unlock_container", status_code=204, response_class=Response, responses=_errors(400, 404))
     async def unlock_container(body: ImageRequest) -> None:
         """Release the container of an image to the next request with `lock`."""
         manager.unlock(body.image)
@@ -200,8 +192,8 @@ def _may_come_from_page(request: Request) -> bool:
     return request.headers.get("user-agent", "").startswith("Mozilla/")
 
 
-def _select(responses: dict[int, Any], *codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: responses[code] for code in codes}
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorAnswer} for status in statuses}
 
 
 class _ClientDisconnectedError(Exception):
@@ -248,7 +240,7 @@ async def _handle_setup_error(_request: Request, error: SetupError) -> Response:
     status, name = next((status, name) for kind, status, name in _ERRORS if isinstance(error, kind))
     if status >= _SERVER_ERROR:
         log.warning("%s", error)
-    facts = {name: list(value) if isinstance(value, tuple) else value for name, value in _read_facts(error)}
+    facts = {name: getattr(error, name) for name in _FACTS if hasattr(error, name)}
     hint = {"hint": error.hint} if error.hint else {}
     return _render_error(status, name, error.message, **hint, **facts)
 
@@ -278,26 +270,6 @@ async def _handle_disconnect(_request: Request, _error: _ClientDisconnectedError
 async def _handle_unexpected_error(_request: Request, error: Exception) -> Response:
     # The server writes the traceback to the log.
     return _render_error(_SERVER_ERROR, "InternalError", f"internal error: {type(error).__name__}")
-
-
-def _fix_openapi(app: FastAPI) -> None:
-    described = app.openapi
-
-    def without_422() -> dict[str, Any]:
-        """Return the OpenAPI document without status 422: the application answers 400 instead."""
-        schema = described()
-        for path in schema["paths"].values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-        for name in ("HTTPValidationError", "ValidationError"):
-            schema.get("components", {}).get("schemas", {}).pop(name, None)
-        return schema
-
-    app.openapi = without_422  # type: ignore[method-assign] # as in FastAPI's documentation
-
-
-def _read_facts(error: SetupError) -> list[tuple[str, Any]]:
-    return [(name, getattr(error, name)) for name in _FACTS if hasattr(error, name)]
 
 
 def _describe_problem(error: dict[str, Any]) -> tuple[str, str]:

@@ -16,11 +16,6 @@ class FifoLock:
         self._is_closed = False
         self._waiters: deque[asyncio.Future[None]] = deque()
 
-    @property
-    def waiter_count(self) -> int:
-        """The number of waiters."""
-        return len(self._waiters)
-
     async def acquire(self) -> None:
         """Wait for the lock. Raises ShuttingDownError if the lock is closed. A canceled waiter passes the lock on."""
         if self._is_closed:

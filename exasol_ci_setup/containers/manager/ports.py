@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.containers.quotes import quote
+from exasol_ci_setup.core.text import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -24,11 +24,6 @@ class Streams:
         self._ended = threading.Event()
         client.api.hooks["response"].append(self._register)
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether all answers were aborted."""
-        return self._ended.is_set()
-
     def pause(self, seconds: float) -> None:
         """Wait. Raises ShuttingDownError as soon as the answers are aborted."""
         self._ended.wait(seconds)
@@ -75,7 +70,7 @@ class Streams:
                 _shut_down(response)
 
     def _check(self) -> None:
-        if self.is_ended:
+        if self._ended.is_set():
             raise ShuttingDownError
 
     def _register(self, response: Response, **_options: Any) -> None:
@@ -83,7 +78,7 @@ class Streams:
             responses = self._reading.get(threading.get_ident())
             if responses is not None:
                 responses.append(response)
-                if self.is_ended:
+                if self._ended.is_set():
                     _shut_down(response)
 
 

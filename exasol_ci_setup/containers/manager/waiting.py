@@ -31,12 +31,8 @@ class Probe:
     is_met: Callable[[int, str], bool]
 
 
-def probes(condition: WaitCondition) -> tuple[Probe, ...]:
-    """Return the probes that must all be met."""
-    return tuple(_probes(condition))
-
-
-def _probes(condition: WaitCondition) -> Iterator[Probe]:
+def probes(condition: WaitCondition) -> Iterator[Probe]:
+    """Yield the probes that must all be met."""
     for path, pattern in condition.greps.items():
         yield Probe(f"{pattern!r} in {path}", ("grep", "-q", "-e", pattern, "--", path), _succeeds)
     for path, content in condition.file_value.items():
