@@ -121,6 +121,7 @@ def _build_options(model: type[CiBuild | ReleaseBuild], *, stack: str) -> tuple[
         _field(model, "project", metavar="NAME"),
         _field(model, "project_url", metavar="URL"),
         _stack_name(model, stack),
+        _field(model, "codebuild", "--codebuild-name", default=f"the project's name + {model.suffix}", metavar="NAME"),
         _field(model, "image", metavar="IMAGE"),
         _compute_type(model, more=f"One of {', '.join(get_args(ComputeType))}."),
         _number(model, "timeout_in_minutes"),
@@ -246,7 +247,7 @@ def construct_options(kind: type[Construct]) -> Callable[[F], F]:
 
 def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Construct, dict[str, Any]]:
     """Create a construct from its fields in `values`; return it and the other values. Raises InputError."""
-    fields = {*kind.model_fields, "stack_name"}
+    fields = {*kind.model_fields, "stack_name", "codebuild_name"}
     if kind is ContainerBuilder:
         # The command has the options of the build environment too.
         builder = {name: values.pop(name) for name in BUILDER_OPTIONS}

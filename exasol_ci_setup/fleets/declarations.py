@@ -72,10 +72,9 @@ class Declaration:
         if first == member.where:
             return True
         other = ".".join(map(str, first))
-        field = "stack_name" if kind == "stack" else "name"
         self._problems.add(
             member.where,
-            f"its {kind} has the name {name}, like that of {other}; choose another {field} for one of them",
+            f"its {kind} has the name {name}, like that of {other}; choose another {_NAME_KEYS[kind]} for one of them",
         )
         return False
 
@@ -232,6 +231,9 @@ def _resolved(output: StackOutput, members: Mapping[str, Member], entries: Mappi
     if f"{output.target}/{output.stack}" in members or entry is None or entry.target != output.target:
         return output
     return replace(output, stack=entry.construct.stack_name)
+
+
+_NAME_KEYS: Final = {"stack": "stack_name", "CodeBuild project": "codebuild_name", "bucket": "bucket_name"}
 
 
 def _unique_names(member: Member) -> Iterator[tuple[str, str, tuple[str, ...]]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # The project's name and repository are keys above both of its constructs, and the ARN of the secret is looked up.
 _GIVEN: Final = frozenset({"project", "project_url", "docker_secret_arn", "scope"})
 # Options that two projects cannot share.
-_OWN: Final = frozenset({"stack", "bucket_name"})
+_OWN: Final = frozenset({"stack", "codebuild", "bucket_name"})
 
 AccountId = Annotated[
     str, matching(r"[0-9]{12}", 'use the 12 digits of an account in quotation marks, such as "123456789012"')

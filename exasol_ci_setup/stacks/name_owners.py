@@ -12,6 +12,7 @@ from exasol_ci_setup.stacks.optional import optional
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackResourceTypeDef
 
     from exasol_ci_setup.core.stacks import Event
 
@@ -30,14 +31,9 @@ def hint(cfn: CloudFormationClient, failure: Event, hint: str) -> tuple[str, str
     if not name:
         return hint, ""
     try:
-        with optional(cfn, "DescribeStackResources") as client:
-            answer = client.describe_stack_resources(PhysicalResourceId=name)
+        owners = find(cfn, name)
     except SetupError as error:
-        # AWS reports a resource without a stack as a validation error.
-        is_unknown = isinstance(error.__cause__, ClientError) and "ValidationError" in str(error.__cause__)
-        return hint, "" if is_unknown else f"whether a stack has {name} could not be looked up: {error.message}"
-    # The answer has all resources of the stack.
-    owners = [each for each in answer["StackResources"] if each.get("PhysicalResourceId") == name]
+        return hint, f"whether a stack has {name} could not be looked up: {error.message}"
     others = [each for each in owners if (each.get("StackName"), each["LogicalResourceId"]) != _place(failure)]
     if not owners:
         return hint, ""
@@ -50,6 +46,20 @@ def hint(cfn: CloudFormationClient, failure: Event, hint: str) -> tuple[str, str
     if stack == failure.stack_name:
         return f"{logical_id} of this stack has this name: keep its logical ID, or choose another name", ""
     return f"the resource belongs to stack {stack}: leave it to that stack, or choose another name", ""
+
+
+def find(cfn: CloudFormationClient, name: str) -> list[StackResourceTypeDef]:
+    """Return the resources of stacks with this physical ID. Raises the errors of `translate_aws_errors`."""
+    try:
+        with optional(cfn, "DescribeStackResources") as client:
+            answer = client.describe_stack_resources(PhysicalResourceId=name)
+    except SetupError as error:
+        # AWS reports a resource without a stack as a validation error.
+        if isinstance(error.__cause__, ClientError) and "ValidationError" in str(error.__cause__):
+            return []
+        raise
+    # The answer has all resources of the stack.
+    return [each for each in answer["StackResources"] if each.get("PhysicalResourceId") == name]
 
 
 def _place(failure: Event) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from exasol_ci_setup.stacks import (
     processed,
     properties,
     state,
+    taken,
     unique,
     validation,
 )
@@ -64,7 +65,8 @@ def plan_stack(
     The plan is falsy if there are no changes. A plan with a `change_set_id` left a change set on AWS: execute it, or
     delete it with `changeset.delete_change_set`. If this raises, nothing remains.
 
-    Raises TemplateRejectedError with the findings of the linter or the reason of AWS, InputError for a change that express mode does not allow.
+    Raises TemplateRejectedError with the findings of the linter or the reason of AWS, InputError for a change that express mode does not allow,
+    StackError for a CodeBuild project that exists outside of the stack.
     """
     wanted = parse(request.template.body)
     deployed = (
@@ -78,6 +80,8 @@ def plan_stack(
     planning = _Planning(context, request, wanted, current, deployed, drifted)
     if not drifted and planning.is_unchanged:
         return planning.settings_plan("UPDATE", deployed.stack.id if deployed is not None else "")
+    if not import_existing:
+        taken.require_free(context, request, wanted, deployed.template if deployed is not None else None)
     context.lint(request.lint_template or request.template)
     return planning.with_change_set(import_existing=import_existing)
 

@@ -77,8 +77,9 @@ def test_options_of_construct_are_fields_of_model(kind):
         p.name for p in getattr(command, "__click_params__", [])
     }
 
-    # Its ARN is looked up, the stack's name is an alias, a scope is a program's, and sources and tags are set by programs.
-    fields = {*kind.model_fields, "stack_name"} - {"docker_secret_arn", "stack", "scope", "source", "own_tags"}
+    # Its ARN is looked up, a scope is a program's, and sources and tags are set by programs.
+    fields = {info.alias or name for name, info in kind.model_fields.items()}
+    fields -= {"docker_secret_arn", "scope", "source", "tags"}
     if kind is ContainerBuilder:
         fields = fields - {"builder"} | set(BUILDER_OPTIONS)
     assert given == fields
@@ -93,7 +94,7 @@ def test_help_of_option_begins_with_description_of_field(kind):
     for option in OPTIONS[kind]:
         option(command)
     for parameter in [*command.params, *getattr(command, "__click_params__", [])]:
-        name = "stack" if parameter.name == "stack_name" else parameter.name
+        name = {"stack_name": "stack", "codebuild_name": "codebuild"}.get(parameter.name, parameter.name)
         model = BuildkitBuilder if kind is ContainerBuilder and name in BUILDER_OPTIONS else kind
         described, _, default = model.model_fields[name].description.partition(" Default: ")
         described = re.sub(r"`(\w+)`", lambda match: f"--{match[1].replace('_', '-')}", described).removesuffix(".")

@@ -38,6 +38,20 @@ def test_project_names_are_stable():
     assert build(ReleaseBuild, project="Slc", project_url=URL).codebuild_name == "SlcReleaseCodeBuild"
 
 
+def test_name_of_codebuild_project_can_be_set():
+    construct = build(ReleaseBuild, project="Slc", project_url=URL, codebuild_name="SlcPub_Build")
+
+    assert construct.codebuild_name == "SlcPub_Build"
+    assert construct.log_group_name == "/aws/codebuild/SlcPub_Build"
+    assert construct.stack_name == "SlcRelease"
+
+
+@pytest.mark.parametrize("name", ["a", "-ab", "a.b", "a" * 151, "ab\n"])
+def test_invalid_name_of_codebuild_project_is_rejected(name: str):
+    with pytest.raises(InputError, match="--codebuild-name "):
+        ci(codebuild_name=name)
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -51,6 +65,7 @@ def test_project_names_are_stable():
 )
 def test_repository_url_is_accepted(url: str):
     assert ci(project_url=url).project_url == url
+    assert ci(project_url=f"{url}/").project_url == url
 
 
 @pytest.mark.parametrize(
@@ -63,7 +78,9 @@ def test_repository_url_is_accepted(url: str):
         "ssh://git@github.com/a/b",
         "https://github.com/a",
         "https://github.com/a/",
-        "https://github.com/a/b/",
+        "https://github.com/a/b//",
+        "https://github.com/a/../",
+        "https://github.com/a/.git/",
         "https://github.com/a/b/tree/main",
         "https://github.com/a/b?x=1",
         "https://github.com/a/b#x",

@@ -340,6 +340,41 @@ def test_two_builds_with_same_resource_are_rejected(refused):
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "key"),
+    [
+        ("{stack_name: One}", "", "codebuild_name"),
+        ("{codebuild_name: One}", "", "stack_name"),
+        (
+            "{stack_name: One, bucket_name: one-for-both}",
+            "{codebuild_name: Other, bucket_name: one-for-both}",
+            "bucket_name",
+        ),
+    ],
+)
+def test_error_names_key_of_resource_with_same_name(refused, first, second, key):
+    projects = f"""
+    projects:
+      A: {{project_url: https://github.com/exasol/a, release: {first}}}
+      ARelease: {{project_url: https://github.com/exasol/b, ci: {second}}}
+    """
+
+    assert f"; choose another {key} for one of them" in refused(ONE + projects)
+
+
+def test_codebuild_name_distinguishes_projects(fleet):
+    declared = fleet(
+        ONE
+        + """
+    projects:
+      A: {project_url: https://github.com/exasol/a, release: {stack_name: APub, codebuild_name: APubBuild}}
+      ARelease: {project_url: https://github.com/exasol/b, ci: }
+    """
+    )
+
+    assert [each.construct.codebuild_name for each in declared.members.values()] == ["APubBuild", "AReleaseCodeBuild"]
+
+
+@pytest.mark.parametrize(
     ("key", "value"), [("aws:x", "y"), ("exasol-ci-setup:project", "y"), ("''", "y"), ("x", "''"), ("x", "y" * 257)]
 )
 def test_invalid_or_reserved_tag_is_rejected(refused, key, value):
