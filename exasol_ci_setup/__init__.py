@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import Egress as Egress
     from exasol_ci_setup.constructs import GitHubRepo as GitHubRepo
     from exasol_ci_setup.constructs import HangarScope as HangarScope
+    from exasol_ci_setup.constructs import HealthCheck as HealthCheck
     from exasol_ci_setup.constructs import Ingress as Ingress
     from exasol_ci_setup.constructs import Instance as Instance
     from exasol_ci_setup.constructs import LoadBalancer as LoadBalancer
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import PortMappings as PortMappings
     from exasol_ci_setup.constructs import Registry as Registry
     from exasol_ci_setup.constructs import ReleaseBuild as ReleaseBuild
+    from exasol_ci_setup.constructs import Scaling as Scaling
     from exasol_ci_setup.constructs import Scope as Scope
     from exasol_ci_setup.constructs import ScopedConstruct as ScopedConstruct
     from exasol_ci_setup.constructs import SecurityGroup as SecurityGroup
@@ -110,6 +112,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Egress",
             "GitHubRepo",
             "HangarScope",
+            "HealthCheck",
             "Ingress",
             "Instance",
             "LoadBalancer",
@@ -118,6 +121,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "PortMappings",
             "Registry",
             "ReleaseBuild",
+            "Scaling",
             "Scope",
             "ScopedConstruct",
             "SecurityGroup",

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.network import SecurityGroup as SecurityGroup
     from exasol_ci_setup.constructs.policy import PolicyStatement as PolicyStatement
     from exasol_ci_setup.constructs.registry import Registry as Registry
+    from exasol_ci_setup.constructs.routing import HealthCheck as HealthCheck
+    from exasol_ci_setup.constructs.routing import Scaling as Scaling
     from exasol_ci_setup.constructs.scope import HangarScope as HangarScope
     from exasol_ci_setup.constructs.scope import Scope as Scope
     from exasol_ci_setup.constructs.service import (
@@ -74,6 +76,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "network": ("Egress", "Ingress", "SecurityGroup"),
         "policy": ("PolicyStatement",),
         "registry": ("Registry",),
+        "routing": ("HealthCheck", "Scaling"),
         "scope": ("HangarScope", "Scope"),
         "service": ("Cluster", "Container", "PortMappings", "Service"),
         "source": ("SourceCredentials",),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.builder import ContainerBuilder
+    from exasol_ci_setup.constructs.load_balancer import ListenerRule
     from exasol_ci_setup.constructs.runtime import OpenPlan
     from exasol_ci_setup.core.costs import Cost
     from exasol_ci_setup.core.errors.details import Finding
@@ -117,6 +118,11 @@ class Construct(Value):
     def needs_access_to_github(self) -> bool:
         """Whether the stack needs the one that `gives_access_to_github` of its account and region."""
         return False
+
+    @property
+    def listener_rules(self) -> tuple[ListenerRule, ...]:
+        """The rules in listeners of load balancers, whose priorities are parameters that depend on the other rules."""
+        return ()
 
     @property
     def notes(self) -> tuple[str, ...]:

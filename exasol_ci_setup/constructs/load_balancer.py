@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from pydantic import Field, model_validator
@@ -32,6 +33,22 @@ Domain = Annotated[
         "use the name of a domain in lower case, such as example.com",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerRule:
+    """A rule whose priority is the value of `parameter`. `listener` is the parameter with the ARN of its listener.
+
+    Rules for one host precede those without, and those for paths of many parts (`depth`) those for shorter ones. With `keeps_any` a
+    deployed rule keeps its priority, whichever it is.
+    """
+
+    parameter: str
+    listener: str
+    logical_id: str
+    has_host: bool
+    depth: int = 0
+    keeps_any: bool = False
 
 
 class LoadBalancer(ScopedConstruct):
@@ -71,6 +88,11 @@ class LoadBalancer(ScopedConstruct):
         if self.vpc_id is None and not self.subnet_ids:
             return super().configured_network
         return self.vpc_id, tuple(self.subnet_ids)
+
+    @property
+    def listener_output(self) -> str:
+        """The output with the ARN of the listener for requests: HTTPS with a certificate, otherwise HTTP."""
+        return "HttpListenerArn" if self.certificate_arn is None else "HttpsListenerArn"
 
     @property
     def dns_name(self) -> str:

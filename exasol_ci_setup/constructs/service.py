@@ -12,10 +12,12 @@ from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.builder import ContainerBuilder
 from exasol_ci_setup.constructs.ci import RetentionInDays
+from exasol_ci_setup.constructs.load_balancer import Domain, ListenerRule, LoadBalancer
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.placeholders import Placeholder, placeholder, split
 from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.constructs.routing import HealthCheck, RoutePath, Scaling
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import Items, SecretArn, Value, between, malformed, matching, refusal
 
@@ -219,6 +221,23 @@ class Service(ScopedConstruct):
     task_role_policy: Annotated[
         Items[PolicyStatement], Field(description="What the program in the container is allowed to do on AWS.")
     ] = ()
+    load_balancer: Annotated[
+        LoadBalancer | None,
+        Field(description="Load balancer that sends requests to the first port of the container. Default: none."),
+    ] = None
+    path: Annotated[
+        RoutePath, Field(description="Path of the requests; includes all paths below. Longer paths have precedence.")
+    ] = "/"
+    host: Annotated[Domain | None, Field(description="Host name of the requests. Default: any.")] = None
+    health_check: Annotated[HealthCheck, Field(description="How the load balancer checks each task.")] = HealthCheck()
+    deregistration_delay: Annotated[
+        int,
+        between(0, 3600, "seconds"),
+        Field(description="Seconds in which a task may finish its requests before it is stopped."),
+    ] = 30
+    scaling: Annotated[Scaling | None, Field(description="Number of tasks by their load. Default: `count` tasks.")] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _validate_names(self) -> Self:
@@ -226,10 +245,40 @@ class Service(ScopedConstruct):
         require_distinct(self.env_vars, self.secrets)
         return self
 
+    @model_validator(mode="after")
+    def _validate_routing(self) -> Self:
+        if self.load_balancer is None:
+            for name in ("path", "host", "health_check", "deregistration_delay"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise refusal(f"{name} has no effect without load_balancer")
+            if self.scaling is not None and self.scaling.requests is not None:
+                raise refusal("scaling by requests needs load_balancer")
+        elif not self.container.port_mappings:
+            raise refusal("a service behind a load balancer needs a port: set port_mappings of the container")
+        if self.scaling is not None and self.count != type(self).model_fields["count"].default:
+            raise refusal("count has no effect with scaling: set min_count of scaling")
+        return self
+
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """The registry and the builder of the container's image, if they belong to the program."""
-        return tuple(part for part in (self.container.registry, self.container.builder) if part is not None)
+        """The registry and the builder of the container's image, and the load balancer, if they belong to the program."""
+        found = (self.container.registry, self.container.builder, self.load_balancer)
+        return tuple(part for part in found if part is not None)
+
+    @property
+    def port(self) -> int | None:
+        """The port that gets the requests of the load balancer."""
+        return self.container.port_mappings[0].container_port if self.container.port_mappings else None
+
+    @property
+    def path_patterns(self) -> tuple[str, ...]:
+        """The paths of the requests as patterns of a listener's rule; empty for all paths without a host.
+
+        Each rule needs a condition: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html.
+        """
+        if self.path == "/":
+            return ("/*",) if self.host is None else ()
+        return (self.path, f"{self.path}/*")
 
     @property
     def logical_id(self) -> str:
@@ -267,6 +316,13 @@ class Cluster(Attached):
             raise refusal(f"use at most {_MOST_SUBNETS} subnets, the limit of ECS")
         return self
 
+    @model_validator(mode="after")
+    def _has_different_routes(self) -> Self:
+        routes = [(id(each.load_balancer), each.host, each.path) for each in self.services if each.load_balancer]
+        if len(set(routes)) < len(routes):
+            raise refusal("two services have the same load balancer, host and path")
+        return self
+
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
         """The services, and the security groups that are constructs."""
@@ -289,6 +345,48 @@ class Cluster(Attached):
         found = (service.container.builder for service in self.services)
         return tuple({id(builder): builder for builder in found if builder is not None}.values())
 
+    @property
+    def load_balancers(self) -> tuple[LoadBalancer, ...]:
+        """The load balancers of the services, without duplicates."""
+        found = (service.load_balancer for service in self.services)
+        return tuple({id(balancer): balancer for balancer in found if balancer is not None}.values())
+
+    @property
+    def ingresses(self) -> tuple[tuple[str, int], ...]:
+        """The incoming traffic of the cluster's group: the parameter for the group of a load balancer, and a port. No duplicates."""
+        found = (
+            (self.load_balancer_parameter("LoadBalancerGroup", each.load_balancer), each.port)
+            for each in self.services
+            if each.load_balancer is not None and each.port is not None
+        )
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def listener_rules(self) -> tuple[ListenerRule, ...]:
+        """The rule of each service behind a load balancer."""
+        return tuple(
+            ListenerRule(
+                parameter=f"{each.logical_id}Priority",
+                listener=self.load_balancer_parameter("Listener", each.load_balancer),
+                logical_id=f"{each.logical_id}Rule",
+                has_host=each.host is not None,
+                depth=len([part for part in each.path.split("/") if part]),
+            )
+            for each in self.services
+            if each.load_balancer is not None
+        )
+
+    def load_balancer_parameter(self, what: str, balancer: LoadBalancer) -> str:
+        """Return the name of the parameter for an output of the load balancer."""
+        return f"{what}{[id(each) for each in self.load_balancers].index(id(balancer)) + 1}"
+
+    @property
+    def configured_network(self) -> tuple[str | None, tuple[str, ...]]:
+        """The VPC and the subnets that the cluster sets, or those of its first load balancer, or those of the scope."""
+        if self.vpc_id is not None or self.subnet_ids or not self.load_balancers:
+            return super().configured_network
+        return self.load_balancers[0].configured_network
+
     def registry_parameter(self, registry: Registry) -> str:
         """Return the name of the parameter for the registry's repository."""
         return f"RepositoryName{[id(each) for each in self.registries].index(id(registry)) + 1}"
@@ -304,11 +402,16 @@ class Cluster(Attached):
 
     @property
     def parameter_sources(self) -> dict[str, tuple[ScopedConstruct, str]]:
-        """The repositories and the security groups that are constructs."""
+        """The repositories, the load balancers, and the security groups that are constructs."""
         repositories: dict[str, tuple[ScopedConstruct, str]] = {
             self.registry_parameter(registry): (registry, "RepositoryName") for registry in self.registries
         }
-        return {**repositories, **super().parameter_sources}
+        balancers: dict[str, tuple[ScopedConstruct, str]] = {
+            self.load_balancer_parameter(what, each): (each, output)
+            for each in self.load_balancers
+            for what, output in (("Listener", each.listener_output), ("LoadBalancerGroup", "SecurityGroupId"))
+        }
+        return {**repositories, **balancers, **super().parameter_sources}
 
     @property
     def log_group_prefix(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
-from exasol_ci_setup.constructs.load_balancer import CertificateArn, Domain, LoadBalancer
+from exasol_ci_setup.constructs.load_balancer import CertificateArn, Domain, ListenerRule, LoadBalancer
 from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.service import (
     Container,
@@ -56,7 +56,7 @@ class Space(ScopedConstruct):
 
     The host is `domain` if it begins with the space's name and a dot, otherwise `name.domain`; without a domain it is the name and the load
     balancer's host. `memory` is in MiB, `cpu` in units of 1/1024 vCPU. `secrets` are the full ARNs of secrets by environment variable; only
-    ECS reads them, when it starts the container. `priority` is that of the space's rule, and unique in its listener.
+    ECS reads them, when it starts the container. `priority` is that of the space's rule; if omitted, a free one.
     """
 
     template: ClassVar[str] = "space.yaml.j2"
@@ -82,10 +82,9 @@ class Space(ScopedConstruct):
         Field(description="Hosted zone of Route 53 that gets a record for the host. Default: no record."),
     ] = None
     priority: Annotated[
-        int,
-        between(1, 50_000, "as the priority of a rule"),
-        Field(description="Priority of the rule, unique in its listener."),
-    ] = 1
+        Annotated[int, between(1, 50_000, "as the priority of a rule")] | None,
+        Field(description="Priority of the rule, unique in its listener. Default: a free one."),
+    ] = None
 
     @model_validator(mode="after")
     def _validate_values(self) -> Self:
@@ -123,6 +122,12 @@ class Space(ScopedConstruct):
             **({"DnsZone": "DnsZone"} if self.hosted_zone_id is not None else {}),
         }
         return {parameter: (self.load_balancer, output) for parameter, output in outputs.items()}
+
+    @property
+    def listener_rules(self) -> tuple[ListenerRule, ...]:
+        """The rule, unless its priority is set."""
+        rule = ListenerRule("Priority", "Listener", "Rule", has_host=True, keeps_any=True)
+        return (rule,) if self.priority is None else ()
 
     @property
     def listener_output(self) -> str:

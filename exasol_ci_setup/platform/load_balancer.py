@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 STACK_NAME: Final = LoadBalancer().stack_name
 
 # Of a rule: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html.
-_PRIORITIES: Final = range(1, 50_001)
+# Those above are for services: `stacks.priorities`.
+_PRIORITIES: Final = range(1, 30_001)
 # Attempts to update the load balancer while other processes change it.
 
 

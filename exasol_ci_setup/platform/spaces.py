@@ -10,6 +10,7 @@ from exasol_ci_setup.aws import secretsmanager
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.constructs.load_balancer import LoadBalancer
 from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.platform import domains, load_balancer, sizes
@@ -74,7 +75,7 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
 def require_acceptable(context: Context, name: str, settings: SpaceSettings) -> None:
     """Validate these values as `create` would, without changes; whether the space exists does not matter. Raises as `create`."""
     fields = _new_fields(replace(context, reporter=NullReporter()), name, _container_values(settings), settings)
-    _build_space(constructs.LoadBalancer(), fields)
+    _build_space(LoadBalancer(), fields)
 
 
 def list(*, context: Context | None = None) -> builtins.list[Space]:  # noqa: A001 - the command's name
@@ -162,9 +163,7 @@ def _apply_update(
     return made
 
 
-def _granted_by_secrets(
-    balancer: constructs.LoadBalancer, before: Mapping[str, Any], fields: Mapping[str, Any]
-) -> set[str]:
+def _granted_by_secrets(balancer: LoadBalancer, before: Mapping[str, Any], fields: Mapping[str, Any]) -> set[str]:
     """Return the review messages for the access that only the new secrets among `fields` grant."""
     # A variable of the same name would be rejected, and grants no access.
     with_secrets = {**before, "secrets": fields.get("secrets", {}), "env": {}}
@@ -270,7 +269,7 @@ def _secret_arns(context: Context, secrets: Mapping[str, str] | None) -> dict[st
 
 def _complete_host(context: Context, fields: dict[str, Any], *, look_up: bool, zone: str | None) -> dict[str, Any]:
     """Validate the fields before any change, and return them with the ACM certificate of the host if it is to be looked up."""
-    host = _build_space(constructs.LoadBalancer(), fields).host
+    host = _build_space(LoadBalancer(), fields).host
     if host is None:
         return fields
     if zone is not None:
@@ -286,7 +285,7 @@ def _complete_host(context: Context, fields: dict[str, Any], *, look_up: bool, z
     return fields
 
 
-def _build_space(balancer: constructs.LoadBalancer, fields: Mapping[str, Any]) -> constructs.Space:
+def _build_space(balancer: LoadBalancer, fields: Mapping[str, Any]) -> constructs.Space:
     try:
         return build(constructs.Space, load_balancer=balancer, **fields)
     except InputError as error:

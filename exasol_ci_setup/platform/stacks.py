@@ -11,7 +11,8 @@ from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.programs.templates import placeholders
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
-from exasol_ci_setup.stacks import network, state, users
+from exasol_ci_setup.stacks import state, users
+from exasol_ci_setup.stacks.construct_parameters import parameters_of
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.preview import from_templates
 from exasol_ci_setup.template.render import render
@@ -60,7 +61,7 @@ def request_of(context: Context, construct: Construct) -> Request:
     return Request(
         name=construct.stack_name,
         template=render(construct),
-        parameters=network.parameters(context.account, construct),
+        parameters=parameters_of(context.account, construct),
         tags=construct.tags,
         on_failure="delete",
     )

@@ -8,7 +8,16 @@ import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import change_sets, deployment, ec2_types, nested_transforms, private, strict, summaries
+from exasol_ci_setup.sandbox import (
+    change_sets,
+    deployment,
+    ec2_types,
+    nested_transforms,
+    private,
+    record_types,
+    strict,
+    summaries,
+)
 from exasol_ci_setup.sandbox.private import find_change_set, refusal, value, wrap
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ _REPLACING_PROPERTIES: Final = {
     "AWS::ECS::Cluster": ("ClusterName",),
     "AWS::ECS::Service": ("Cluster", "Role", "SchedulingStrategy", "ServiceName"),
     **ec2_types.REPLACING,
+    **record_types.REPLACING,
     "AWS::IAM::Policy": (),
     "AWS::IAM::Role": ("Path", "RoleName"),
     "AWS::Logs::LogGroup": ("LogGroupName",),

@@ -19,6 +19,7 @@ from exasol_ci_setup.sandbox import (
     ec2_types,
     ecr,
     elb_types,
+    record_types,
     seeds,
 )
 from exasol_ci_setup.sandbox.private import Reply, wrap
@@ -109,6 +110,7 @@ def _extend_cloudformation() -> None:
     deployment.extend()
     ec2_types.extend()
     elb_types.extend()
+    record_types.extend()
     drift.extend()
     codebuild_types.extend(_stores()["source_credentials"])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 from exasol_ci_setup.costs import calculator, prices
 from exasol_ci_setup.costs.estimate import estimate
-from exasol_ci_setup.stacks import network
+from exasol_ci_setup.stacks.construct_parameters import parameters_of
 from exasol_ci_setup.template.render import parse
 from exasol_ci_setup.template.source import construct_source
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 def cost(context: Context, construct: Construct) -> Cost:
     """Return the estimate for `construct` as `cost_of_template` does, with the network of the account if it is known."""
+    parameters: Mapping[str, str]
     try:
-        parameters, why = construct.parameters(network.find(context.account, construct)), ""
+        parameters, why = parameters_of(context.account, construct), ""
     except (AccessDeniedError, InputError) as error:
         # Only AWS's calculator needs the parameters.
         parameters, why = {}, str(error)

@@ -33,11 +33,6 @@ def find(account: Account, construct: Construct) -> dict[str, str]:
     return {name: found[name] for name in construct.network_parameters}
 
 
-def parameters(account: Account, construct: Construct) -> dict[str, str]:
-    """Return the values of the template parameters of `construct`, which may need calls of AWS. Raises the errors of `find`."""
-    return construct.parameters(find(account, construct))
-
-
 def _vpc_of(account: Account, subnet_ids: tuple[str, ...]) -> str:
     with translate_aws_errors():
         subnets = account.client("ec2").describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]

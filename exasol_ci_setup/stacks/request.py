@@ -11,6 +11,7 @@ from exasol_ci_setup.constructs.source import SourceCredentials
 from exasol_ci_setup.core.stacks import StackSettings
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.stacks import alarms, network
+from exasol_ci_setup.stacks.construct_parameters import parameters_of
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import render
 
@@ -36,13 +37,12 @@ def request_of(
     `template` is its template if it is rendered already. `find_network` returns the values of its `network_parameters`. With `share_lint`
     stacks that differ in names only share one lint run. Raises InputError if the account has no network for it, or lacks an alarm.
     """
-    found = find_network(account, construct) if construct.network_parameters else {}
     lint_key = construct.lint_template_key
     request = Request(
         name=construct.stack_name,
         template=template or render(construct),
         lint_template=render(lint_key) if share_lint and lint_key is not construct else None,
-        parameters=construct.parameters(found),
+        parameters=parameters_of(account, construct, find_network=find_network),
         tags=construct.tags,
         notes=construct.notes,
     )

@@ -13,11 +13,13 @@ from exasol_ci_setup.constructs import (
     ContainerBuilder,
     Egress,
     GitHubRepo,
+    HealthCheck,
     Ingress,
     Instance,
     LoadBalancer,
     PortMappings,
     Registry,
+    Scaling,
     Scope,
     ScopedConstruct,
     SecurityGroup,
@@ -96,6 +98,28 @@ MANY = Cluster(
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 BALANCER = LoadBalancer()
 SECURE_BALANCER = LoadBalancer(certificate_arn=CERTIFICATE)
+LISTENING = Container(source="nginx", tag="1.27", port_mappings=(PortMappings(container_port=8080),))
+BEHIND = Cluster(
+    scope=SCOPE,
+    name="services",
+    services=(
+        Service(
+            name="web",
+            container=LISTENING,
+            load_balancer=LoadBalancer(scope=SCOPE, name="front", certificate_arn=CERTIFICATE),
+            scaling=Scaling(min_count=2, max_count=8, cpu_percentage=60, memory_percentage=70, requests=500),
+        ),
+        Service(
+            name="api",
+            container=LISTENING,
+            load_balancer=LoadBalancer(scope=SCOPE, name="inner"),
+            path="/v1",
+            host="api.example.com",
+            health_check=HealthCheck(path="/healthz", success_codes="200,204", grace_period=120),
+            deregistration_delay=60,
+        ),
+    ),
+)
 SPACE = Space(name="web", load_balancer=BALANCER, image="public.ecr.aws/nginx/nginx:1.27")
 SPACE_WITH_ALL = Space(
     name="shop",
@@ -143,6 +167,7 @@ GOLDEN: dict[str, ScopedConstruct] = {
     "cluster.yaml": CLUSTER,
     "cluster_built_images.yaml": BUILT,
     "cluster_many_options.yaml": MANY,
+    "cluster_load_balanced.yaml": BEHIND,
     "load_balancer.yaml": BALANCER,
     "load_balancer_https.yaml": SECURE_BALANCER,
     "space.yaml": SPACE,

@@ -1,0 +1,51 @@
+"""Add resource types to CloudFormation that are records without effect, since the sandbox runs no tasks."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from exasol_ci_setup.sandbox.private import add_resource_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exasol_ci_setup.sandbox.private import Values
+
+REPLACING: Final = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": ("ResourceId", "ScalableDimension", "ServiceNamespace"),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": (
+        *("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"),
+    ),
+}
+"""`createOnlyProperties` of the resource schemas in cfn-lint 1.57."""
+
+
+def extend() -> None:
+    """Add the types."""
+    add_resource_type("AWS::ApplicationAutoScaling::ScalableTarget", _RecordType(_target_id))
+    add_resource_type("AWS::ApplicationAutoScaling::ScalingPolicy", _RecordType(_policy_id))
+
+
+def _target_id(properties: Values) -> str:
+    return "|".join(properties[name] for name in ("ResourceId", "ScalableDimension", "ServiceNamespace"))
+
+
+def _policy_id(properties: Values) -> str:
+    return f"policy/{uuid.uuid4()}:policyName/{properties['PolicyName']}"
+
+
+class _RecordType:
+    """A resource that consists of its properties; `new_id` returns the identifier of a new one."""
+
+    def __init__(self, new_id: Callable[[Values], str]) -> None:
+        self._new_id = new_id
+
+    def create(self, _logical_id: str, properties: Values, _stack_name: str) -> tuple[str, Values]:
+        return self._new_id(properties), {}
+
+    def update(self, record: str, _old: Values, _new: Values, _stack_name: str) -> tuple[str, Values]:
+        return record, {}
+
+    def delete(self, _record: str, _properties: Values) -> None:
+        """Delete the record, which has no other state."""
