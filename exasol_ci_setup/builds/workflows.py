@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from exasol_ci_setup.builds.buildspecs.files import GeneratedFile, compare, from_root, write
+from exasol_ci_setup.builds.buildspecs.files import (
+    GeneratedFile,
+    compare,
+    enclosing_repository,
+    from_root,
+    require_root,
+    write,
+)
 from exasol_ci_setup.constructs.ci import ProjectName
 from exasol_ci_setup.constructs.scope import Region
 from exasol_ci_setup.constructs.space import SpaceName
@@ -170,7 +177,13 @@ def package_of(path: Path, chosen: str | None = None) -> str | None:
 
 
 def on_disk(workflow: SpaceWorkflow | BuildWorkflow, directory: Path = DIRECTORY) -> GeneratedFile:
-    """Return the file in `directory`, as generated and as it exists. Raises InputError as `render` does, and if it cannot be read."""
+    """Return the file in `directory`, as generated and as it exists.
+
+    Raises InputError as `render` does, if the file cannot be read, and below the root of a repository unless `directory` is that of the root.
+    """
+    root = enclosing_repository()
+    if root is not None and directory.resolve() != (root / DIRECTORY).resolve():
+        require_root()
     return compare(directory, {workflow.file_name: render(workflow)})[0]
 
 

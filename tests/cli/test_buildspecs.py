@@ -69,6 +69,64 @@ def test_generated_files_pass_check(program):
     assert (ran.code, ran.stdout) == (0, "")
 
 
+@pytest.mark.parametrize("more", [(), ("--check",)])
+@pytest.mark.parametrize("command", COMMANDS[::2])
+def test_dangling_link_exits_2_and_writes_nothing(command: str, more: tuple[str, ...], program):
+    Path("flavors/gone").symlink_to("../missing/gone")
+
+    ran = program(command, "--flavor-root-path", "flavors", *more)
+
+    assert ran.code == 2
+    assert "'gone' → '../missing/gone'" in ran.stderr
+    assert not Path("aws-code-build").exists()
+
+
+def test_other_line_ends_pass_check(program):
+    program(*CI)
+    for path in Path("aws-code-build/ci").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+    checked = program(*CI, "--check")
+    again = program(*CI)
+
+    assert (checked.code, checked.stdout) == (0, "")
+    assert "wrote" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("generate-buildspec", "--flavor-root-path", "."),
+        ("generate-release-buildspec", "--flavor-root-path", ".", "--check"),
+        ("generate-pipeline", "--target", "codebuild", "--project", "A", "--package", "x==1"),
+        ("run-buildspec",),
+    ],
+)
+def test_command_below_root_exits_2(command, program, repository, monkeypatch):
+    (repository / ".git").mkdir()
+    monkeypatch.chdir("flavors")
+
+    ran = program(*command)
+
+    assert ran.code == 2
+    assert f"flavors is below the root of its repository, {repository}" in ran.stderr
+    assert f"`cd {repository}`" in ran.stderr
+    assert not list(Path().glob("aws-code-build")) + list(Path().glob(".github"))
+
+
+def test_pipeline_is_written_to_root_from_below(program, repository, monkeypatch):
+    (repository / ".git").mkdir()
+    monkeypatch.chdir("flavors")
+
+    ran = program(
+        *("generate-pipeline", "--target", "codebuild", "--project", "A", "--package", "x==1"),
+        *("--output-path", "../.github/workflows"),
+    )
+
+    assert ran.code == 0, ran.stderr
+    assert (repository / ".github/workflows/ci-A.yaml").is_file()
+
+
 def test_check_reports_new_flavor_and_writes_nothing(program):
     program(*CI)
     before = tree()

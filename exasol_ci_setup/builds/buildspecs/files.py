@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import io
 import os
+import shlex
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +29,19 @@ class GeneratedFile:
 
     @property
     def stale(self) -> bool:
-        """Whether the file on disk differs from the generated content."""
-        return self.existing != self.content.encode()
+        """Whether the file on disk differs from the generated content, apart from line ends, which Git may convert (``core.autocrlf``)."""
+        return self.existing is None or self._existing_lines != self.content.encode()
+
+    @property
+    def _existing_lines(self) -> bytes:
+        return (self.existing or b"").replace(b"\r\n", b"\n")
 
     def diff(self) -> str:
         """Return the change as a unified diff, empty without changes."""
         name = self.path.as_posix()
         lines = difflib.unified_diff(
             # Only line feeds end a line, as in other diff tools.
-            list(io.StringIO((self.existing or b"").decode("utf-8", "replace"))),
+            list(io.StringIO(self._existing_lines.decode("utf-8", "replace"))),
             list(io.StringIO(self.content)),
             "/dev/null" if self.existing is None else f"{name} (on disk)",
             f"{name} (generated)",
@@ -47,16 +52,12 @@ class GeneratedFile:
 def from_root(path: Path, what: str) -> str:
     """Return `path` as a POSIX path relative to the working directory, which is the repository's root.
 
-    Raises InputError for a path outside of the repository or with a backslash; `what` names the path in the message.
+    Raises InputError for a path outside of the repository or with a backslash, and as `require_root`; `what` names the path in the message.
     """
+    require_root()
     if "\\" in str(path):
         raise InputError(f"{what} {path} contains a backslash", hint="write / between directories")
-    try:
-        root = Path.cwd()
-    except OSError as error:
-        raise InputError(
-            f"the working directory cannot be read: {error.strerror}", hint="run the command in the repository's root"
-        ) from None
+    root = _working_directory()
     # The second pair handles a path that reaches the working directory through a symbolic link.
     for candidate, base in ((Path(os.path.abspath(path)), root), (path.resolve(), root.resolve())):  # noqa: PTH100 - does not resolve links
         with contextlib.suppress(ValueError):
@@ -65,6 +66,34 @@ def from_root(path: Path, what: str) -> str:
         f"{what} {path} is outside of {root}: builds find only files of the repository",
         hint="run the command in the repository's root, and pass a path below it",
     )
+
+
+def require_root() -> None:
+    """Raise InputError if the working directory is below the root of a Git repository: CodeBuild and GitHub read files from the root."""
+    root = enclosing_repository()
+    if root is not None:
+        raise InputError(
+            f"{Path.cwd()} is below the root of its repository, {root}",
+            hint=f"run `cd {shlex.quote(str(root))}`, then the same command with paths relative to it",
+        )
+
+
+def enclosing_repository() -> Path | None:
+    """Return the root of the Git repository in which the working directory is; None for the root itself, and outside of a repository."""
+    here = _working_directory()
+    # In a work tree or a submodule, `.git` is a file.
+    if (here / ".git").exists():
+        return None
+    return next((each for each in here.parents if (each / ".git").exists()), None)
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the working directory cannot be read: {error.strerror}", hint="run the command in the repository's root"
+        ) from None
 
 
 def compare(directory: Path, contents: Mapping[str, str]) -> tuple[GeneratedFile, ...]:

@@ -41,7 +41,7 @@ def find_flavors(roots: Iterable[Path]) -> tuple[str, ...]:
     """Return the names of the flavors below `roots`, sorted and without duplicates.
 
     Each directory directly below a root is a flavor, also if it is a symbolic link. Files and names that begin with a dot are
-    ignored. Raises InputError for a root that is not a directory, cannot be read, or has no flavor.
+    ignored. Raises InputError for a root that is not a directory, cannot be read, or has no flavor, and for a link to a missing target.
     """
     flavors: set[str] = set()
     for root in roots:
@@ -122,13 +122,17 @@ def _hint(names: Sequence[str], limit: int, most: int) -> str:
 def _directories(root: Path) -> list[str]:
     try:
         with os.scandir(root) as entries:
-            return [entry.name for entry in entries if not entry.name.startswith(".") and _is_directory(entry)]
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
     except FileNotFoundError:
         problem = "does not exist"
     except NotADirectoryError:
         problem = "is not a directory"
     except (OSError, ValueError) as error:
         problem = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    else:
+        directories = [entry.name for entry in shown if _is_directory(entry)]
+        _require_link_targets(root, [entry for entry in shown if entry.is_symlink() and entry.name not in directories])
+        return directories
     raise InputError(f"flavor root path {root} {problem}")
 
 
@@ -141,6 +145,16 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
             f"flavor root path {os.path.dirname(entry.path)} has an entry {entry.name!a} that cannot be read: {error.strerror}",  # noqa: PTH120 - keeps the path of the user
             hint="remove it",
         ) from None
+
+
+def _require_link_targets(root: Path, links: Iterable[os.DirEntry[str]]) -> None:
+    """Raise InputError for links to missing targets: in a clone without submodules, they are flavors of other clones."""
+    missing = sorted(f"{each.name!a} → {os.readlink(each.path)!a}" for each in links if not os.path.exists(each.path))  # noqa: PTH110, PTH115 - an entry of os.scandir
+    if missing:
+        raise InputError(
+            f"flavor root path {root} has links to missing targets: {', '.join(missing)}",
+            hint="if the targets are in a submodule: `git submodule update --init`; otherwise remove the links",
+        )
 
 
 def _check_unique(names: Sequence[str], identifiers: Sequence[str]) -> None:

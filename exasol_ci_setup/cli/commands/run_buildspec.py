@@ -86,7 +86,6 @@ class _RunFlags:
     "--source",
     metavar="DIRECTORY",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path(),
     help="Source of the build, which runs on a copy.  [default: the current directory]",
 )
 @click.option(
@@ -111,11 +110,15 @@ def run_buildspec(session: Session, **options: Any) -> None:
     values of Secrets Manager and Parameter Store variables come from your environment, --env or --env-file; the command does not call AWS.
     The exit code is 6 if the build fails.
     """
+    from exasol_ci_setup.builds.buildspecs import require_root
     from exasol_ci_setup.builds.runner import build as runner
     from exasol_ci_setup.builds.runner import images, variables
     from exasol_ci_setup.cli.render.local_build import LocalBuildReporter
     from exasol_ci_setup.docker import engine
 
+    if options["source"] is None:
+        require_root()
+        options["source"] = Path()
     flags = _RunFlags(**options)
     output = session.output
     spec, build = _read(flags)

@@ -57,7 +57,15 @@ def test_symbolic_link_is_kept(tmp_path: Path):
     assert (tmp_path / "real").read_text() == "new"
 
 
-@pytest.mark.parametrize("found", [b"1\r\n", b"1", b"", b"\xff", b"1\n\n"])
+def test_other_line_ends_are_no_difference(tmp_path: Path):
+    (tmp_path / "x").write_bytes(b"1\r\n2\r\n")
+
+    assert not compare(tmp_path, {"x": "1\n2\n"})[0].stale
+    assert compare(tmp_path, {"x": "1\n3\n"})[0].diff().splitlines()[2:] == ["@@ -1,2 +1,2 @@", " 1", "-2", "+3"]
+    assert compare(tmp_path, {"empty": ""})[0].stale
+
+
+@pytest.mark.parametrize("found", [b"1\r", b"1", b"", b"\xff", b"1\n\n"])
 def test_changed_content_is_stale_with_diff(found: bytes, tmp_path: Path):
     (tmp_path / "x").write_bytes(found)
 
@@ -99,6 +107,32 @@ def test_path_is_relative_to_repository_root(
     assert from_root(Path(given), "it") == expected
     assert from_root(here / given, "it") == expected
     assert from_root(tmp_path / "alias" / given, "it") == expected
+
+
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_directory_below_root_is_rejected(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    below = tmp_path / "a b" / "c"
+    below.mkdir(parents=True)
+    root = tmp_path / "a b"
+    (root / ".git").mkdir() if kind == "directory" else (root / ".git").write_text("gitdir: x")
+    monkeypatch.chdir(below)
+
+    with pytest.raises(InputError) as refused:
+        from_root(Path("out"), "it")
+
+    assert refused.value.message == f"{below} is below the root of its repository, {root}"
+    assert f"`cd '{root}'`" in refused.value.hint
+    monkeypatch.chdir(root)
+    assert from_root(Path("out"), "it") == "out"
+
+
+def test_submodule_is_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "module").mkdir()
+    (tmp_path / "module" / ".git").write_text("gitdir: ../.git/modules/module")
+    monkeypatch.chdir(tmp_path / "module")
+
+    assert from_root(Path("out"), "it") == "out"
 
 
 def test_path_outside_repository_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -29,9 +29,22 @@ def test_each_directory_below_root_is_flavor(tmp_path: Path):
     make(tmp_path, "b", "a", ".git")
     (tmp_path / "README.md").touch()
     (tmp_path / "linked").symlink_to(tmp_path / "a")
-    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "document").symlink_to(tmp_path / "README.md")
+    (tmp_path / ".hidden").symlink_to(tmp_path / "nowhere")
 
     assert find_flavors([tmp_path]) == ("a", "b", "linked")
+
+
+def test_links_to_missing_targets_are_named(tmp_path: Path):
+    make(tmp_path, "a")
+    (tmp_path / "two").symlink_to("../submodule/two")
+    (tmp_path / "one").symlink_to("../submodule/one")
+
+    with pytest.raises(InputError, match=r"'one' → '\.\./submodule/one', 'two' → '\.\./submodule/two'") as refused:
+        find_flavors([tmp_path])
+
+    assert str(tmp_path) in refused.value.message
+    assert "`git submodule update --init`" in refused.value.hint
 
 
 def test_link_to_itself_is_named(tmp_path: Path):
