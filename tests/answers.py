@@ -275,7 +275,7 @@ def _check(model: OperationModel, reply: Mapping[str, Any]) -> None:
 
 def _error_body(model: OperationModel, error: AwsError) -> bytes:
     protocol = model.service_model.resolved_protocol
-    if protocol == "json":
+    if protocol in {"json", "rest-json"}:
         return json.dumps({"__type": error.code, "message": error.message}).encode()
     root = ET.Element("Error" if protocol == "rest-xml" else "ErrorResponse")
     holder = root if protocol == "rest-xml" else ET.SubElement(root, "Error")
@@ -289,7 +289,8 @@ def _serialized(model: OperationModel, reply: Mapping[str, Any]) -> tuple[int, d
     """Return status, headers and body of a successful answer."""
     protocol = model.service_model.resolved_protocol
     shape = model.output_shape
-    if protocol == "json":
+    # Members in headers are omitted.
+    if protocol in {"json", "rest-json"}:
         return 200, {}, json.dumps(_json(reply, shape) if shape else {}).encode()
     if protocol == "query":
         root = ET.Element(f"{model.name}Response")

@@ -77,6 +77,8 @@ _OF_SERVICE: Final = (
     *("ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks", "ecs:ListTasks"),
     "logs:GetLogEvents",
 )
+# Calls that explain why a custom resource failed.
+_OF_FUNCTION: Final = ("lambda:GetFunctionConfiguration", "logs:FilterLogEvents")
 _DYNAMIC: Final = re.compile(r"\{\{resolve:(secretsmanager|ssm|ssm-secure):([^}]+)\}\}")
 _SECRET_ARN: Final = re.compile(r"arn:[a-z-]+:secretsmanager:[^:]+:[0-9*]+:secret:[^:}]+")
 _ROLE_ARN: Final = re.compile(r"arn:[a-z*-]+:iam::[0-9*]*:role/[A-Za-z0-9+=,.@_/*-]+")
@@ -236,6 +238,10 @@ def _grant_calls(grants: _Grants, stack: StackToDeploy) -> None:
     kinds = {str(as_mapping(each).get("Type")) for each in resources.values()}
     if "AWS::ECS::Service" in kinds:
         grants.add(_OF_SERVICE, ["*"])
+    if any(kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource" for kind in kinds):
+        grants.add(_OF_FUNCTION, ["*"])
+    # Explains general failure reasons.
+    grants.add(["cloudtrail:LookupEvents"], ["*"])
 
 
 class _Resources:

@@ -237,7 +237,7 @@ class Hook:
 class Event:
     """A stack event. `at` is in UTC; `token` is the ClientRequestToken of its operation, if any.
 
-    `hook` is the hook that the event is about, if any.
+    `hook` is the hook that the event is about, if any. `service_token` is the ARN that a custom resource calls.
     """
 
     id: str
@@ -251,6 +251,7 @@ class Event:
     at: datetime
     token: str = ""
     hook: Hook | None = None
+    service_token: str = ""
 
     def __str__(self) -> str:
         """Return time, logical ID, type, status and reason in one line."""

@@ -137,7 +137,7 @@ def delete(
             stack_name=stack.name,
         )
     if ended.status != "DELETE_COMPLETE":
-        found = diagnose.of_stack(cfn, ended, monitor.events)
+        found = diagnose.of_stack(context.account, ended, monitor.events)
         raise DeleteFailedError(
             f"stack {stack.name} could not be deleted; it is in {ended.status}",
             hint=found.hints[0]

@@ -224,7 +224,7 @@ def _join(context: Context, request: Request, current: Stack, options: Options) 
             _wait_for(running, monitor, current, options)
             return False
         stack = _follow(running, request, monitor, options, creating=current.status == "CREATE_IN_PROGRESS")
-    _require_success(cfn, stack, monitor)
+    _require_success(context, stack, monitor)
     return True
 
 
@@ -265,7 +265,7 @@ def _execute(planned: OpenPlan) -> Stack:
         with context.operation(plan.stack_name, f"{_VERBS[plan.kind]} {plan.stack_name}") as running:
             monitor = StackMonitor(running, plan.stack_id, after=after, rollouts=Rollouts(running))
             stack = _follow(running, planned.request, monitor, planned.options, creating=plan.kind == "CREATE")
-        _require_success(cfn, stack, monitor)
+        _require_success(context, stack, monitor)
     if not settings.apply(cfn, plan):
         return stack
     return state.get(cfn, plan.stack_id or plan.stack_name)
@@ -347,10 +347,10 @@ def _end_in_time(
     )
 
 
-def _require_success(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> None:
+def _require_success(context: Context, stack: Stack, monitor: StackMonitor) -> None:
     if state.has_succeeded(stack):
         return
-    found = diagnose.of_stack(cfn, stack, monitor.events)
+    found = diagnose.of_stack(context.account, stack, monitor.events)
     details = monitor.rollouts.why(found.physical_id) if monitor.rollouts is not None else ()
     raise DeployFailedError(
         f"stack {stack.name} ended in {stack.status}",

@@ -9,13 +9,14 @@ from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
 from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.core.errors.details import Diagnosis
 from exasol_ci_setup.core.stacks import NESTED
-from exasol_ci_setup.stacks import event_pages, failure_hints, hooks, name_owners
+from exasol_ci_setup.stacks import event_pages, failure_details, failure_hints, hooks, name_owners
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.core.stacks import Event, Stack
 
 # What CloudFormation reports for resources that it stopped because another one failed.
@@ -35,12 +36,13 @@ def root_cause(events: Sequence[Event]) -> Event | None:
     return next(iter(own or failures), None)
 
 
-def of_stack(cfn: CloudFormationClient, stack: Stack, events: Sequence[Event]) -> Diagnosis:
+def of_stack(account: Account, stack: Stack, events: Sequence[Event]) -> Diagnosis:
     """Explain the failed operation with these `events`, the oldest first, including nested stacks and hooks.
 
     The search descends as long as the first failure is a nested stack. Without a failed resource, the reason of the stack is the explanation. If
     hooks stopped the failed resource, the details list each hook with its findings, one line each. Failed look-ups add a line, and raise nothing.
     """
+    cfn = account.client("cloudformation")
     cause = root_cause(events)
     stopped_by = hooks.stopping(events, cause)
     while cause is not None and cause.type == NESTED and cause.physical_id:
@@ -65,6 +67,10 @@ def of_stack(cfn: CloudFormationClient, stack: Stack, events: Sequence[Event]) -
         )
     # The hints are for reasons of AWS services, not for what a hook found.
     hint, unknown = ("", "") if stopped_by else _hint(cfn, cause)
+    if unknown:
+        details.append(unknown)
+    if not stopped_by:
+        details += failure_details.find(account, cause)
     return Diagnosis(
         stack_name=cause.stack_name,
         status=stack.status,
@@ -74,7 +80,7 @@ def of_stack(cfn: CloudFormationClient, stack: Stack, events: Sequence[Event]) -
         resource_status=cause.status,
         reason=cause.reason,
         hints=(hint,) if hint else (),
-        details=(*details, unknown) if unknown else tuple(details),
+        details=tuple(details),
     )
 
 

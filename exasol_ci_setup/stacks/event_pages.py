@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,22 @@ def _event(described: Mapping[str, Any]) -> Event:
         at=described["Timestamp"],
         token=described.get("ClientRequestToken", ""),
         hook=_hook(described) if described.get("HookType") else None,
+        service_token=_service_token(described),
     )
+
+
+def _service_token(described: Mapping[str, Any]) -> str:
+    """Return the ARN that a custom resource calls, empty for other resources.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-customresource.html
+    """
+    kind = described.get("ResourceType", "")
+    if not kind.startswith("Custom::") and kind != "AWS::CloudFormation::CustomResource":
+        return ""
+    try:
+        return str(json.loads(described.get("ResourceProperties", ""))["ServiceToken"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _hook(described: Mapping[str, Any]) -> Hook:

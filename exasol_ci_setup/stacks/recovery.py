@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.core.errors.details import Diagnosis
     from exasol_ci_setup.core.stacks import Stack
 
@@ -61,7 +62,7 @@ def cancel(context: Context, stack: Stack) -> Stack:
         raise StackError(f"stack {stack.name} has no update to cancel: it is in {stack.status}", stack_name=stack.name)
     if not ask_to_cancel(cfn, stack.name):
         raise _too_late(state.get(cfn, stack.id))
-    ended = _follow(cfn, stack, StackMonitor(context, stack.id, after=None))
+    ended = _follow(context, stack, StackMonitor(context, stack.id, after=None))
     if state.has_succeeded(ended):
         raise _too_late(ended)
     return ended
@@ -104,10 +105,10 @@ def continue_rollback(
                 f"AWS did not continue the rollback of stack {stack.name}: {said}",
                 hint=f"to see which resources failed: `exasol-ci-setup diagnose {stack.name}`",
             ) from error
-    return _follow(cfn, stack, StackMonitor(context, stack.id, after=after))
+    return _follow(context, stack, StackMonitor(context, stack.id, after=after))
 
 
-def _follow(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> Stack:
+def _follow(context: Context, stack: Stack, monitor: StackMonitor) -> Stack:
     try:
         ended = monitor.run()
     except KeyboardInterrupt:
@@ -125,14 +126,14 @@ def _follow(cfn: CloudFormationClient, stack: Stack, monitor: StackMonitor) -> S
             f"stack {ended.name} ended in {ended.status}",
             hint=way_out(ended),
             stack_name=ended.name,
-            diagnosis=diagnose.of_stack(cfn, ended, monitor.events),
+            diagnosis=diagnose.of_stack(context.account, ended, monitor.events),
         )
     return ended
 
 
-def explain(cfn: CloudFormationClient, stack: Stack) -> Diagnosis | None:
+def explain(account: Account, stack: Stack) -> Diagnosis | None:
     """Return why the last operation on `stack` failed, or is failing; None if it did not. Raises the errors of `translate_aws_errors`."""
-    found = diagnose.of_stack(cfn, stack, of_last_operation(cfn, stack.id))
+    found = diagnose.of_stack(account, stack, of_last_operation(account.client("cloudformation"), stack.id))
     # A rollback that was completed by skipping resources is still a failed update.
     failed = found.logical_id or not (state.has_succeeded(stack) or state.is_busy(stack) or state.is_absent(stack))
     return found if failed else None

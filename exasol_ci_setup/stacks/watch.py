@@ -36,7 +36,7 @@ def watch(context: Context, name: str) -> Stack:
     if ended is None:  # pragma: no cover - without a deadline it returns a stack
         return stack
     if not state.has_succeeded(ended) and ended.status != "DELETE_COMPLETE":
-        found = diagnose.of_stack(cfn, ended, monitor.events)
+        found = diagnose.of_stack(context.account, ended, monitor.events)
         raise DeployFailedError(
             f"stack {ended.name} ended in {ended.status}",
             stack_name=ended.name,

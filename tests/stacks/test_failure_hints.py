@@ -128,7 +128,7 @@ def explain(answers: Answers, failure: Event):
         },
     )
     cfn = answers.account.client("cloudformation")
-    return diagnose.of_stack(cfn, state.get(cfn, "Slc"), [failure])
+    return diagnose.of_stack(answers.account, state.get(cfn, "Slc"), [failure])
 
 
 def owned_by(answers: Answers, stack: str, logical_id: str) -> None:

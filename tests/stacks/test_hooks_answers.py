@@ -69,7 +69,7 @@ def creation(*events: Any, reason: str = SAID) -> dict[str, Any]:
 def explain(answers, clock, stacks):
     Family(answers, clock, "Slc", stacks)
     cfn = answers.account.client("cloudformation")
-    return recovery.explain(cfn, state.get(cfn, "Slc"))
+    return recovery.explain(answers.account, state.get(cfn, "Slc"))
 
 
 def test_failed_hook_reports_each_rule_with_remedy_and_link(answers, clock):

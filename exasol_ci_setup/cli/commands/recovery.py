@@ -71,7 +71,7 @@ def diagnose(session: Session, name: str) -> None:
 
     cfn = session.account.client("cloudformation")
     stack = state.get(cfn, name)
-    diagnosis = recovery.explain(cfn, stack)
+    diagnosis = recovery.explain(session.account, stack)
     if diagnosis is None:
         session.output.say(f"the last operation on stack {stack.name} did not fail ({stack.status})")
         report.result(session.output, "succeeded", stack.name, changed=False)
