@@ -9,12 +9,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from exasol_ci_setup.constructs.asset import FilePath
 from exasol_ci_setup.constructs.network import Attached, Cidr
+from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.runtime import Login, runtime
-from exasol_ci_setup.constructs.values import between, matching, refusal
+from exasol_ci_setup.constructs.values import Items, between, malformed, matching, refusal
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +31,19 @@ _GROUPS_BY_DEFAULT: Final = 5
 _KEY_TYPES: Final = ("ssh-rsa", "ssh-ed25519")
 # A family is letters, a generation, and attributes, where "g" means a Graviton processor:
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html.
-_ARM: Final = re.compile(r"a1\.|[a-z]+[0-9]+[a-z]*g[a-z]*(-[a-z0-9-]+)?\.")
+# Grace processors are also ARM: https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html.
+_ARM: Final = re.compile(r"a1\.|[a-z]+[0-9]+[a-z]*g[a-z]*(-[a-z0-9-]+)?\.|[a-z0-9]+-gb[0-9]+\.")
+_MOST_USER_DATA: Final = 16 * 1024
+"""Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html."""
+
+ImageId = Annotated[str, matching(r"ami-[0-9a-f]{8,17}", "use the id of an image (AMI), such as ami-0123456789abcdef0")]
+
+
+def _is_user_data(text: str) -> str:
+    if len(text.encode()) > _MOST_USER_DATA:
+        raise malformed(f"use at most {_MOST_USER_DATA} bytes, the limit of EC2")
+    return text
+
 
 InstanceType = Annotated[
     str, matching(r"[a-z0-9][a-z0-9-]{0,30}\.[a-z0-9-]{1,30}", "use an instance type, such as t3.micro")
@@ -40,6 +53,8 @@ InstanceType = Annotated[
 class Instance(Attached):
     """An EC2 instance with Ubuntu 24.04 and a public address. `disk_in_gib` is the size of its encrypted disk.
 
+    An instance keeps its image. `update_image` replaces it if Canonical has published a newer one, and `image_id` sets another image.
+
     `path_to_key` is the private key of an SSH key pair, RSA or Ed25519. The public key is next to it in ``.pub``: only this file is read,
     and EC2 imports it. The instance is in the first of the subnets. Without `security_groups` it gets a security group without
     incoming traffic. `ssh` allows SSH from `ssh_cidr`, also through a security group of the instance.
@@ -47,12 +62,35 @@ class Instance(Attached):
 
     template: ClassVar[str] = "instance.yaml.j2"
     known_first: ClassVar[frozenset[str]] = frozenset({"name", "stack", "instance_type", "path_to_key"})
+    free_text: ClassVar[frozenset[str]] = frozenset({"user_data"})
 
     instance_type: Annotated[InstanceType, Field(description="Type of the instance, such as t3.micro.")]
     path_to_key: Annotated[FilePath, Field(description="SSH key; only its public key, FILE.pub, is read.")]
     ssh: Annotated[bool, Field(description="Allow SSH from `ssh_cidr`.")] = False
     ssh_cidr: Annotated[Cidr | None, Field(description="Addresses that can connect, such as 203.0.113.7/32.")] = None
     disk_in_gib: Annotated[int, between(8, 16_384, "GiB"), Field(description="Size of the encrypted disk in GiB.")] = 16
+    image_id: Annotated[
+        ImageId | None,
+        Field(description="ID of the image (AMI). Default: Ubuntu 24.04, the newest image at the creation."),
+    ] = None
+    update_image: Annotated[
+        bool, Field(description="Replace the instance if there is a newer image of Ubuntu; its disk is lost.")
+    ] = False
+    private: Annotated[bool, Field(description="Assign no public address. Commands connect to the private one.")] = (
+        False
+    )
+    elastic_ip: Annotated[
+        bool, Field(description="Assign an Elastic IP address, which remains when the instance is stopped or replaced.")
+    ] = False
+    user_data: Annotated[
+        Annotated[str, AfterValidator(_is_user_data)] | None,
+        Field(
+            description="Script or cloud-init data for the first boot. Not for secrets: it is readable. Default: none."
+        ),
+    ] = None
+    role_policy: Annotated[
+        Items[PolicyStatement], Field(description="What programs on the instance are allowed to do on AWS.")
+    ] = ()
 
     @model_validator(mode="after")
     def _opens_ssh_on_purpose(self) -> Self:
@@ -61,6 +99,19 @@ class Instance(Attached):
         if self.ssh_cidr is not None and not self.ssh:
             raise refusal("ssh_cidr has no effect without ssh")
         return self
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Self:
+        if self.private and self.elastic_ip:
+            raise refusal("a private instance has no Elastic IP address")
+        if self.image_id is not None and self.update_image:
+            raise refusal("update_image has no effect with image_id: set another image_id")
+        return self
+
+    @property
+    def static_parameters(self) -> dict[str, str]:
+        """The image if it is set, and the security groups that are set by their ids."""
+        return {**({"ImageId": self.image_id} if self.image_id is not None else {}), **super().static_parameters}
 
     @property
     def network_parameters(self) -> tuple[str, ...]:  # type: ignore[override] # a class has them for all of its constructs
@@ -135,8 +186,18 @@ class Instance(Attached):
 
     @property
     def public_ip(self) -> str:
-        """The current public address. Raises InputError before the stack is deployed, and StackError if the instance has none."""
+        """The current public address.
+
+        Raises InputError before the stack is deployed and for a private instance, and StackError if the instance has none.
+        """
+        if self.private:
+            raise InputError(f"Instance {self.name!r} is private", hint="use private_ip")
         return runtime().public_ip(self)
+
+    @property
+    def private_ip(self) -> str:
+        """The private address of a private instance, which never changes. Raises InputError before the stack is deployed."""
+        return self.output("PrivateIp")
 
     def run_command(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox.private import add_resource_type, resource_handlers, wrap
@@ -17,9 +18,10 @@ REPLACING: Final = {
 }
 """`createOnlyProperties` of the resource schemas in cfn-lint 1.57, limited to the supported ones."""
 
+_UBUNTU_ARM: Final = "ami-024040000000000a4"
 _UBUNTU: Final = {
     f"/aws/service/canonical/ubuntu/server/24.04/stable/current/{architecture}/hvm/ebs-gp3/ami-id": image
-    for architecture, image in (("amd64", "ami-02404000000000864"), ("arm64", "ami-024040000000000a4"))
+    for architecture, image in (("amd64", "ami-02404000000000864"), ("arm64", _UBUNTU_ARM))
 }
 
 
@@ -32,6 +34,7 @@ def extend() -> None:
     provisioners._STACK_TAG_PROPERTY["AWS::EC2::Instance"] = ("Tags", "list")  # noqa: SLF001
     add_resource_type("AWS::EC2::Instance", _InstanceType(provisioners))
     add_resource_type("AWS::EC2::KeyPair", _KeyPairType())
+    add_resource_type("AWS::EC2::EIP", _AddressType())
     wrap(resource_handlers()["AWS::EC2::SecurityGroup"], "delete", _delete_group)
 
 
@@ -44,6 +47,7 @@ def extend_calls() -> None:
 
     actions = ec2._ACTION_MAP  # noqa: SLF001
     wrap(actions, "DeleteSecurityGroup", _call_delete_security_group)
+    actions["DescribeInstanceTypeOfferings"] = _call_describe_offerings
     for name in ("StartInstances", "StopInstances"):
         wrap(actions, name, _call_and_readdress)
     # AWS omits the address of an instance without one.
@@ -59,6 +63,28 @@ def _call_delete_security_group(inner: Callable[[Values], Any], parameters: Valu
     return inner(parameters)
 
 
+def _call_describe_offerings(parameters: Values) -> Any:
+    """Return that each zone has the instance types of the filter."""
+    from ministack.core.responses import get_region
+    from ministack.services import ec2
+
+    types = [
+        value
+        for each in ec2._parse_filters(parameters).items()  # noqa: SLF001
+        if each[0] == "instance-type"
+        for value in each[1]
+    ]
+    items = "".join(
+        f"<item><instanceType>{kind}</instanceType><locationType>availability-zone</locationType>"
+        f"<location>{get_region()}{letter}</location></item>"
+        for kind in types
+        for letter in "abc"
+    )
+    return ec2._xml(  # noqa: SLF001
+        200, "DescribeInstanceTypeOfferingsResponse", f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>"
+    )
+
+
 def _call_and_readdress(inner: Callable[[Values], Any], parameters: Values) -> Any:
     from ministack.services import ec2
 
@@ -70,6 +96,8 @@ def _call_and_readdress(inner: Callable[[Values], Any], parameters: Values) -> A
 
 def _readdress(ec2: Any, instance: Values) -> None:
     runs = instance["State"]["Name"] == "running"
+    if instance.get("IsPrivate"):
+        return
     if any(each.get("InstanceId") == instance["InstanceId"] for each in ec2._addresses.values()):  # noqa: SLF001
         return
     if runs == bool(instance["PublicIpAddress"]):
@@ -152,7 +180,9 @@ class _InstanceType:
             key_name=key,
             sg_ids=interface.get("GroupSet") or properties.get("SecurityGroupIds"),
         )
-        made["PublicIpAddress"] = _address(self._ec2)
+        made["Architecture"] = self._architecture(properties["ImageId"])
+        made["IsPrivate"] = not interface.get("AssociatePublicIpAddress", True)
+        made["PublicIpAddress"] = "" if made["IsPrivate"] else _address(self._ec2)
         self._tag(made["InstanceId"], properties)
         return made["InstanceId"], self._attributes(made)
 
@@ -171,6 +201,10 @@ class _InstanceType:
         self._ec2._terminate_instances({"InstanceId.1": [instance_id]})  # noqa: SLF001
 
     @staticmethod
+    def _architecture(image: str) -> str:
+        return "arm64" if image == _UBUNTU_ARM else "x86_64"
+
+    @staticmethod
     def _attributes(instance: Values) -> Values:
         return {
             "InstanceId": instance["InstanceId"],
@@ -180,6 +214,46 @@ class _InstanceType:
             "PrivateDnsName": instance["PrivateDnsName"],
             "AvailabilityZone": instance["Placement"]["AvailabilityZone"],
         }
+
+
+class _AddressType:
+    """AWS::EC2::EIP of an instance. Ref is the address."""
+
+    def __init__(self) -> None:
+        from ministack.services import ec2
+
+        self._ec2: Any = ec2
+
+    def create(self, _logical_id: str, properties: Values, _stack_name: str) -> tuple[str, Values]:
+        allocation = f"eipalloc-{uuid.uuid4().hex[:17]}"
+        address = _address(self._ec2)
+        self._ec2._addresses[allocation] = {  # noqa: SLF001
+            "AllocationId": allocation,
+            "PublicIp": address,
+            "Domain": "vpc",
+            **dict.fromkeys(("AssociationId", "InstanceId", "NetworkInterfaceId", "PrivateIpAddress")),
+        }
+        self._associate(allocation, properties)
+        return address, {"AllocationId": allocation, "PublicIp": address}
+
+    def update(self, address: str, _old: Values, new: Values, _stack_name: str) -> tuple[str, Values]:
+        allocation = self._allocation(address)
+        self._associate(allocation, new)
+        return address, {"AllocationId": allocation, "PublicIp": address}
+
+    def delete(self, address: str, _properties: Values) -> None:
+        self._ec2._addresses.pop(self._allocation(address), None)  # noqa: SLF001
+
+    def _allocation(self, address: str) -> str:
+        addresses = self._ec2._addresses.items()  # noqa: SLF001
+        return next((name for name, each in addresses if each["PublicIp"] == address), "")
+
+    def _associate(self, allocation: str, properties: Values) -> None:
+        record = self._ec2._addresses[allocation]  # noqa: SLF001
+        instance = self._ec2._instances.get(properties.get("InstanceId", ""))  # noqa: SLF001
+        if instance is not None:
+            record["InstanceId"] = instance["InstanceId"]
+            instance["PublicIpAddress"] = record["PublicIp"]
 
 
 class _KeyPairType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access.deployer import StackToDeploy
-from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
+from exasol_ci_setup.constructs import CiBuild, Instance, ReleaseBuild, SourceCredentials
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.stacks.user_template import known_choice
 from exasol_ci_setup.template.limits import LARGEST_BODY
@@ -38,7 +38,7 @@ def of_construct(
         has_uploads=bool(artifacts) or _is_large(artifacts.template),
         bucket=bucket,
         nested=_nested(artifacts),
-        calls={**_secret_calls(construct, place), **(_network_calls(construct) if scoped else {})},
+        calls={**_secret_calls(construct, place), **(_parameter_calls(construct, place) if scoped else {})},
     )
 
 
@@ -82,8 +82,13 @@ def _secret_calls(construct: Construct, place: Place) -> dict[str, tuple[str, ..
     return {"secretsmanager:DescribeSecret": (arn,)}
 
 
-def _network_calls(construct: Construct) -> dict[str, tuple[str, ...]]:
-    """Return the calls that find the default VPC and its subnets."""
-    if not construct.network_parameters:
-        return {}
-    return {"ec2:DescribeSubnets": ("*",), "ec2:DescribeVpcs": ("*",)}
+def _parameter_calls(construct: Construct, place: Place) -> dict[str, tuple[str, ...]]:
+    """Return the calls that find values of parameters: default VPC and subnets, image of an instance, priorities of rules."""
+    actions = ["ec2:DescribeSubnets", "ec2:DescribeVpcs"] if construct.network_parameters else []
+    if isinstance(construct, Instance):
+        actions += ["ec2:DescribeInstances", "ec2:DescribeInstanceTypeOfferings"]
+    if construct.listener_rules:
+        actions.append("elasticloadbalancing:DescribeRules")
+    image = construct.ami_parameter if isinstance(construct, Instance) and construct.image_id is None else None
+    parameter = {"ssm:GetParameter": (f"arn:{place.partition}:ssm:{place.region}::parameter{image}",)} if image else {}
+    return {**dict.fromkeys(actions, ("*",)), **parameter}

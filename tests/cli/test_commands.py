@@ -77,9 +77,9 @@ def test_options_of_construct_are_fields_of_model(kind):
         p.name for p in getattr(command, "__click_params__", [])
     }
 
-    # Its ARN is looked up, a scope is a program's, and sources and tags are set by programs.
+    # Its ARN is looked up, a scope is a program's, and programs set sources, tags, permissions and scripts.
     fields = {info.alias or name for name, info in kind.model_fields.items()}
-    fields -= {"docker_secret_arn", "scope", "source", "tags"}
+    fields -= {"docker_secret_arn", "scope", "source", "tags", "role_policy", "user_data"}
     if kind is ContainerBuilder:
         fields = fields - {"builder"} | set(BUILDER_OPTIONS)
     assert given == fields

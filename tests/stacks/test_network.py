@@ -6,11 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exasol_ci_setup.constructs import Cluster, Container, Instance, Registry, Scope, SecurityGroup, Service
+from exasol_ci_setup.constructs import (
+    Cluster,
+    Container,
+    Instance,
+    LoadBalancer,
+    Registry,
+    Scope,
+    SecurityGroup,
+    Service,
+)
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.stacks import network
+from tests.answers import AwsError
 
 if TYPE_CHECKING:
+    from exasol_ci_setup.constructs import Construct
     from tests.answers import Answers
 
 VPC, OTHER = "vpc-11111111", "vpc-22222222"
@@ -25,8 +36,17 @@ def default_vpc(answers: Answers) -> None:
 
 
 def subnets(answers: Answers, *found: tuple[str, str, str]) -> None:
-    listed = [{"SubnetId": subnet, "AvailabilityZone": zone, "VpcId": vpc} for subnet, zone, vpc in found]
+    listed = [
+        {"SubnetId": subnet, "AvailabilityZone": zone, "AvailabilityZoneId": f"euc1-az{zone[-1]}", "VpcId": vpc}
+        for subnet, zone, vpc in found
+    ]
     answers.on("ec2", "DescribeSubnets", {"Subnets": listed})
+    offered(answers, *(zone for _, zone, _ in found))
+
+
+def offered(answers: Answers, *zones: str) -> None:
+    found = [{"InstanceType": "t3.micro", "LocationType": "availability-zone", "Location": zone} for zone in zones]
+    answers.on("ec2", "DescribeInstanceTypeOfferings", {"InstanceTypeOfferings": found})
 
 
 def test_template_without_vpc_makes_no_call(answers: Answers):
@@ -48,6 +68,36 @@ def test_default_subnets_are_sorted_by_zone(answers: Answers):
     assert network.find(answers.account, CLUSTER) == {"VpcId": VPC, "SubnetIds": f"{FIRST},{SECOND}"}
     assert network.find(answers.account, INSTANCE) == {"VpcId": VPC, "SubnetId": FIRST}
     assert network.find(answers.account, GROUP) == {"VpcId": VPC}
+
+
+def test_zone_without_instance_type_is_skipped(answers: Answers):
+    default_vpc(answers)
+    subnets(answers, (FIRST, "eu-central-1a", VPC), (SECOND, "eu-central-1b", VPC))
+    offered(answers, "eu-central-1b")
+    assert network.find(answers.account, INSTANCE)["SubnetId"] == SECOND
+
+
+def test_type_in_no_zone_of_subnets_names_both(answers: Answers):
+    default_vpc(answers)
+    subnets(answers, (FIRST, "eu-central-1a", VPC))
+    offered(answers, "eu-central-1c")
+    with pytest.raises(InputError, match=r"type t3\.micro is available in eu-central-1c .* are in eu-central-1a"):
+        network.find(answers.account, INSTANCE)
+
+
+def test_denied_offerings_use_first_zone(answers: Answers):
+    default_vpc(answers)
+    subnets(answers, (FIRST, "eu-central-1a", VPC))
+    answers.on("ec2", "DescribeInstanceTypeOfferings", AwsError("UnauthorizedOperation", status=403))
+    assert network.find(answers.account, INSTANCE)["SubnetId"] == FIRST
+
+
+@pytest.mark.parametrize("construct", [CLUSTER, LoadBalancer(name="front")])
+def test_zone_without_fargate_is_skipped(construct: Construct, answers: Answers, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(network._FARGATE_ZONES, "eu-central-1", frozenset({"euc1-aza"}))
+    default_vpc(answers)
+    subnets(answers, (FIRST, "eu-central-1a", VPC), (SECOND, "eu-central-1b", VPC))
+    assert network.find(answers.account, construct)["SubnetIds"] == FIRST
 
 
 def test_vpc_is_that_of_subnets(answers: Answers):

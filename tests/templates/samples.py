@@ -17,6 +17,7 @@ from exasol_ci_setup.constructs import (
     Ingress,
     Instance,
     LoadBalancer,
+    PolicyStatement,
     PortMappings,
     Registry,
     Scaling,
@@ -152,6 +153,17 @@ def instances(folder: Path) -> dict[str, Instance]:
             ssh=True,
             ssh_cidr="2001:db8::/32",
             disk_in_gib=100,
+            image_id="ami-0123456789abcdef0",
+            elastic_ip=True,
+        ),
+        "instance_private.yaml": Instance(
+            scope=SCOPE,
+            name="box",
+            instance_type="t3.micro",
+            path_to_key=key,
+            private=True,
+            user_data='#!/bin/sh\necho "${HOME}"\n',
+            role_policy=(PolicyStatement(actions=("s3:GetObject",), resources=("arn:aws:s3:::bucket/key",)),),
         ),
     }
 

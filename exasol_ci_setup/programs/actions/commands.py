@@ -35,7 +35,7 @@ def run_all(
     In a dry run, no command runs: each result has exit status 0 and a placeholder as `stdout`. Raises InputError if the instance
     is not deployed, SSHError for an instance in the sandbox, and the errors of `connect` and `run`.
     """
-    address = instance.public_ip
+    address = instance.private_ip if instance.private else instance.public_ip
     runtime = actions.current()
     if runtime.is_dry_run:
         for command in commands:
