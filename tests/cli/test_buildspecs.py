@@ -81,6 +81,22 @@ def test_dangling_link_exits_2_and_writes_nothing(command: str, more: tuple[str,
     assert not Path("aws-code-build").exists()
 
 
+@pytest.mark.parametrize("command", COMMANDS[::2])
+def test_excluded_release_of_package_is_warned_of(command: str, program):
+    Path("pyproject.toml").write_text('[tool.poetry.dependencies]\nexasol-script-languages-container-ci = "^5.0"\n')
+    arguments = (command, "--flavor-root-path", "flavors")
+
+    default = program(*arguments)
+    own = program(*arguments, "--build-command", "true")
+
+    assert default.code == 0
+    assert "no --config-file: run-" in default.stderr
+    assert "of exasol-script-languages-container-ci >=1.8,<3 needs it" in default.stderr
+    assert "pyproject.toml has exasol-script-languages-container-ci ^5.0" in default.stderr
+    assert "`poetry add 'exasol-script-languages-container-ci>=1.8,<3'`" in default.stderr
+    assert "warning" not in own.stderr
+
+
 def test_other_line_ends_pass_check(program):
     program(*CI)
     for path in Path("aws-code-build/ci").iterdir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exasol_ci_setup.builds.buildspecs.files import GeneratedFile, compare, from_root, require_root, write
 from exasol_ci_setup.builds.buildspecs.flavors import BuildGroup, build_groups, find_flavors, identifier
+from exasol_ci_setup.builds.buildspecs.package import PACKAGE, VERSIONS, excluding_file
 from exasol_ci_setup.builds.buildspecs.render import (
     BATCH_FILE,
     BUILD_FILE,
@@ -18,11 +19,14 @@ __all__ = [
     "BUILD_FILE",
     "DEFAULT_DOCKER_SECRET",
     "DEFAULT_PYTHON_VERSION",
+    "PACKAGE",
+    "VERSIONS",
     "BuildGroup",
     "GeneratedFile",
     "Options",
     "build_groups",
     "compare",
+    "excluding_file",
     "find_flavors",
     "from_root",
     "identifier",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from exasol_ci_setup.builds.buildspecs.flavors import build_groups
+from exasol_ci_setup.builds.buildspecs.package import VERSION_CHECK
 from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
 from exasol_ci_setup.constructs.values import SecretName
 from exasol_ci_setup.core.errors import InputError
@@ -104,7 +105,9 @@ def render(flavors: Iterable[str], options: Options) -> dict[str, str]:
     build_file = f"./{options.output_path}/{BUILD_FILE}".replace("/./", "/")
     return {
         BATCH_FILE: environment.get_template("batch.yaml.j2").render(values, groups=groups, build_file=build_file),
-        BUILD_FILE: environment.get_template("build.yaml.j2").render(values, build_script=build_script),
+        BUILD_FILE: environment.get_template("build.yaml.j2").render(
+            values, build_script=build_script, version_check=VERSION_CHECK
+        ),
     }
 
 

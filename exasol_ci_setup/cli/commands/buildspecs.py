@@ -45,7 +45,7 @@ def _options(output_path: str) -> Callable[[F], F]:
             click.option(
                 "--build-command",
                 metavar="TEXT",
-                help="Shell command that builds the flavor $FLAVOR.  [default: that of exasol_script_languages_container_ci]",
+                help="Shell command that builds the flavor $FLAVOR.  [default: that of exasol-script-languages-container-ci >=1.8,<3]",
             ),
             click.option(
                 "--batch-limit",
@@ -126,11 +126,19 @@ def _check_config(
     session: Session, path: Path | None, kind: Literal["ci", "release"], *, has_own_command: bool
 ) -> None:
     from exasol_ci_setup.builds import config
+    from exasol_ci_setup.builds.buildspecs import PACKAGE, VERSIONS, excluding_file
 
     absent = config.load(path).absent if path else ()
+    if has_own_command:
+        return
     problem = f"{path} has no {', '.join(absent)}" if absent else "" if path else "no --config-file"
-    if problem and not has_own_command:
-        session.output.warn(f"{problem}: run-{kind} of exasol_script_languages_container_ci needs it in each build")
+    if problem:
+        session.output.warn(f"{problem}: run-{kind} of {PACKAGE} {VERSIONS} needs it in each build")
+    if (found := excluding_file(Path())) is not None:
+        session.output.warn(
+            f"{found[0]} has {PACKAGE} {found[1]}, but each build runs run-{kind} of {VERSIONS}, which later releases do not have: "
+            f"`poetry add '{PACKAGE}{VERSIONS}'`, or --build-command"
+        )
 
 
 @click.command("generate-buildspec")
