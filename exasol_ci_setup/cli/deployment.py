@@ -80,7 +80,7 @@ def _require_only_stack(session: Session, construct: Construct, *, plan_only: bo
     )
     if not plan_only and not session.output.can_ask:
         raise StackError(message, hint=hint, stack_name=other.name)
-    session.output.say(f"{message}: {session.with_global_options(hint)}")
+    session.output.note(f"{message}: {session.with_global_options(hint)}")
 
 
 def compare_imported(session: Session, stack: Stack, plan: Plan) -> None:

@@ -192,7 +192,7 @@ def _pruned(
         return {}
     stale = fleets.undeclared(fleet, connect)
     if stale and not flags.prune:
-        session.output.say(f"no longer in {fleet.path}: {', '.join(stale)}; to delete them, add --prune")
+        session.output.note(f"no longer in {fleet.path}: {', '.join(stale)}; to delete them, add --prune")
     return removals.in_order(stale if flags.prune else {}, {})
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from exasol_ci_setup.cli import interruption
-from exasol_ci_setup.cli.session import Session, sandbox_option
+from exasol_ci_setup.cli.session import FORMATS, Session, sandbox_option
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
 from exasol_ci_setup.core.version import __version__
 
@@ -168,9 +168,10 @@ class Program(click.Group):
         session = extra.setdefault("obj", Session())
         arguments = sys.argv[1:] if args is None else args
         session.arguments = tuple(arguments)
-        if "--output=json" in arguments or ("--output", "json") in pairwise(arguments):
-            # Set before the options are parsed, for errors in them.
-            session.output_format = "json"
+        for name in FORMATS:
+            if f"--output={name}" in arguments or ("--output", name) in pairwise(arguments):
+                # Set before the options are parsed, for errors in them.
+                session.output_format = name
         try:
             code = super().main(args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -183,6 +184,8 @@ class Program(click.Group):
             error.hint = session.with_global_options(error.hint)
             code = _fail(session, error)
         # An unused output has written nothing; `--help` does not load it.
+        if "output" in session.__dict__:
+            session.output.finish()
         if "output" in session.__dict__ and session.output.has_failed:
             session.output.error(SetupError(f"output is incomplete: writing to stdout failed: {session.output.lost}"))
             code = code or SetupError.exit_code

@@ -53,6 +53,8 @@ class ManyStacks:
         with self.reporter.checking(len(declared.constructs)):
             planned, ends = self.deployment.plan(declared)
         self.reporter.shown = {name: each.plan for name, each in planned.items()}
+        for end in ends:
+            self.session.output.document.result(end)
         self.reporter.show_plans(as_data=self.flags.plan_only)
         return ends
 

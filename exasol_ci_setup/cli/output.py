@@ -1,4 +1,4 @@
-"""All output: data to stdout, everything else to stderr, and JSON lines with --output json."""
+"""All output: data to stdout, everything else to stderr; JSON lines with --output json, a document with --output markdown."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import click
 
 from exasol_ci_setup.cli.render import records, show
+from exasol_ci_setup.cli.render.markdown import MarkdownReporter
 from exasol_ci_setup.cli.terminal import Terminal
 from exasol_ci_setup.core.errors import DeployFailedError
+from exasol_ci_setup.core.reporter import NullReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,17 +23,20 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from exasol_ci_setup.core.errors import SetupError
+    from exasol_ci_setup.core.reporter import Reporter
 
 
 class Output:
-    """Writes in one of two formats.
+    """Writes in one of three formats.
 
-    ``text``: data goes to stdout, the rest to stderr. ``json``: stdout has only JSON objects, one in a line; `say` and
-    `warn` still write to stderr. Color needs a terminal, and none of ``NO_COLOR``, ``TERM=dumb`` and ``CI``.
+    ``text``: data goes to stdout, the rest to stderr. ``json``: stdout has only JSON objects, one in a line. ``markdown``: stdout has
+    one document, which `document` collects and `finish` writes. In both, `say` and `warn` still write to stderr. Color needs a terminal,
+    and none of ``NO_COLOR``, ``TERM=dumb`` and ``CI``.
     """
 
-    def __init__(self, format: Literal["text", "json"] = "text") -> None:  # noqa: A002  the option's name
+    def __init__(self, format: Literal["text", "json", "markdown"] = "text") -> None:  # noqa: A002  the option's name
         self.format = format
+        self.document: Reporter = MarkdownReporter() if format == "markdown" else NullReporter()
         self.lost: OSError | None = None
         self._terminal: Terminal | None = None
 
@@ -66,12 +71,12 @@ class Output:
         return True
 
     def data(self, text: str) -> None:
-        """Write a result to stdout. Does nothing in JSON format, where its record is written instead."""
+        """Write a result to stdout. Does nothing in other formats, where its record is written instead."""
         if self.format == "text":
             self._to_stdout(_encodable(text, sys.stdout), color=_is_terminal(sys.stdout) and _is_color_wanted())
 
     def raw(self, data: bytes) -> None:
-        """Write bytes unchanged to stdout, with a line break for a terminal. Does nothing in JSON format."""
+        """Write bytes unchanged to stdout, with a line break for a terminal. Does nothing in other formats."""
         if self.format == "text":
             ending = b"\n" if self.on_terminal and not data.endswith(b"\n") else b""
             self._write(lambda: sys.stdout.buffer.write(data + ending))
@@ -119,13 +124,30 @@ class Output:
         return self.lost is not None and self.lost.errno != errno.EPIPE
 
     def warn(self, text: str) -> None:
-        """Write a warning to stderr."""
+        """Write a warning to stderr, and to the document."""
         self.say(f"{click.style('warning:', fg='yellow')} {_multi_line(text)}")
+        self.document.note(f"warning: {text}")
 
-    def record(self, subject: object) -> None:
-        """Write the record of `subject` (see `records.record`) to stdout. Does nothing in text format."""
+    def note(self, message: str) -> None:
+        """Write a note on the result to stderr, and to the document."""
+        self.say(message)
+        self.document.note(message)
+
+    def record(self, subject: object, *, name: str = "") -> None:
+        """Write the record of `subject` (see `records.record`) to stdout, or add `subject` to the document. Does nothing in text format.
+
+        `name` is the name of a stack among several.
+        """
         if self.format == "json":
-            self._to_stdout(json.dumps(records.record(subject), allow_nan=False), color=False)
+            record = records.named(subject, name) if name else records.record(subject)
+            self._to_stdout(json.dumps(record, allow_nan=False), color=False)
+        (self.document.of(name) if name else self.document).result(subject)
+
+    def finish(self) -> None:
+        """Write the document, always in UTF-8. Does nothing in other formats."""
+        if isinstance(self.document, MarkdownReporter):
+            text = self.document.document().encode("utf-8", "backslashreplace")
+            self._write(lambda: sys.stdout.buffer.write(text))
 
     def _to_stdout(self, text: str, *, color: bool) -> None:
         self._write(lambda: click.echo(text, color=color))
@@ -149,7 +171,7 @@ class Output:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def error(self, error: SetupError) -> None:
-        """Write an error and its hint to stderr; in JSON format also write its record to stdout."""
+        """Write an error and its hint to stderr; in other formats also write its record to stdout."""
         self.say(f"{click.style('error:', fg='red', bold=True)} {_multi_line(error.message)}")
         if error.hint:
             self.say("", f"{click.style('hint:', fg='cyan')} {_multi_line(error.hint)}")

@@ -118,7 +118,7 @@ def _pruned(
     assert isinstance(flags, UpFlags)  # noqa: S101 - for the type checker
     stale = undeclared(declared, connect)
     if stale and not flags.prune:
-        run.session.output.say(f"no longer declared: {', '.join(stale)}; to delete them, add --prune")
+        run.session.output.note(f"no longer declared: {', '.join(stale)}; to delete them, add --prune")
     return removals.in_order(stale if flags.prune else {}, declared.constructs)
 
 
@@ -137,7 +137,7 @@ def _show_all(
         output.say(f"{counted(unchanged)} up to date")
     removals.show(removed, as_data=flags.plan_only)
     for action in actions:
-        output.say(show.clean(action))
+        output.note(show.clean(action))
     return run.changing + len(removed)
 
 
@@ -191,7 +191,7 @@ def down(session: Session, file: Path, flags: DownFlags) -> None:
     many.announce(len(declared.constructs))
     stale = undeclared(declared, connect)
     if stale and not flags.prune:
-        output.say(f"not declared in {file}: {', '.join(stale)}; to delete them, add --prune")
+        output.note(f"not declared in {file}: {', '.join(stale)}; to delete them, add --prune")
     existing = {**find_existing(declared, connect), **(stale if flags.prune else {})}
     if not existing:
         output.say(f"no stack that {file} declares exists: no changes")

@@ -88,8 +88,10 @@ class ManyRemovals:
 
     def show(self, existing: Mapping[str, ExistingStack], *, as_data: bool) -> None:
         """Show what is deleted, on stdout if `as_data`."""
-        for each in existing.values():
-            report.deletion(self.session.output, each.resources, each.removal, empty=self.flags.empty, as_data=as_data)
+        for name, each in existing.items():
+            report.deletion(
+                self.session.output, each.resources, each.removal, empty=self.flags.empty, as_data=as_data, name=name
+            )
 
     def run(self, existing: Mapping[str, ExistingStack], *, yes: bool, plan_only: bool, wait: bool = True) -> None:
         """Show the plan of the deletions, ask, delete, and report the result; or end after the plan."""

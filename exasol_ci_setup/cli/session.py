@@ -8,11 +8,12 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
 from exasol_ci_setup.core.clock import Clock, SystemClock
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,9 @@ _AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)[^`]+)`")
 _AWS_CONFIGURE: Final = re.compile(r"`(aws (?:configure|sso)\b[^`]*)`")
 _LOG_LEVELS: Final = ("normal", "info", "debug")
 
+Format = Literal["text", "json", "markdown"]
+FORMATS: Final[tuple[Format, ...]] = ("text", "json", "markdown")
+
 
 @dataclass
 class Session:
@@ -38,7 +42,7 @@ class Session:
 
     profile: str | None = None
     region: str | None = None
-    output_format: str = "text"
+    output_format: Format = "text"
     sandbox: bool = False
     is_on_aws: bool = False
     """Whether the command works on AWS."""
@@ -50,7 +54,7 @@ class Session:
         """Writer for all output of the command."""
         from exasol_ci_setup.cli.output import Output
 
-        return Output("json" if self.output_format == "json" else "text")
+        return Output(self.output_format)
 
     def again(self, *options: str) -> str:
         """Return the command line of this run with additional `options`, in backquotes."""
@@ -164,6 +168,15 @@ output_option = click.option(
     help="json: print one JSON object per line on stdout.  [default: text]",
 )
 
+markdown_output_option = click.option(
+    "--output",
+    type=click.Choice(FORMATS),
+    expose_value=False,
+    is_eager=True,
+    callback=_store_in_session("output_format"),
+    help="json: print one JSON object per line on stdout; markdown: print one document for GitHub.  [default: text]",
+)
+
 log_level_option = click.option(
     "--log-level",
     type=click.Choice(_LOG_LEVELS),
@@ -177,9 +190,32 @@ log_level_option = click.option(
 
 def common_options(command: F) -> F:
     """Add the options of commands that call AWS; pass the Session as first argument."""
+    return _common_options(command, output_option)
+
+
+def markdown_options(command: F) -> F:
+    """Add the options of commands that call AWS and can print Markdown; pass the Session as first argument."""
+    return _common_options(require_preview(command), markdown_output_option)
+
+
+def require_preview(command: F) -> F:
+    """Raise InputError before a command that would change something while it prints Markdown, which shows plans and checks only."""
+
+    @functools.wraps(command)
+    def preview(session: Session, *args: Any, **kwargs: Any) -> Any:
+        missing = next((name for name in ("plan_only", "check") if kwargs.get(name) is False), None)
+        if session.output_format == "markdown" and missing is not None:
+            option = {"plan_only": "--plan", "check": "--check"}[missing]
+            raise InputError(f"--output markdown needs {option}", hint=f"add it: {session.again(option)}")
+        return command(session, *args, **kwargs)
+
+    return preview  # type: ignore[return-value] # the same function
+
+
+def _common_options(command: F, output: Callable[[F], F]) -> F:
     for option in (
         sandbox_option,
-        output_option,
+        output,
         log_level_option,
         click.option(
             "--region",

@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli import generated
 from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
-from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+from exasol_ci_setup.cli.session import log_level_option, markdown_output_option, pass_session, require_preview
 from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 def _options(output_path: str) -> Callable[[F], F]:
     def add(command: F) -> F:
         for option in (
-            output_option,
+            markdown_output_option,
             log_level_option,
             click.option(
                 "--python-version",
@@ -85,7 +85,7 @@ def _options(output_path: str) -> Callable[[F], F]:
             ),
         ):
             command = option(command)
-        return pass_session(command)
+        return pass_session(require_preview(command))
 
     return add
 

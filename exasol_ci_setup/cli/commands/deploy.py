@@ -8,7 +8,7 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.options import engine_options
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import markdown_options
 from exasol_ci_setup.cli.templates import template_of, template_options
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
@@ -38,7 +38,7 @@ def _deploy(session: Session, kind: type[Construct], values: dict[str, Any]) -> 
 @click.command("deploy-ci-build")
 @construct_options(CiBuild)
 @engine_options
-@common_options
+@markdown_options
 def deploy_ci_build(session: Session, **values: Any) -> None:
     """Deploy the stack that builds each push to a repository.
 
@@ -51,7 +51,7 @@ def deploy_ci_build(session: Session, **values: Any) -> None:
 @click.command("deploy-release-build")
 @construct_options(ReleaseBuild)
 @engine_options
-@common_options
+@markdown_options
 def deploy_release_build(session: Session, **values: Any) -> None:
     """Deploy the stack that builds a repository's releases.
 
@@ -63,7 +63,7 @@ def deploy_release_build(session: Session, **values: Any) -> None:
 @click.command("deploy-source-credentials")
 @construct_options(SourceCredentials)
 @engine_options
-@common_options
+@markdown_options
 def deploy_source_credentials(session: Session, **values: Any) -> None:
     """Deploy the stack with CodeBuild's access to GitHub.
 
@@ -76,7 +76,7 @@ def deploy_source_credentials(session: Session, **values: Any) -> None:
 @click.command("deploy-template")
 @template_options
 @engine_options
-@common_options
+@markdown_options
 def deploy_template(session: Session, **values: Any) -> None:
     """Deploy your own CloudFormation template.
 
@@ -92,7 +92,7 @@ def deploy_template(session: Session, **values: Any) -> None:
 
 def _command(kind: type[Construct], text: str) -> click.Command:
     @click.command(f"deploy-{NAMES[kind]}", help=text)
-    @common_options
+    @markdown_options
     @engine_options
     @construct_options(kind)
     def command(session: Session, **values: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import markdown_options
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.core.errors import DifferencesFoundError
 
@@ -57,7 +57,7 @@ def _show(session: Session, request: Request, *, exit_code: bool) -> None:
 
 
 @diff.command(TEMPLATE, help=f"Compare {DESCRIPTION}.")
-@common_options
+@markdown_options
 @_exit_code_option
 @click.option("--template-bucket", metavar="NAME", help="Bucket of local artifacts.  [default: that of this tool]")
 @template_options
@@ -71,7 +71,7 @@ def _template(session: Session, *, exit_code: bool, template_bucket: str | None,
 
 def _command(kind: type[Construct], description: str) -> None:
     @diff.command(NAMES[kind], help=f"Compare the template of {description}.")
-    @common_options
+    @markdown_options
     @_exit_code_option
     @construct_options(kind)
     def command(session: Session, **values: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup.cli.options import many_deletions_options, many_stacks_options
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import markdown_options
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -23,7 +23,7 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
 
 
 @click.command("deploy-fleet")
-@common_options
+@markdown_options
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--schema",
@@ -62,7 +62,7 @@ def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
 
 
 @click.command("delete-fleet")
-@common_options
+@markdown_options
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--select",

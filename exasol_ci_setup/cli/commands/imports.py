@@ -10,7 +10,7 @@ import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.options import ROLE
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import markdown_options
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.cli.templates import request_of as request_of_template
 
@@ -116,7 +116,7 @@ def _options(command: F) -> F:
 
 
 @import_.command(TEMPLATE, help=f"Import resources of {DESCRIPTION}.")
-@common_options
+@markdown_options
 @_options
 @template_options
 def _template(session: Session, **values: Any) -> None:
@@ -127,7 +127,7 @@ def _template(session: Session, **values: Any) -> None:
 
 def _command(kind: type[Construct], description: str) -> None:
     @import_.command(NAMES[kind], help=f"Import resources of {description}.")
-    @common_options
+    @markdown_options
     @_options
     @construct_options(kind)
     def command(session: Session, **values: Any) -> None:

@@ -11,7 +11,7 @@ import click
 from exasol_ci_setup.cli import generated
 from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
 from exasol_ci_setup.cli.options import ROLE
-from exasol_ci_setup.cli.session import log_level_option, output_option, pass_session
+from exasol_ci_setup.cli.session import log_level_option, markdown_output_option, pass_session, require_preview
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ _SPACE_OPTIONS = ("registry_name", "skip_registry", "dockerfile_path", "docker_c
 
 @click.command("generate-pipeline")
 @pass_session
-@output_option
+@require_preview
+@markdown_output_option
 @log_level_option
 @click.option(
     "--target",

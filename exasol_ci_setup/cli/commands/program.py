@@ -9,7 +9,7 @@ import click
 
 from exasol_ci_setup.cli.dry_run import collect_only
 from exasol_ci_setup.cli.options import many_deletions_options, many_plans_options, many_stacks_options
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import markdown_options
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _program_options(command: F) -> F:
 
 
 @click.command("up")
-@common_options
+@markdown_options
 @_file_argument
 @_program_options
 @many_stacks_options
@@ -55,7 +55,7 @@ def up(session: Session, file: Path, **values: Any) -> None:
 
 
 @click.command("plan")
-@common_options
+@markdown_options
 @_file_argument
 @_program_options
 @many_plans_options
@@ -78,7 +78,7 @@ def _up(session: Session, file: Path, values: Mapping[str, Any]) -> None:
 
 
 @click.command("down")
-@common_options
+@markdown_options
 @_file_argument
 @click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE does not declare.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for deletions on which no other deletion depends.")

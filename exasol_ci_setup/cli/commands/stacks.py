@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup.cli.options import ROLE, STACK
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import common_options, markdown_options
 from exasol_ci_setup.core.errors import NotApprovedError
 from exasol_ci_setup.core.reporter import NullReporter
 
@@ -118,7 +118,7 @@ def watch(session: Session, name: str) -> None:
     help="Delete a stack in DELETE_FAILED; keep and list the resources that AWS cannot delete.",
 )
 @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation assumes.")
-@common_options
+@markdown_options
 def delete(session: Session, name: str, **values: Any) -> None:
     """Delete a stack that this tool created.
 

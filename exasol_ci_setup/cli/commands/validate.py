@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import markdown_options
 from exasol_ci_setup.cli.templates import TEMPLATE, rendered, template_of, template_options
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
@@ -103,7 +103,7 @@ def _validate_own(session: Session, stack: TemplateStack, own: dict[str, Any]) -
 @click.command("validate-template")
 @template_options
 @_options
-@common_options
+@markdown_options
 def validate_template(session: Session, **values: Any) -> None:
     """Check your own CloudFormation template.
 
@@ -127,7 +127,7 @@ def _command(kind: type[Construct]) -> click.Command:
     @click.command(f"validate-{NAMES[kind]}", help=text)
     @construct_options(kind)
     @_options
-    @common_options
+    @markdown_options
     def command(session: Session, **values: Any) -> None:
         _validate(session, kind, values)
 

@@ -142,6 +142,7 @@ class MultiStackReporter(NullReporter):
 
     def say(self, stack_name: str, message: str) -> None:
         """Write a line that begins with a stack's name."""
+        self._output.document.of(stack_name).note(message)
         self._output.send(partial(self._say, stack_name, message))
 
     def _say(self, stack_name: str, message: str) -> None:
@@ -165,7 +166,7 @@ class MultiStackReporter(NullReporter):
             row.finished += 1
         elif not row.reason:
             row.reason = event.failure
-        self._output.record(records.named(event, stack_name))
+        self._output.record(event, name=stack_name)
         if self._output.format == "text" and not self._live:
             self._output.say(f"{show.clean(stack_name)}: {show.event(event, root=_own_name(stack_name))}")
         elif warning := show.hook_warning(event):
@@ -274,6 +275,9 @@ class MultiStackReporter(NullReporter):
     def show_plans(self, *, as_data: bool) -> None:
         """Show the plans with changes, on stdout if `as_data`, each with its heading."""
         output = self._output
+        for name, plan in (self.shown or {}).items():
+            if not plan:
+                output.document.of(name).plan(plan)
         for number, (name, plan) in enumerate((name, plan) for name, plan in (self.shown or {}).items() if plan):
             heading = self.heading(name)
             if output.format == "text" and (number or heading):

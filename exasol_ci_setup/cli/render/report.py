@@ -34,7 +34,7 @@ def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "") -> None:
         output.data("\n".join(lines))
     elif output.format == "text":
         output.say(*lines)
-    output.record(records.named(plan, name) if name else plan)
+    output.record(plan, name=name)
 
 
 def drift(output: Output, drift: Drift, *, as_data: bool) -> None:
@@ -56,6 +56,8 @@ def diagnosis(output: Output, diagnosis: Diagnosis) -> None:
 def outcome(output: Output, result: Result, *, deployed: str) -> None:
     """Print how a deployment ended; `deployed` is the text for one that changed the stack."""
     name = result.plan.stack_name
+    if not result.plan:
+        output.document.plan(result.plan)
     output.say({"planned": PLAN_ONLY, "unchanged": f"stack {name} is up to date"}.get(result.outcome.value, deployed))
 
 
@@ -111,8 +113,11 @@ def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
     output.record(records.outputs(stack.name, values))
 
 
-def deletion(output: Output, resources: Sequence[Resource], removal: Plan, *, empty: bool, as_data: bool) -> None:
-    """Show the plan that deletes a stack with its `resources`, and which of them are kept."""
+def deletion(
+    output: Output, resources: Sequence[Resource], removal: Plan, *, empty: bool, as_data: bool, name: str = ""
+) -> None:
+    """Show the plan that deletes a stack with its `resources`, and which of them are kept. `name` is as for `plan`."""
+    document = output.document.of(name) if name else output.document
     lines = [click.style(f"Plan for stack {show.clean(removal.stack_name)} (delete)", bold=True)]
     deleted = {change.logical_id: change for change in removal.changes}
     for resource in resources:
@@ -120,13 +125,16 @@ def deletion(output: Output, resources: Sequence[Resource], removal: Plan, *, em
         change = deleted.get(resource.logical_id)
         if change is None:
             lines.append(f"  {line}  (kept)")
+            document.note(f"kept: {resource.logical_id} {resource.type}")
             continue
         remarks = [show.data_loss(change)] if change.data_loss else []
         if resource.type in _CONTENTS:
             kind, contents = _CONTENTS[resource.type]
-            remarks.append(
+            condition = (
                 f"with every {kind} in it" if empty else f"only if it is empty; --empty also deletes its {contents}"
             )
+            remarks.append(condition)
+            document.note(f"{resource.logical_id}: deleted {condition}")
         lines.append(click.style(f"- {line}", fg="red") + (f"  ({', '.join(remarks)})" if remarks else ""))
         lines += [f"    {inner}" for inner in show.changes(change.nested)]
     lines += ["", click.style(show.summary(removal), bold=True)]
@@ -134,7 +142,7 @@ def deletion(output: Output, resources: Sequence[Resource], removal: Plan, *, em
         output.data("\n".join(lines))
     elif output.format == "text":
         output.say(*lines)
-    output.record(removal)
+    output.record(removal, name=name)
 
 
 def diff(output: Output, stack_name: str, lines: Sequence[str]) -> None:

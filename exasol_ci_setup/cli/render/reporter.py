@@ -26,7 +26,7 @@ class StackReporter(NullReporter):
 
     def note(self, message: str, /) -> None:
         """Print a message."""
-        self._output.say(self._session.with_global_options(message))
+        self._output.note(self._session.with_global_options(message))
 
     def confirm(self, _plan: object, /) -> bool:
         """Reject the plan."""

@@ -13,6 +13,7 @@ import click
 from exasol_ci_setup.access.review import needs_approval
 from exasol_ci_setup.cli.render.records import plain
 from exasol_ci_setup.core.absent import ABSENT
+from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.stacks.data_holders import HOLDERS
 from exasol_ci_setup.template.intrinsics import readable
 
@@ -70,20 +71,18 @@ def plan(plan: Plan, *, unicode: bool = True) -> list[str]:
 
     With `unicode` false, only ASCII is used for arrows and symbols.
     """
-    lines = [click.style(f"Plan for stack {clean(plan.stack_name)} ({_plan_word(plan)})", bold=True)]
+    lines = [click.style(f"Plan for stack {clean(plan.stack_name)} ({plan_word(plan)})", bold=True)]
     lines += [""] if plan.changes else []
     lines += changes(plan.changes)
     if plan.drift:
         lines += ["", "Changed outside of CloudFormation, to be reverted (expected → actual):"]
         lines += [f"  {line}" for each in plan.drift for line in _resource_drift(each)]
-    settings = _relevant_settings(plan)
+    settings = relevant_settings(plan)
     if settings:
         lines += ["", "Settings:", *(_setting(item) for item in settings)]
-    new = plan.kind == "CREATE"
-    for title, granted in (("Access that is granted:", True), ("Access that is broadened:", False)):
-        if items := [item for item in plan.broadenings if (new or item.granted) is granted]:
-            lines += ["", click.style(title, bold=True)]
-            lines += [_broadening(item, needs_approval=needs_approval([item], plan.kind)) for item in items]
+    for title, items in access(plan).items():
+        lines += ["", click.style(f"{title}:", bold=True)]
+        lines += [_broadening(item, needs_approval=needs_approval([item], plan.kind)) for item in items]
     if plan.notes:
         lines += ["", "Notes:", *(f"  {clean(note)}" for note in plan.notes)]
     lines += ["", click.style(summary(plan), bold=True)]
@@ -235,7 +234,19 @@ def _ascii(line: str) -> str:
     return line.replace("→", "->").replace("±", "+-").replace("…", "...").encode("ascii", "backslashreplace").decode()
 
 
-def _plan_word(plan: Plan) -> str:
+def access(plan: Plan) -> dict[str, list[Broadening]]:
+    """Return the access that a plan grants and broadens, by title. All access of a new stack is granted."""
+    new = plan.kind == "CREATE"
+    titles = {"Access that is granted": True, "Access that is broadened": False}
+    found = {
+        title: [item for item in plan.broadenings if (new or item.granted) is granted]
+        for title, granted in titles.items()
+    }
+    return {title: items for title, items in found.items() if items}
+
+
+def plan_word(plan: Plan) -> str:
+    """Return in a word or two what a plan does to its stack."""
     if not plan:
         return "no changes"
     if plan.is_recreation:
@@ -257,13 +268,7 @@ def changes(changes: Sequence[Change]) -> list[str]:
 
 def _change(change: Change, width: int) -> list[str]:
     symbol = _symbol(change)
-    remarks = [_REMARKS.get(change.action, "" if change.action in _SYMBOLS else clean(change.action))]
-    if change.action == "Modify":
-        remarks.append({"True": "replacement", "Conditional": "replacement possible"}.get(change.replacement, ""))
-    remarks.append(_POLICIES.get(change.policy_action, ""))
-    if change.data_loss:
-        remarks.append(data_loss(change))
-    remark = ", ".join(word for word in remarks if word)
+    remark = ", ".join(map(clean, remarks(change)))
     line = f"{symbol} {clean(change.logical_id):<{width}}  {clean(change.type)}" + (f"  ({remark})" if remark else "")
     lines = [click.style(line, fg=_COLORS[symbol])]
     if change.action != "Add":
@@ -271,6 +276,17 @@ def _change(change: Change, width: int) -> list[str]:
         if not change.properties:
             lines += [f"    because of {clean(cause)}" for cause in change.causes]
     return lines + [f"    {line}" for line in changes(change.nested)]
+
+
+def remarks(change: Change) -> list[str]:
+    """Return what a plan says about a change beside its properties: replacement, what remains, data loss."""
+    found = [_REMARKS.get(change.action, "" if change.action in _SYMBOLS else change.action)]
+    if change.action == "Modify":
+        found.append({"True": "replacement", "Conditional": "replacement possible"}.get(change.replacement, ""))
+    found.append(_POLICIES.get(change.policy_action, ""))
+    if change.data_loss:
+        found.append(data_loss(change))
+    return [words for words in found if words]
 
 
 def data_loss(change: Change) -> str:
@@ -289,14 +305,19 @@ def _resource_drift(drift: ResourceDrift) -> list[str]:
 
 
 def _property(item: PropertyChange) -> str:
-    word = _RECREATES.get(item.recreates)
+    word = recreation(item)
     remark = "  " + click.style(f"({word})", fg="red") if word else ""
     if item.before is ABSENT and item.after is ABSENT:
         return clean(item.path) + remark
     return f"{clean(item.path)}: {_before_after(item.before, item.after)}{remark}"
 
 
-def _relevant_settings(plan: Plan) -> list[Setting]:
+def recreation(item: PropertyChange) -> str:
+    """Return whether the change of a property replaces the resource; empty if it does not."""
+    return _RECREATES.get(item.recreates, "")
+
+
+def relevant_settings(plan: Plan) -> list[Setting]:
     """Return the settings to show: without parameters and outputs of a new stack, which are all new."""
     hidden = ("parameters.", "outputs.") if plan.kind == "CREATE" else ()
     return [item for item in plan.settings if not item.name.startswith(hidden)]
@@ -304,9 +325,9 @@ def _relevant_settings(plan: Plan) -> list[Setting]:
 
 def _setting(item: Setting) -> str:
     if item.before is ABSENT:
-        return click.style(f"  + {clean(item.name)}: {_short(_value(item.after), width=_WIDTH_ALONE)}", fg="green")
+        return click.style(f"  + {clean(item.name)}: {_short(value(item.after), width=_WIDTH_ALONE)}", fg="green")
     if item.after is ABSENT:
-        return click.style(f"  - {clean(item.name)}: {_short(_value(item.before), width=_WIDTH_ALONE)}", fg="red")
+        return click.style(f"  - {clean(item.name)}: {_short(value(item.before), width=_WIDTH_ALONE)}", fg="red")
     return f"{click.style(f'  ~ {clean(item.name)}', fg='yellow')}: {_before_after(item.before, item.after)}"
 
 
@@ -319,19 +340,24 @@ def _broadening(item: Broadening, *, needs_approval: bool) -> str:
 
 def _before_after(before: Any, after: Any) -> str:
     """Return both values; of long values the part that differs."""
-    old, new = _value(before), _value(after)
-    if before is ABSENT or after is ABSENT:
-        return f"{click.style(_short(old, width=_WIDTH_ALONE), fg='red')} → {click.style(_short(new, width=_WIDTH_ALONE), fg='green')}"
+    alone = before is ABSENT or after is ABSENT
+    old, new = differing(before, after, _WIDTH_ALONE if alone else _WIDTH)
+    return f"{click.style(old, fg='red')} → {click.style(new, fg='green')}"
+
+
+def differing(before: Any, after: Any, width: int) -> tuple[str, str]:
+    """Return both values with at most `width` characters; of longer values the part that differs."""
+    old, new = value(before), value(after)
     start = 0
-    if max(len(old), len(new)) > _WIDTH:
+    if before is not ABSENT and after is not ABSENT and max(len(old), len(new)) > width:
         same = next(
             (at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new))
         )
         start = max(0, same - _CONTEXT)
-    return f"{click.style(_short(old, start), fg='red')} → {click.style(_short(new, start), fg='green')}"
+    return _short(old, start, width), _short(new, start, width)
 
 
-def _value(value: Any) -> str:
+def value(value: Any) -> str:
     """Return a value as compact text: strings in quotes, references as ``${Bucket.Arn}``, the rest as JSON."""
     if value is ABSENT:
         return "(none)"
@@ -347,19 +373,19 @@ def _short(text: str, start: int = 0, width: int = _WIDTH) -> str:
     return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
 
 
-def summary(plan: Plan) -> str:
+def summary(*plans: Plan) -> str:
     """Return the numbers of changed resources and settings, and of resources that lose data."""
     counts = dict.fromkeys(("to add", "to change", "to remove", "to replace", "may be replaced", "to import"), 0)
-    for change in plan.every_change.values():
+    for change in (change for plan in plans for change in plan.every_change.values()):
         word = {"Add": "to add", "Remove": "to remove", "Import": "to import"}.get(change.action, "to change")
         if change.action == "Modify":
             word = {"True": "to replace", "Conditional": "may be replaced"}.get(change.replacement, word)
         counts[word] += 1
-    always = ("to remove",) if plan.kind == "DELETE" else ("to add", "to change", "to remove")
+    only_deletes = all(plan.kind == "DELETE" for plan in plans)
+    always = ("to remove",) if only_deletes else ("to add", "to change", "to remove")
     numbers = [f"{count} {word}" for word, count in counts.items() if count or word in always]
-    if lost := len(plan.data_loss):
+    if lost := sum(len(plan.data_loss) for plan in plans):
         numbers.append(f"{lost} with data loss")
-    settings = len(_relevant_settings(plan))
-    if settings:
-        numbers.append(f"{settings} setting{'s' if settings > 1 else ''}")
+    if settings := sum(len(relevant_settings(plan)) for plan in plans):
+        numbers.append(counted(settings, "setting"))
     return ", ".join(numbers)
