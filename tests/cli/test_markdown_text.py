@@ -97,36 +97,42 @@ def test_part_and_section_keep_limit(lines, limit):
     section = markdown.Section("name", "summary", (part, part))
 
     assert markdown.size(part.text(limit)) <= limit
-    assert markdown.size(section.text(limit)) <= max(limit, markdown.size(section.short))
+    assert markdown.size(section.text(limit)) <= max(limit, markdown.size(section.head))
+
+
+def sections(*lengths):
+    parts = [(markdown.bullets("Title", ["x" * 20] * length),) for length in lengths]
+    return [markdown.Section(f"stack {number}", "summary", each) for number, each in enumerate(parts)]
 
 
 @given(st.lists(st.integers(1, 30), max_size=12), st.integers(300, 3000))
 def test_document_keeps_limit(lengths, limit):
-    sections = [
-        markdown.Section(f"stack {number}", "summary", (markdown.bullets("Title", ["x" * 20] * length),))
-        for number, length in enumerate(lengths)
-    ]
-
-    assert markdown.size(markdown.fit("## top\n\n", sections, limit)) <= limit
+    assert markdown.size(markdown.fit("## top\n\n", sections(*lengths), limit)) <= limit
 
 
 def test_document_with_enough_space_is_complete():
-    sections = [markdown.Section(str(number), "s", (markdown.bullets("T", ["x"]),)) for number in range(9)]
-    whole = markdown.fit("top\n", sections, 10**6)
+    whole = markdown.fit("top\n", sections(1, 2, 3), 10**6)
 
     assert "not shown" not in whole
-    assert markdown.fit("top\n", sections, markdown.size(whole)) == whole
+    assert markdown.fit("top\n", sections(1, 2, 3), markdown.size(whole)) == whole
+
+
+def test_long_document_says_what_is_missing():
+    cut = markdown.fit("", sections(*[9] * 90), 2000)
+    headings, details = cut.count("### "), cut.count("<details>")
+
+    assert 0 < details < headings < 90
+    assert f"_details of {headings - details} sections not shown" in cut
+    assert f"_{90 - headings} more sections not shown" in cut
 
 
 def test_cut_part_counts_missing_lines():
-    part = markdown.bullets("Title", ["x" * 10] * 20)
+    cut = markdown.bullets("Title", ["x" * 10] * 20).text(200)
 
-    assert part.text(200).count("- x") + int(part.text(200).split("_")[1].split()[0]) == 20
+    assert f"_{20 - cut.count('- x')} more lines not shown" in cut
 
 
-def test_cut_document_counts_missing_sections_and_parts():
-    sections = [markdown.Section(f"stack {number}", "s", (markdown.bullets("T", ["x" * 90]),)) for number in range(20)]
-    cut = markdown.fit("", sections, 1000)
+def test_cut_section_counts_missing_parts():
+    parts = tuple(markdown.bullets(name, ["x" * 90]) for name in "abc")
 
-    assert "1 more part not shown" in cut
-    assert cut.count("###") + int(cut.rsplit("_", 2)[1].split()[0]) == 20
+    assert "_2 more tables not shown" in markdown.Section("stack", "summary", parts).text(250)

@@ -14,7 +14,7 @@ from exasol_ci_setup.core import errors
 from tests.reference.markdown import spaced, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -25,7 +25,7 @@ This page lists all commands, their options and exit codes. `make reference` gen
 prints the same text. For completion in a shell, see [`completion`](#completion).
 
 To pass several values to an option that can be repeated, write the option once for each value. Results go to stdout; all other output goes to stderr. With
-`--output json`, stdout has one JSON object per line.
+`--output json`, stdout has one JSON object per line. With `--output markdown`, it has [one document for GitHub](deploying.md#run-in-a-ci-job).
 
 """
 _SHARED = """\
@@ -89,20 +89,27 @@ def page() -> str:
         for name, _, _ in rows:
             for words, command in found.items():
                 if words == name or words.startswith(f"{name} "):
-                    lines += _section(words, command, common)
+                    lines += _section(words, command, _records(holder, common))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _section(words: str, command: click.Command, common: list[str]) -> Iterator[str]:
+def _records(command: click.Command, names: Iterable[str]) -> dict[str, tuple[str, str] | None]:
+    """Return what the help says about options, by name."""
+    options = {p.opts[0]: p for p in command.params if isinstance(p, click.Option)}
+    return {name: options[name].get_help_record(_context("x", command)) for name in names if name in options}
+
+
+def _section(words: str, command: click.Command, common: dict[str, tuple[str, str] | None]) -> Iterator[str]:
     context = _context(words, command)
     yield from (f"### {words}", "")
     usage = " ".join(command.collect_usage_pieces(context))
     yield from ("```text", f"{PROGRAM} {words} {usage}", "```", "")
     help_text = inspect.cleandoc(command.help or "")
     yield from spaced(_paragraph(each) for each in re.split(r"\n\s*\n", help_text.replace("\b\n", "\b")))
-    own = [p.opts[0] for p in command.params if isinstance(p, click.Option) and p.opts[0] not in common]
-    yield from _options(command, own, words)
-    if any(p.opts[0] in common for p in command.params if isinstance(p, click.Option)):
+    names = [p.opts[0] for p in command.params if isinstance(p, click.Option)]
+    same = {name for name, record in _records(command, common).items() if record == common[name]}
+    yield from _options(command, [name for name in names if name not in same], words)
+    if same:
         yield from (
             "Besides, it takes [what commands that talk to AWS share](#what-commands-that-talk-to-aws-share).",
             "",

@@ -42,6 +42,7 @@ LIMIT: Final = 65_000
 
 _WIDTH: Final = 300  # characters of a value
 _TOP: Final = 6  # a list above the sections has at most this fraction of the document
+_COUNTED: Final = {"update": "to update", "delete": "to delete", "no changes": "up to date"}
 _COLUMNS: Final = ("change", "resource", "type", "property", "before", "after")
 _COLUMNS_OF_RESOURCE: Final = 3
 _WORDS: Final = {"Add": "add", "Modify": "change", "Remove": "remove"}
@@ -169,7 +170,7 @@ class _Document:
         if self._plans or collected.failures:
             counts = Counter(map(show.plan_word, self._plans.values()))
             counts += Counter("failed" if each.error else "skipped" for each in collected.failures.values())
-            words = ", ".join(f"{count} {word}" for word, count in counts.items())
+            words = ", ".join(f"{count} {_COUNTED.get(word, word)}" for word, count in counts.items())
             return f"Plan for {counted(counts.total(), 'stack')}: {words}"
         if isinstance(error, TemplateRejectedError):
             return "The template was rejected"

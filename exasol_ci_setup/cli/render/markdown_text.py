@@ -15,13 +15,17 @@ from exasol_ci_setup.core.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Cells of tables split at |, and no number of backticks around a text keeps a backslash before it. Spaces at the ends would be stripped.
-_NO_SPAN: Final = re.compile(r"[`|]|^ | $")
+# Cells of tables split at |, which a backslash escapes, but not after another backslash. Spaces at the ends would be stripped.
+_NO_SPAN: Final = re.compile(r"[|]|^ | $|^$")
 _MARKUP: Final = re.compile(r"[^\w /,=-]|_", re.ASCII)
 # GitHub finds addresses in text after it has decoded entities. A comment ends the text.
 _PARTS_OF_LINKS: Final = frozenset("@:.")
 INDENT: Final = "  "
 _BACKTICKS: Final = re.compile(r"`+")
+_OF_HEADINGS: Final = (
+    0.5  # largest fraction of the space that headings have, if the details of all sections are too long
+)
+_LINE, _PART, _SECTION = "more line", "more table", "more section"
 _SHORTEST_FENCE: Final = 3
 _MOST_NAMES: Final = 5  # names that a line lists
 
@@ -29,12 +33,19 @@ _MOST_NAMES: Final = 5  # names that a line lists
 def code(text: str) -> str:
     """Return `text` as code on one line, for paragraphs, headings, lists and cells."""
     line = show.clean(text)
-    return html_code(text) if not line or _NO_SPAN.search(line) else f"`{line}`"
+    if _NO_SPAN.search(line):
+        return html_code(text)
+    ticks, space = "`" * (_longest_backticks(line) + 1), " " * ("`" in {line[0], line[-1]})
+    return f"{ticks}{space}{line}{space}{ticks}"
 
 
 def html_code(text: str) -> str:
     """Return `text` as code on one line, for HTML and Markdown."""
     return f"<code>{_MARKUP.sub(_entity, show.clean(text))}</code>"
+
+
+def _longest_backticks(text: str) -> int:
+    return max(map(len, _BACKTICKS.findall(text)), default=0)
 
 
 def _entity(match: re.Match[str]) -> str:
@@ -62,21 +73,21 @@ class Part:
         whole = self._of(self.lines)
         if size(whole) <= limit:
             return whole
-        left = limit - size(self._of(())) - size(_missing(len(self.lines)))
+        left = limit - size(self._of(())) - size(_missing(len(self.lines), _LINE))
         kept = 0
         for line in self.lines:
             left -= size(line) + 1
             if left < 0:
                 break
             kept += 1
-        return f"{self._of(self.lines[:kept])}{_missing(len(self.lines) - kept)}" if kept else ""
+        return f"{self._of(self.lines[:kept])}{_missing(len(self.lines) - kept, _LINE)}" if kept else ""
 
     def _of(self, lines: Iterable[str]) -> str:
         return "\n".join((*self.head, *lines, *self.tail, "")) + "\n"
 
 
-def _missing(count: int, noun: str = "line") -> str:
-    return f"_{counted(count, f'more {noun}')} not shown: GitHub limits the length of a comment._\n\n"
+def _missing(count: int, noun: str, *, before: str = "") -> str:
+    return f"_{before}{counted(count, noun)} not shown: GitHub limits the length of a comment._\n\n" if count else ""
 
 
 def _title(title: str) -> tuple[str, ...]:
@@ -101,14 +112,13 @@ def bullets(title: str, items: Iterable[str]) -> Part:
 
 def paragraphs(title: str, lines: Iterable[str]) -> Part:
     """Return lines of text as paragraphs of code, which GitHub wraps, unlike a block of code."""
-    return Part(_title(title), tuple(f"{code(line.strip())}\n" for line in lines if line.strip()))
+    return Part(_title(title)[:1], tuple(f"\n{code(line.strip())}" for line in lines if line.strip()))
 
 
 def fence(text: str, language: str) -> Part:
     """Return a text of several lines as a block of code."""
     lines = tuple(show.clean(line) for line in text.rstrip("\n").split("\n"))
-    longest = max(map(len, _BACKTICKS.findall("\n".join(lines))), default=0)
-    ticks = "`" * max(_SHORTEST_FENCE, longest + 1)
+    ticks = "`" * max(_SHORTEST_FENCE, _longest_backticks("\n".join(lines)) + 1)
     return Part((f"{ticks}{language}",), lines, (ticks,))
 
 
@@ -130,46 +140,46 @@ class Section:
     parts: tuple[Part, ...]
 
     @property
-    def _head(self) -> str:
+    def head(self) -> str:
+        """The heading, empty if there is none."""
         return f"### {self.heading}\n\n" if self.heading else ""
 
-    @property
-    def short(self) -> str:
-        """The section without its parts."""
-        return self._head + (_missing(len(self.parts), "part") if self.parts else "")
-
     def text(self, limit: int) -> str:
-        """Return the section with at most `limit` bytes, which are enough for `short`."""
-        start, end = f"{self._head}<details>\n<summary>{self.summary}</summary>\n\n", "</details>\n\n"
+        """Return the section with at most `limit` bytes, or only its heading. Says how many parts are missing."""
+        start, end = f"{self.head}<details>\n<summary>{self.summary}</summary>\n\n", "</details>\n\n"
         left = limit - size(start) - size(end)
         if self.parts and sum(size(part.text(limit)) for part in self.parts) > left:
-            left -= size(_missing(len(self.parts), "part"))
+            left -= size(_missing(len(self.parts), _PART))
         texts = []
         for part in self.parts:
             texts.append(part.text(left))
             left -= size(texts[-1])
         if not any(texts):
-            return self.short
-        missing = texts.count("")
-        return start + "".join(texts) + (_missing(missing, "part") if missing else "") + end
+            return self.head
+        return start + "".join(texts) + _missing(texts.count(""), _PART) + end
 
 
 def fit(top: str, sections: Sequence[Section], limit: int) -> str:
-    """Return `top` and the sections with at most `limit` bytes. The first sections keep their details, and the rest is counted."""
+    """Return `top` and the sections with at most `limit` bytes, if `top` is shorter.
+
+    The first sections have details, and the next ones their heading. The last lines say how many others have none.
+    """
     whole = top + "".join(each.text(limit) for each in sections)
     if size(whole) <= limit:
         return whole
-    left = limit - size(top)
+    left = limit - size(top) - size(_missing(len(sections), _SECTION)) - size(_missing_details(len(sections)))
     shown = list(sections)
-    if sum(size(each.short) for each in shown) > left:
-        left -= size(_missing(len(sections), "section"))
-        while shown and sum(size(each.short) for each in shown) > left:
-            shown.pop()
-    left -= sum(size(each.short) for each in shown)
+    while shown and sum(size(each.head) for each in shown) > left * _OF_HEADINGS:
+        shown.pop()
+    left -= sum(size(each.head) for each in shown)
     texts = []
     for each in shown:
-        left += size(each.short)
+        left += size(each.head)
         texts.append(each.text(left))
         left -= size(texts[-1])
-    missing = len(sections) - len(shown)
-    return top + "".join(texts) + (_missing(missing, "section") if missing else "")
+    without = sum(text == each.head and bool(each.parts) for text, each in zip(texts, shown, strict=True))
+    return top + "".join(texts) + _missing_details(without) + _missing(len(sections) - len(shown), _SECTION)
+
+
+def _missing_details(count: int) -> str:
+    return _missing(count, "section", before="details of ")
