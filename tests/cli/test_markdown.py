@@ -153,7 +153,7 @@ def test_no_text_of_results_changes_document(parser, text):
     assert shown.outside.split() == harmless.outside.split()
 
 
-def test_plans_equal_but_for_names_are_shown_once():
+def test_plans_equal_except_for_names_are_shown_once():
     names = [f"Repo{number:02}" for number in range(1, 21)]
     text = collected({f"ci/{name}": created(name) for name in names})
 

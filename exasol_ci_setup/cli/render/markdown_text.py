@@ -141,7 +141,7 @@ class Section:
 
     @property
     def head(self) -> str:
-        """The heading, empty if there is none."""
+        """The heading as Markdown; may be empty."""
         return f"### {self.heading}\n\n" if self.heading else ""
 
     def text(self, limit: int) -> str:
