@@ -28,9 +28,10 @@ CertificateArn = Annotated[
 Domain = Annotated[
     str,
     matching(
-        # The hosts that a listener's rule accepts: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RuleCondition.html.
-        r"(?=.{1,128}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",
-        "use the name of a domain in lower case, such as example.com",
+        # A listener's rule accepts only letters after the last dot, so no top-level domain that begins with xn--:
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_HostHeaderConditionConfig.html.
+        r"(?=.{1,128}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}",
+        "use the name of a domain in lower case, such as example.com, with letters only after the last dot",
     ),
 ]
 
@@ -55,7 +56,8 @@ class LoadBalancer(ScopedConstruct):
     """Resources that all spaces of an account and region share: an internet-facing load balancer, and an ECS cluster.
 
     It answers with 404 until a space adds a rule. With `certificate_arn` it answers HTTPS, and redirects HTTP to it; spaces add further
-    certificates. `vpc_id` and `subnet_ids` override those of the scope.
+    certificates. With `open_ports` its security group admits the ports 8000 to 8999, on which spaces without a domain add listeners. `vpc_id` and
+    `subnet_ids` override those of the scope.
     """
 
     template: ClassVar[str] = "load_balancer.yaml.j2"
@@ -70,6 +72,7 @@ class LoadBalancer(ScopedConstruct):
     certificate_arn: Annotated[
         CertificateArn | None, Field(description="ARN of a certificate for HTTPS. Default: only HTTP.")
     ] = None
+    open_ports: Annotated[bool, Field(description="Admit the ports 8000 to 8999 for spaces without a domain.")] = False
 
     @model_validator(mode="after")
     def _has_two_zones(self) -> Self:

@@ -23,6 +23,8 @@ from exasol_ci_setup.constructs.service import (
 from exasol_ci_setup.constructs.values import SecretArn, between, matching, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from typing_extensions import Self
 
 HostedZoneId = Annotated[
@@ -41,6 +43,17 @@ SpaceName = Annotated[
     ),
 ]
 
+_LONGEST_HOST: Final = 128
+"""Of a rule's condition: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_HostHeaderConditionConfig.html."""
+
+PORTS: Final = range(8000, 9000)
+"""The ports of the load balancer for spaces without a domain. No browser blocks one of them."""
+
+HealthPath = Annotated[
+    str,
+    matching(r"/[!-~]{0,1023}", "use a path with a slash at the beginning, such as /health, in ASCII without spaces"),
+]
+
 
 def _is_image(text: str) -> str:
     source, tag = image_parts(text)
@@ -51,12 +64,20 @@ def _is_image(text: str) -> str:
     return text
 
 
+def preferred(numbers: Sequence[int], name: str) -> Iterator[int]:
+    """Yield the numbers from one that depends on the name, so that spaces created at the same time rarely choose the same."""
+    first = int(sha256(name.encode()).hexdigest(), base=16) % len(numbers)
+    yield from numbers[first:]
+    yield from numbers[:first]
+
+
 class Space(ScopedConstruct):
     """A container that runs under a host name: on Fargate, behind the load balancer, and reachable only through it.
 
-    The host is `domain` if it begins with the space's name and a dot, otherwise `name.domain`; without a domain it is the name and the load
-    balancer's host. `memory` is in MiB, `cpu` in units of 1/1024 vCPU. `secrets` are the full ARNs of secrets by environment variable; only
-    ECS reads them, when it starts the container. `priority` is that of the space's rule; if omitted, a free one.
+    The host is `domain` if it begins with the space's name and a dot, otherwise `name.domain`. Without a domain the space has a listener of its
+    own at `listener_port` of a load balancer with `open_ports`. `memory` is in MiB, `cpu` in units of 1/1024 vCPU. `secrets` are the full ARNs
+    of secrets by environment variable; only ECS reads them, when it starts the container. `priority` is that of the space's rule, and
+    `listener_port` that of its listener; if omitted, a free one, or one that depends on the name.
     """
 
     template: ClassVar[str] = "space.yaml.j2"
@@ -65,7 +86,7 @@ class Space(ScopedConstruct):
     load_balancer: Annotated[LoadBalancer, Field(description="The load balancer of all spaces.")]
     image: Annotated[str, AfterValidator(_is_image), Field(description="Image with its tag or digest.")]
     domain: Annotated[
-        Domain | None, Field(description="Domain of the host. Default: the host of the load balancer.")
+        Domain | None, Field(description="Domain of the host. Default: the load balancer's host, with a port.")
     ] = None
     port: Annotated[Port, Field(description="Port on which the container listens.")] = 80
     env: dict[VariableName, str] = Field(default_factory=dict, description="Environment variables by name.")
@@ -81,9 +102,33 @@ class Space(ScopedConstruct):
         HostedZoneId | None,
         Field(description="Hosted zone of Route 53 that gets a record for the host. Default: no record."),
     ] = None
+    count: Annotated[int, between(0, 50, "tasks"), Field(description="Number of tasks.")] = 1
+    health_path: Annotated[HealthPath, Field(description="Path of the health check.")] = "/"
+    health_interval: Annotated[
+        int,
+        # The timeout of a check is 5 seconds, and must be shorter than the interval:
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html.
+        between(6, 300, "seconds"),
+        Field(description="Seconds between two health checks."),
+    ] = 15
+    grace_period: Annotated[
+        int, between(0, 3600, "seconds"), Field(description="Seconds in which failed health checks stop no new task.")
+    ] = 60
+    release_history: Annotated[
+        str,
+        Field(
+            description="JSON text in the template that `space rollback` reads: former releases and the current one."
+        ),
+    ] = ""
     priority: Annotated[
         Annotated[int, between(1, 50_000, "as the priority of a rule")] | None,
         Field(description="Priority of the rule, unique in its listener. Default: a free one."),
+    ] = None
+    listener_port: Annotated[
+        Annotated[int, between(PORTS.start, PORTS.stop - 1, "as the port of a space")] | None,
+        Field(
+            description="Port of the load balancer for a space without a domain, unique in it. Default: one that depends on the name."
+        ),
     ] = None
 
     @model_validator(mode="after")
@@ -97,6 +142,10 @@ class Space(ScopedConstruct):
         for field in ("certificate_arn", "hosted_zone_id"):
             if getattr(self, field) is not None and self.domain is None:
                 raise refusal(f"--{field.replace('_', '-')} needs a --domain")
+        if self.host is not None and len(self.host) > _LONGEST_HOST:
+            raise refusal(
+                f"the host {self.host} has {len(self.host)} characters: a rule of a load balancer accepts {_LONGEST_HOST}"
+            )
         return self
 
     @property
@@ -116,7 +165,7 @@ class Space(ScopedConstruct):
             "VpcId": "VpcId",
             "SubnetIds": "SubnetIds",
             "Cluster": "ClusterName",
-            "Listener": self.listener_output,
+            **({"LoadBalancer": "LoadBalancerArn"} if self.domain is None else {"Listener": self.listener_output}),
             "LoadBalancerGroup": "SecurityGroupId",
             "DnsName": "DnsName",
             **({"DnsZone": "DnsZone"} if self.hosted_zone_id is not None else {}),
@@ -125,18 +174,23 @@ class Space(ScopedConstruct):
 
     @property
     def listener_rules(self) -> tuple[ListenerRule, ...]:
-        """The rule, unless its priority is set."""
+        """The rule of a space with a domain, unless its priority is set."""
         rule = ListenerRule("Priority", "Listener", "Rule", has_host=True, keeps_any=True)
-        return (rule,) if self.priority is None else ()
+        return (rule,) if self.priority is None and self.domain is not None else ()
+
+    @property
+    def own_port(self) -> int:
+        """The port of the load balancer for a space without a domain."""
+        return next(preferred(PORTS, self.name)) if self.listener_port is None else self.listener_port
 
     @property
     def listener_output(self) -> str:
-        """The output of the load balancer with the ARN of the listener for the space's rule."""
+        """The output of the load balancer with the ARN of the listener for the rule of a space with a domain."""
         return "HttpListenerArn" if self.certificate_arn is None else "HttpsListenerArn"
 
     @property
     def host(self) -> str | None:
-        """The host name of the space; None without a domain, because AWS chooses the load balancer's name."""
+        """The host name of the space; None without a domain, when it is the load balancer's name."""
         if self.domain is None or self.domain.startswith(f"{self.name}."):
             return self.domain
         return f"{self.name}.{self.domain}"
@@ -164,6 +218,8 @@ class Space(ScopedConstruct):
         """The fields as JSON text in the template, so that the space can be recreated from its stack; without those that contain outputs."""
         outputs = {name for name in type(self).model_fields if any(placeholders_in(getattr(self, name)))}
         values = self.model_dump(
-            mode="json", exclude={"scope", "stack", "own_tags", "load_balancer", *outputs}, exclude_none=True
+            mode="json",
+            exclude={"scope", "stack", "own_tags", "load_balancer", "release_history", *outputs},
+            exclude_none=True,
         )
         return json.dumps(values, sort_keys=True)

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from exasol_ci_setup.aws.log_events import LogLine
 from exasol_ci_setup.platform.space_add import add
-from exasol_ci_setup.platform.spaces import Space, create, delete, get, list, update  # noqa: A004 - the commands' names
+from exasol_ci_setup.platform.space_tasks import logs, restart
+from exasol_ci_setup.platform.spaces import Release, Space, create, delete, get, list, releases, rollback, update  # noqa: A004 - the commands' names
 
-__all__ = ["Space", "add", "create", "delete", "get", "list", "update"]
+__all__ = [
+    "LogLine",
+    "Release",
+    "Space",
+    "add",
+    "create",
+    "delete",
+    "get",
+    "list",
+    "logs",
+    "releases",
+    "restart",
+    "rollback",
+    "update",
+]

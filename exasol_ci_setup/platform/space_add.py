@@ -35,6 +35,7 @@ DEFAULT_IMAGE_TAG: Final = "latest"
 _ID_LENGTH: Final = 12
 _PLACEHOLDER_TAG: Final = "to-be-built"
 _OF_NEW_SPACES: Final = frozenset({"vpc_id", "subnet_ids"})
+_OF_EXISTING_SPACES: Final = frozenset({"unset"})
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def add(
 
     With `plan_only` the plans of the stacks are reported, and nothing is built or changed; the plan shows a placeholder for the image's tag.
 
-    `role_arn` is the pipeline's role. `vpc_id` and `subnet_ids` apply only to a new space. The other settings are in `AddSettings`.
+    `role_arn` is the pipeline's role. `vpc_id` and `subnet_ids` apply only to a new space, `unset` to an existing one. The other settings are in `AddSettings`.
 
     Raises NotApprovedError if plans are only shown, InputError before any change, and the errors of each step. Their hints name what was
     created before: DockerFailedError with docker's exit code, EngineUnavailableError, and those of `registry.create`, `registry.docker_login`,
@@ -194,7 +195,7 @@ def _write_command_hint(pipeline: workflows.SpaceWorkflow) -> str:
 def _require_acceptable(context: Context, name: str, wanted: dict[str, Any]) -> None:
     # Use a placeholder for an image that is not built yet.
     values = {**wanted, "image": wanted["image"] or "image:tag"}
-    given: Any = {key: value for key, value in values.items() if key not in _OF_NEW_SPACES}
+    given: Any = {key: value for key, value in values.items() if key not in _OF_NEW_SPACES | _OF_EXISTING_SPACES}
     spaces.require_acceptable(context, name, given)
 
 
@@ -261,7 +262,12 @@ def _deploy_space(context: Context, name: str, created: list[str], settings: dic
     try:
         spaces.get(name, context=context)
     except SpaceNotFoundError:
-        new = spaces.create(name, **settings, context=context)
+        if settings.get("unset"):
+            raise InputError(
+                f"--unset needs an existing space, but {name} does not exist", hint="omit --unset"
+            ) from None
+        of_new = {key: value for key, value in settings.items() if key not in _OF_EXISTING_SPACES}
+        new = spaces.create(name, **of_new, context=context)
         created.append(f"space {name}")
         return new
     context.note(f"space {name} already exists: updating it to image {settings['image']}")

@@ -16,6 +16,8 @@ class SpaceSettings(TypedDict, total=False):
     `env`: variables. `cpu`: in vCPUs (``"1"``, ``"0.5"``, ``"250m"``). `memory`: in MiB or with a unit (``"512Mi"``, ``"1Gi"``). `port`: the
     port of the container. `secrets`: names or ARNs of secrets by variable. `certificate_arn`: certificate of ACM. `hosted_zone_id`: zone of
     Route 53 for the DNS record. `containers`: a list of one mapping with image, env, cpu, memory and port, instead of the arguments.
+    `count`: number of tasks (1); 0 stops the space. `health_path` (``/``), `health_interval` (15) and `grace_period` (60), in seconds: the
+    health check, and the time in which its failures stop no new task.
     """
 
     image: str | None
@@ -28,6 +30,10 @@ class SpaceSettings(TypedDict, total=False):
     certificate_arn: str | None
     hosted_zone_id: str | None
     containers: Sequence[Mapping[str, Any]] | None
+    count: int | None
+    health_path: str | None
+    health_interval: int | None
+    grace_period: int | None
 
 
 class NewSpaceSettings(SpaceSettings, total=False):
@@ -70,6 +76,11 @@ class AddSettings(SourceSettings, total=False):
     secrets: Mapping[str, str] | None
     certificate_arn: str | None
     hosted_zone_id: str | None
+    count: int | None
+    health_path: str | None
+    health_interval: int | None
+    grace_period: int | None
+    unset: Sequence[str]
     vpc_id: str | None
     subnet_ids: Sequence[str]
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.aws import log_events
+from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
 from exasol_ci_setup.constructs.space import SPACE_NAME
 from exasol_ci_setup.core.errors import (
     DeployFailedError,
@@ -32,16 +33,16 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.stacks import Plan, Stack
     from exasol_ci_setup.stacks.resources import Resource
 
+_LOG_LINES: Final = 20
 LOG_GROUP: Final = "LogGroup"
 """Logical ID of the log group of a space, which its template retains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A deploy_space space.
+    """A deployed space.
 
-    `status` is CloudFormation's status of its stack. `url` is empty if no DNS name points to it; then use
-    ``curl -H "Host: HOST" http://DNS_NAME/``. `cpu` is in vCPUs, `memory` in MiB. Only `get` fills `env`, `secrets` (ARNs by variable),
+    `status` is CloudFormation's status of its stack. `host` is the load balancer's name for a space without a domain; `url` has its port. `cpu` is in vCPUs, `memory` in MiB. Only `get` fills `env`, `secrets` (ARNs by variable),
     `desired` (wanted tasks) and `running` (running tasks).
     """
 
@@ -102,13 +103,12 @@ def is_of_space(stack: Stack) -> bool:
 def describe(stack: Stack) -> Space:
     """Return the space that the stack describes; an uncreated one has few values."""
     outputs = stack.outputs
-    host, dns_name = outputs.get("Host", ""), outputs.get("DnsName", "")
-    scheme = "https" if "CertificateArn" in outputs else "http"
+    dns_name = outputs.get("DnsName", "")
     return Space(
         name=stack.tags[f"{TAG_PREFIX}name"],
         status=stack.status,
-        host=host,
-        url="" if not host or host.endswith(dns_name) else f"{scheme}://{host}/",
+        host=outputs.get("Host", ""),
+        url=_url(outputs, dns_name),
         dns_name=dns_name,
         image=outputs.get("Image", ""),
         cpu=int(outputs.get("Cpu", 0)) / sizes.UNITS,
@@ -120,17 +120,32 @@ def describe(stack: Stack) -> Space:
     )
 
 
-def record(context: Context, stack: Stack) -> dict[str, Any]:
-    """Return the fields of the space that its stack was created from."""
-    template = deployed_template(context.account.client("cloudformation"), stack.id)
-    fields: dict[str, Any] = json.loads(template["Metadata"]["Space"])
+def _url(outputs: Mapping[str, str], dns_name: str) -> str:
+    host = outputs.get("Host", "")
+    if "ListenerPort" in outputs:
+        return f"http://{host}:{outputs['ListenerPort']}/"
+    # A space of an earlier version without a domain has a host below the load balancer's name, which DNS does not resolve.
+    if not host or host.endswith(dns_name):
+        return ""
+    return f"{'https' if 'CertificateArn' in outputs else 'http'}://{host}/"
+
+
+def metadata(context: Context, stack: Stack) -> Mapping[str, Any]:
+    """Return the metadata of the template of a space: the fields that it was created from, and its releases."""
+    found: Mapping[str, Any] = deployed_template(context.account.client("cloudformation"), stack.id)["Metadata"]
+    return found
+
+
+def record(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the space in the metadata of its template."""
+    fields: dict[str, Any] = json.loads(metadata["Space"])
     return fields
 
 
 def require_unchanged(context: Context, stack: Stack, fields: Mapping[str, Any]) -> None:
     """Raise PlanOutdatedError if the space has other fields by now: a plan from `fields` would revert the change of another process."""
     found = state.find(context.cfn, stack.name)
-    if found is None or found.id != stack.id or record(context, found) != fields:
+    if found is None or found.id != stack.id or record(metadata(context, found)) != fields:
         name = stack.tags[f"{TAG_PREFIX}name"]
         raise PlanOutdatedError(f"space {name} was changed by another process", stack_name=stack.name)
 
@@ -139,13 +154,13 @@ def deploy_space(
     context: Context,
     space: constructs.Space,
     *,
-    keep_priority: bool = False,
+    keep_number: bool = False,
     check: Callable[[Plan], Plan] = lambda plan: plan,
 ) -> Stack:
-    """Deploy the load balancer if it has to change, then the space, with a free priority for its rule.
+    """Deploy the load balancer if it has to change, then the space, with a free priority for its rule, or port for its listener.
 
-    `keep_priority` keeps the priority of the existing rule. `check` is as for `platform.stacks.deploy`. Raises PlanOutdatedError if another
-    process changes the load balancer or takes the priority meanwhile, NotApprovedError after both plans if plans are only shown, and the
+    `keep_number` keeps that of the existing one. `check` is as for `platform.stacks.deploy`. Raises PlanOutdatedError if another
+    process changes the load balancer or takes the number meanwhile, NotApprovedError after both plans if plans are only shown, and the
     errors of a deployment.
     """
     try:
@@ -155,21 +170,28 @@ def deploy_space(
             preview(context, space, why=f"based on the template alone: it uses outputs of {load_balancer.STACK_NAME}")
         raise
     space = space.model_copy(update={"load_balancer": balancer})
-    listener = balancer.output(space.listener_output)
-    if not keep_priority:
-        priority = load_balancer.free_priority(context, listener, space.name)
-        space = space.model_copy(update={"priority": priority})
+    if not keep_number:
+        space = space.model_copy(update=_free_number(context, space))
     try:
         return deploy(context, space, check)
     except DeployFailedError as error:
-        if load_balancer.is_priority_taken(error):
+        if load_balancer.is_number_taken(error):
+            taken = f"port {space.listener_port}" if space.host is None else f"priority {space.priority}"
             raise PlanOutdatedError(
-                f"priority {space.priority} was taken by another space",
+                f"{taken} was taken by another space",
                 hint="other spaces are being created: run the command again",
                 stack_name=space.stack_name,
             ) from error
-        _hint_at_logs(context, space, error)
+        _add_log(context, space, error)
         raise
+
+
+def _free_number(context: Context, space: constructs.Space) -> dict[str, int]:
+    """Return a free port for the listener of a space without a domain, or a free priority for the rule of another."""
+    balancer = space.load_balancer
+    if space.host is None:
+        return {"listener_port": load_balancer.free_port(context, balancer.output("LoadBalancerArn"), space.name)}
+    return {"priority": load_balancer.free_priority(context, balancer.output(space.listener_output), space.name)}
 
 
 def with_logs(removal: Plan, found: Iterable[Resource]) -> Plan:
@@ -197,6 +219,16 @@ def drop_logs(context: Context, prefix: str, *, keep: str = "") -> None:
                 context.account.client("logs").delete_log_group(logGroupName=group)
 
 
+def log_group(stack: Stack) -> str:
+    """Return the name of the log group of a space, also while its stack is being created."""
+    return f"/ecs/{stack.name}/{stack.id.split('/')[2]}"
+
+
+def kept_log_groups(context: Context, name: str) -> list[str]:
+    """Return the log groups of failed creations of a space that does not exist, oldest first; none for an invalid name."""
+    return _log_groups(context, f"/ecs/space-{name}/") if re.fullmatch(SPACE_NAME, name) else []
+
+
 def _log_groups(context: Context, prefix: str) -> list[str]:
     """Return the names of the log groups that begin with `prefix`, oldest first."""
     with translate_aws_errors():
@@ -205,13 +237,27 @@ def _log_groups(context: Context, prefix: str) -> list[str]:
     return [group["logGroupName"] for group in sorted(found, key=lambda group: group["creationTime"])]
 
 
-def _hint_at_logs(context: Context, space: constructs.Space, error: DeployFailedError) -> None:
-    """Add the command that prints the output of the container to the hint of the error."""
+def with_log(
+    context: Context, error: DeployFailedError, group: str, details: tuple[str, ...] = ()
+) -> DeployFailedError:
+    """Return the error with these details, and with the last lines of the log unless the details have some."""
+    details = (*error.diagnosis.details, *details)
+    if not any(" wrote: " in line for line in details):
+        with suppress(SetupError):
+            found = log_events.last(for_optional_calls(context.account.client("logs")), group, _LOG_LINES)
+            details += tuple(f"the container wrote: {line.message}" for line in found)
+    error.diagnosis = replace(error.diagnosis, details=details)
+    return error
+
+
+def _add_log(context: Context, space: constructs.Space, error: DeployFailedError) -> None:
+    """Add the last lines of the container to an error of the service, and to its hint the command that prints the log."""
     if error.diagnosis.type != "AWS::ECS::Service":
         return
     with suppress(SetupError):
         for group in _log_groups(context, space.log_group_prefix)[-1:]:
-            error.hint = f"see the output of the container with `aws logs tail {group}`\n{error.hint}".rstrip()
+            with_log(context, error, group)
+            error.hint = f"see the output of the container with `exasol-ci-setup space logs --name {space.name}`\n{error.hint}".rstrip()
 
 
 def drop_certificate(context: Context, certificate_arn: str) -> None:

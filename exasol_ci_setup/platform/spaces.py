@@ -13,8 +13,9 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.load_balancer import LoadBalancer
 from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError
 from exasol_ci_setup.core.reporter import NullReporter
-from exasol_ci_setup.platform import domains, load_balancer, sizes
+from exasol_ci_setup.platform import domains, load_balancer, load_balancer_quotas, sizes, space_releases
 from exasol_ci_setup.platform import space_stacks as stacks
+from exasol_ci_setup.platform.space_releases import Release
 from exasol_ci_setup.platform.space_settings import NewSpaceSettings, SpaceSettings, SpaceUpdate, require_known
 from exasol_ci_setup.platform.space_stacks import Space
 from exasol_ci_setup.platform.stacks import delete as delete_stack
@@ -31,17 +32,26 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.stacks import Plan, Stack
 
-__all__ = ["Space", "create", "delete", "get", "list", "update"]
+__all__ = ["Release", "Space", "create", "delete", "get", "list", "releases", "rollback", "update"]
 
 DEFAULT_CPU: Final = "250m"
 DEFAULT_MEMORY: Final = "512Mi"
 _OF_CONTAINER: Final = ("image", "env", "cpu", "memory", "port")
+_OF_SERVICE: Final = (
+    "domain",
+    "certificate_arn",
+    "hosted_zone_id",
+    "count",
+    "health_path",
+    "health_interval",
+    "grace_period",
+)
 
 
 def create(name: str, *, context: Context | None = None, **settings: Unpack[NewSpaceSettings]) -> Space:
     """Run a container under a host name, and return the space when it answers. The first space creates the load balancer.
 
-    Without `domain` the host is the name and the load balancer's host. `cpu` and `memory` are rounded up to the next size of Fargate.
+    Without `domain` the space has a port of the load balancer. `cpu` and `memory` are rounded up to the next size of Fargate.
     `port` is 80 by default. For a domain the certificate is looked up in ACM unless `certificate_arn` is set. A DNS record is created in
     `hosted_zone_id`. The other settings are in `NewSpaceSettings`.
 
@@ -59,13 +69,16 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
     if "image" not in given:
         raise SpaceRequestError(f"space {name!r} has no image to run", hint="name one with --image")
     fields = _new_fields(context, name, given, settings)
+    existing = load_balancer.find(context)
     balancer = load_balancer.wanted(
-        load_balancer.find(context),
+        existing,
         certificate_arn=fields.get("certificate_arn"),
+        open_ports=fields.get("domain") is None,
         vpc_id=settings.get("vpc_id"),
         subnet_ids=settings.get("subnet_ids", ()),
     )
-    wanted = _build_space(balancer, fields)
+    wanted = _with_releases(_build_space(balancer, fields), ())
+    load_balancer_quotas.require_within_quotas(context, existing, _additions({}, wanted))
     made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted)))
     stacks.drop_logs(context, wanted.log_group_prefix, keep=made.log_group)
     _report_address(context, made, settings.get("hosted_zone_id"))
@@ -90,7 +103,7 @@ def get(name: str, *, context: Context | None = None) -> Space:
     found = stacks.describe(stack)
     if "ServiceName" not in stack.outputs:
         return found
-    fields = stacks.record(context, stack)
+    fields = stacks.record(stacks.metadata(context, stack))
     with translate_aws_errors():
         services = context.account.client("ecs").describe_services(
             cluster=stack.outputs["ClusterName"], services=[stack.outputs["ServiceName"]]
@@ -120,24 +133,54 @@ def update(name: str, *, context: Context | None = None, **settings: Unpack[Spac
 
     def attempt() -> Space:
         stack = stacks.require(context, name)
-        before = stacks.record(context, stack)
+        metadata = stacks.metadata(context, stack)
+        before = stacks.record(metadata)
         variables = _variables(context, before, given.get("env", {}), secrets, unset)
-        return _apply_update(context, stack, before, {**given, **variables}, settings)
+        size: Mapping[str, int] = {}
+        if given.keys() & {"cpu", "memory"}:
+            size = _size(context, given.get("cpu", before["cpu"] / sizes.UNITS), given.get("memory", before["memory"]))
+        return _apply_update(context, stack, metadata, {**given, **variables, **size}, settings)
+
+    return retry(context, f"space-{name}", attempt)
+
+
+def releases(name: str, *, context: Context | None = None) -> builtins.list[Release]:
+    """Return the releases of a space, newest first. A change of image, variables, secrets, size or port is a release.
+
+    The last ten are stored, or fewer if they have many variables. Raises SpaceNotFoundError.
+    """
+    context = context or default_context()
+    stack = stacks.require(context, name)
+    return space_releases.described(space_releases.stored(stack, stacks.metadata(context, stack)))
+
+
+def rollback(name: str, *, to: int | None = None, context: Context | None = None) -> Space:
+    """Deploy an older release of a space as a new one, and return the space when it answers; without `to` the one before the current.
+
+    Image, variables, secrets, size and port are those of the older release. Raises SpaceNotFoundError, ReleaseNotFoundError, and the errors
+    of a deployment.
+    """
+    context = context or default_context()
+
+    def attempt() -> Space:
+        stack = stacks.require(context, name)
+        metadata = stacks.metadata(context, stack)
+        release = space_releases.find(space_releases.stored(stack, metadata), to, space_name=name)
+        context.note(f"rolling back to release {release.number}: {release.image}")
+        return _apply_update(context, stack, metadata, release.fields, {})
 
     return retry(context, f"space-{name}", attempt)
 
 
 def _apply_update(
-    context: Context, stack: Stack, before: Mapping[str, Any], given: Mapping[str, Any], settings: SpaceSettings
+    context: Context, stack: Stack, metadata: Mapping[str, Any], given: Mapping[str, Any], settings: SpaceSettings
 ) -> Space:
-    """Apply the changes `given` to the space with the fields `before`, and return it."""
-    if given.keys() & {"cpu", "memory"}:
-        size = _size(context, given.get("cpu", before["cpu"] / sizes.UNITS), given.get("memory", before["memory"]))
-        given = {**given, **size}
+    """Apply the changes `given` to the space with the `metadata` of its template, and return it."""
+    before = stacks.record(metadata)
     fields = {
         **before,
         **given,
-        **_address(settings),
+        **_service_values(settings),
     }
     moved = fields.get("domain") != before.get("domain")
     look_up = moved and settings.get("certificate_arn") is None
@@ -145,8 +188,14 @@ def _apply_update(
         fields.pop("certificate_arn", None)
     zone = fields.get("hosted_zone_id") if moved or settings.get("hosted_zone_id") is not None else None
     fields = _complete_host(context, fields, look_up=look_up, zone=zone)
-    balancer = load_balancer.wanted(load_balancer.find(context), certificate_arn=fields.get("certificate_arn"))
-    wanted = _build_space(balancer, fields)
+    existing = load_balancer.find(context)
+    balancer = load_balancer.wanted(
+        existing,
+        certificate_arn=fields.get("certificate_arn"),
+        open_ports=fields.get("domain") is None,
+    )
+    wanted = _with_releases(_build_space(balancer, fields), space_releases.stored(stack, metadata))
+    load_balancer_quotas.require_within_quotas(context, existing, _additions(before, wanted))
     granted = _granted_by_secrets(balancer, before, fields) if fields.get("secrets") != before.get("secrets") else set()
 
     def check(plan: Plan) -> Plan:
@@ -154,13 +203,34 @@ def _apply_update(
         marked = (replace(each, granted=each.message in granted) for each in plan.broadenings)
         return replace(plan, broadenings=tuple(marked))
 
-    same_listener = _build_space(balancer, before).listener_output == wanted.listener_output
-    made = stacks.describe(stacks.deploy_space(context, wanted, keep_priority=same_listener, check=check))
+    same_listener = _listener_of(before) == _listener_of(wanted.model_dump())
+    made = stacks.describe(stacks.deploy_space(context, wanted, keep_number=same_listener, check=check))
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
         stacks.drop_certificate(context, before["certificate_arn"])
     if moved:
         _report_address(context, made, wanted.hosted_zone_id)
     return made
+
+
+def _listener_of(fields: Mapping[str, Any]) -> str:
+    """Return where the space is in the load balancer: in a listener of its own, or by a rule in one of two listeners."""
+    if fields.get("domain") is not None:
+        return "http" if fields.get("certificate_arn") is None else "https"
+    # A space of an earlier version without a domain has no listener of its own yet.
+    return "own" if "listener_port" in fields else ""
+
+
+def _additions(before: Mapping[str, Any], wanted: constructs.Space) -> dict[str, int]:
+    """Return what the deployment of `wanted` adds to the load balancer, compared with the fields `before` of the space, if it exists."""
+    moves = not before or _listener_of(before) != _listener_of(wanted.model_dump())
+    certificate = wanted.certificate_arn
+    return {
+        "target groups": 0 if before else 1,
+        "rules": int(moves and wanted.host is not None),
+        "listeners": int(moves and wanted.host is None),
+        "certificates": int(certificate is not None and certificate != before.get("certificate_arn")),
+        "targets": max(0, wanted.count - before.get("count", 1 if before else 0)),
+    }
 
 
 def _granted_by_secrets(balancer: LoadBalancer, before: Mapping[str, Any], fields: Mapping[str, Any]) -> set[str]:
@@ -189,17 +259,20 @@ def _new_fields(context: Context, name: str, given: Mapping[str, Any], settings:
         "name": name,
         **given,
         **_size(context, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
-        **_address(settings),
+        **_service_values(settings),
         **_without_none(secrets=_secret_arns(context, settings.get("secrets"))),
     }
     look_up = settings.get("certificate_arn") is None
     return _complete_host(context, fields, look_up=look_up, zone=settings.get("hosted_zone_id"))
 
 
-def _address(settings: SpaceSettings) -> dict[str, Any]:
-    """Return the settings of the host that are given."""
-    names = ("domain", "certificate_arn", "hosted_zone_id")
-    return _without_none(**{name: settings.get(name) for name in names})
+def _service_values(settings: SpaceSettings) -> dict[str, Any]:
+    """Return the given settings of the host and of the service."""
+    return _without_none(**{name: settings.get(name) for name in _OF_SERVICE})
+
+
+def _with_releases(space: constructs.Space, before: Sequence[space_releases.StoredRelease]) -> constructs.Space:
+    return space.model_copy(update={"release_history": space_releases.history(space_releases.following(before, space))})
 
 
 def _without_none(**values: Any) -> dict[str, Any]:
@@ -225,9 +298,11 @@ def _container_values(settings: SpaceSettings) -> dict[str, Any]:
 
 
 def _size(context: Context, cpu: str | float, memory: str | int) -> dict[str, int]:
-    """Return the next size of Fargate for these amounts, and report it."""
-    size = sizes.fargate(sizes.cpu_units(cpu), sizes.mebibytes(memory))
-    context.note(f"cpu {cpu} and memory {memory}: the next size of Fargate is {size}")
+    """Return the next size of Fargate for these amounts, and report it if it is another one."""
+    wanted = sizes.cpu_units(cpu), sizes.mebibytes(memory)
+    size = sizes.fargate(*wanted)
+    if (size.cpu, size.memory) != wanted:
+        context.note(f"cpu {cpu} and memory {memory}: the next size of Fargate is {size}")
     return {"cpu": size.cpu, "memory": size.memory}
 
 
@@ -293,9 +368,5 @@ def _build_space(balancer: LoadBalancer, fields: Mapping[str, Any]) -> construct
 
 
 def _report_address(context: Context, space: Space, hosted_zone_id: str | None) -> None:
-    if not space.url:
-        context.note(
-            f"no domain points to {space.name} yet; test it with: curl -H 'Host: {space.host}' http://{space.dns_name}/"
-        )
-    elif hosted_zone_id is None:
+    if space.host != space.dns_name and hosted_zone_id is None:
         context.note(f"point {space.host} to the load balancer: create a CNAME record with {space.dns_name}")

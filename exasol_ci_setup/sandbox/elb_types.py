@@ -1,9 +1,10 @@
-"""Add unique priorities of rules, and additional certificates of listeners to ministack's load balancers."""
+"""Add unique priorities and ports, rules for hosts, and additional certificates of listeners to ministack's load balancers."""
 
 from __future__ import annotations
 
+import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox.private import add_resource_type, resource_handlers, wrap
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # The key in a listener's record for certificates other than the default one.
 _ADDITIONAL = "FurtherCertificates"
+# Of a rule: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_HostHeaderConditionConfig.html
+_LONGEST_HOST: Final = 128
+_HOST: Final = re.compile(r"[A-Za-z0-9*?.-]*\.[A-Za-z*?]+")
 
 
 def extend() -> None:
@@ -23,6 +27,7 @@ def extend() -> None:
     rules = resource_handlers()["AWS::ElasticLoadBalancingV2::ListenerRule"]
     wrap(rules, "create", _create_rule)
     wrap(rules, "update", _update_rule)
+    wrap(resource_handlers()["AWS::ElasticLoadBalancingV2::Listener"], "create", _create_listener)
     add_resource_type("AWS::ElasticLoadBalancingV2::ListenerCertificate", _CertificateType(alb))
 
 
@@ -31,16 +36,57 @@ def extend_calls() -> None:
     from ministack.services import alb
 
     alb._ACTION_MAP.update(_calls(alb))  # noqa: SLF001
+    wrap(alb._ACTION_MAP, "DescribeTargetGroups", _describe_target_groups)  # noqa: SLF001
+
+
+def _describe_target_groups(inner: Callable[[Values], Any], parameters: Values) -> Any:
+    """Return the target groups with the load balancers of all rules; ministack records only those of default actions."""
+    from ministack.services import alb
+
+    for rule in list(alb._rules.values()):  # noqa: SLF001
+        listener = alb._listeners.get(rule["ListenerArn"])  # noqa: SLF001
+        for action in rule["Actions"] if listener is not None else ():
+            group = alb._tgs.get(action.get("TargetGroupArn"))  # noqa: SLF001
+            if group is not None and listener["LoadBalancerArn"] not in group["LoadBalancerArns"]:
+                group["LoadBalancerArns"].append(listener["LoadBalancerArn"])
+    return inner(parameters)
 
 
 def _create_rule(inner: Callable[..., Any], logical_id: str, properties: Values, stack_name: str) -> Any:
+    _require_hosts(properties)
     _require_free_priority(properties)
     return inner(logical_id, properties, stack_name)
 
 
 def _update_rule(inner: Callable[..., Any], rule: str, old: Values, new: Values, *more: str) -> Any:
+    _require_hosts(new)
     _require_free_priority(new, own=rule)
     return inner(rule, old, new, *more)
+
+
+def _create_listener(inner: Callable[..., Any], logical_id: str, properties: Values, stack_name: str) -> Any:
+    """Reject a port in use: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html."""
+    from ministack.services import alb
+
+    balancer, port = properties.get("LoadBalancerArn"), int(properties.get("Port", 80))
+    for listener in alb._listeners.values():  # noqa: SLF001
+        if listener["LoadBalancerArn"] == balancer and listener["Port"] == port:
+            raise ValueError(
+                f"A listener already exists on this port for this load balancer '{balancer}' (Service: "
+                "ElasticLoadBalancingV2, Status Code: 400, Error Code: DuplicateListener)"
+            )
+    return inner(logical_id, properties, stack_name)
+
+
+def _require_hosts(properties: Values) -> None:
+    """Reject hosts that a rule cannot have."""
+    for condition in properties.get("Conditions", ()):
+        for host in (condition.get("HostHeaderConfig") or {}).get("Values", ()):
+            if len(host) > _LONGEST_HOST or not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"The host header value '{host}' is not valid (Service: ElasticLoadBalancingV2, Status Code: 400, "
+                    "Error Code: ValidationError)"
+                )
 
 
 def _require_free_priority(properties: Values, own: str = "") -> None:

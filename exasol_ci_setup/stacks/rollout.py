@@ -49,12 +49,20 @@ class Rollouts:
         """Store which service an event starts or ends."""
         if event.type == _SERVICE and _ARN.fullmatch(event.physical_id):
             if event.status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"}:
-                self._in_progress[event.physical_id] = event.logical_id
+                self.begin(event.physical_id, event.logical_id)
             elif event.physical_id in self._in_progress:
                 if event.status.endswith("_FAILED"):
                     # Before the rollback deletes it.
                     self._poll([event.physical_id])
                 self._in_progress.pop(event.physical_id, None)
+
+    def begin(self, service_arn: str, name: str) -> None:
+        """Store that tasks of the service are replaced; messages contain `name`."""
+        self._in_progress[service_arn] = name
+
+    def poll(self) -> None:
+        """Poll the services."""
+        self._poll(list(self._in_progress))
 
     def poll_if_due(self) -> None:
         """Poll the services if the last poll was 40 s ago."""

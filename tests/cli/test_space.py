@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -35,7 +37,7 @@ def create(here):
 
 
 def test_create_needs_no_confirmation(create):
-    ran = create("--domain", "example.com", "--cpu", "250m", "--memory", "1Gi")
+    ran = create("--domain", "example.com", "--cpu", "0.2", "--memory", "1Gi")
 
     assert ran.code == 0
     lines = dict(line.split("  ", 1) for line in ran.stdout.splitlines())
@@ -187,6 +189,7 @@ def test_list_sorts_spaces_by_name(create, here):
 
     assert lines[0].split() == ["NAME", "STATUS", "ADDRESS", "IMAGE"]
     assert [line.split()[0] for line in lines[1:]] == ["api", "web"]
+    assert re.fullmatch(r"http://spaces-.*:8[0-9]{3}/", lines[1].split()[2])
     assert lines[2].split()[2] == "http://web.example.com/"
 
 
@@ -292,6 +295,73 @@ def test_plan_of_deletion_deletes_nothing(create, here, live):
     assert ran.code == 0
     assert "Plan for stack space-web (delete)" in ran.stdout
     assert stacks(live) == ["space-web", "spaces-load-balancer"]
+
+
+def test_log_lines_are_printed(create, here, live):
+    create()
+    empty = here("space", "logs", "--name", "web")
+    group = here("space", "get", "--name", "web", "--output", "json").records[0]["log_group"]
+    write_log(live, group, "one", [(-7200, "old"), (-60, "hello\tthere")])
+    write_log(live, group, "two", [(-90, "before")])
+
+    assert (empty.code, empty.stdout, empty.stderr) == (0, "", "space web has no log lines yet\n")
+    assert here("space", "logs", "--name", "web").stdout == "old\nbefore\nhello\tthere\n"
+    assert here("space", "logs", "--name", "web", "--lines", "1").stdout == "hello\tthere\n"
+    recent = here("space", "logs", "--name", "web", "--since", "1h", "--output", "json").records
+    assert [(each["type"], each.get("message")) for each in recent] == [
+        ("log", "before"),
+        ("log", "hello\tthere"),
+        ("result", None),
+    ]
+    assert here("space", "logs", "--name", "web", "--lines", "0").code == 2
+
+
+def test_followed_log_has_new_lines_until_interrupted(create, here, live, begin):
+    create()
+    group = here("space", "get", "--name", "web", "--output", "json").records[0]["log_group"]
+    write_log(live, group, "one", [(-60, "first line")])
+
+    with begin("space", "logs", "--name", "web", "--follow") as terminal:
+        terminal.wait_for("first line")
+        write_log(live, group, "two", [(0, "second line"), (0, "second line")])
+        terminal.wait_for("second line")
+        terminal.interrupt()
+
+        assert terminal.end() == 130
+        assert terminal.text.count("first line") == 1
+        assert terminal.text.count("second line") == 2
+
+
+def write_log(live, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
+    """Write lines to a stream; each has its age in seconds."""
+    logs = live.client("logs")
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    now = time.time()
+    events = [{"timestamp": int((now + age) * 1000), "message": text} for age, text in lines]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def test_releases_rollback_and_restart(create, here):
+    create("--env", "A=hush", "--count", "2")
+    assert here("space", "update", "--name", "web", "--image", "nginx:2", "--unset", "A").code == 0
+
+    listed = here("space", "releases", "--name", "web")
+    records = here("space", "releases", "--name", "web", "--output", "json").records
+    plan = here("space", "rollback", "--name", "web", "--plan")
+    rolled = here("space", "rollback", "--name", "web", "--output", "json")
+    restarted = here("space", "restart", "--name", "web")
+
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["RELEASE", "2", "1"]
+    assert "hush" not in listed.stdout
+    assert [(each["number"], each["image"], each["changes"]) for each in records[:2]] == [
+        (2, "nginx:2", ["image", "A"]),
+        (1, IMAGE, []),
+    ]
+    assert (plan.code, plan.stderr.splitlines()[-1]) == (0, "plan only: nothing was changed")
+    assert (rolled.code, rolled.records[-1]["status"]) == (0, "rolled-back")
+    assert (restarted.code, "running        2 of 2 tasks" in restarted.stdout) == (0, True)
+    missing = here("space", "rollback", "--name", "web", "--to", "9", "--output", "json")
+    assert (missing.code, missing.records[-1]["code"]) == (1, "release-not-found")
 
 
 def in_a_terminal(code: str, questions: list[str], answers: str = "y") -> tuple[int, str]:

@@ -81,10 +81,10 @@ def test_invalid_containers_are_rejected(context, containers, message):
 
 
 def test_size_is_rounded_up_and_reported(live, context, reporter):
-    made = naas.space.create("web", image=IMAGE, cpu="250m", memory="1Gi", context=context)
+    made = naas.space.create("web", image=IMAGE, cpu="200m", memory="900", context=context)
 
     assert (made.cpu, made.memory) == (0.25, 1024)
-    assert "cpu 250m and memory 1Gi: the next size of Fargate is 0.25 vCPU and 1024 MiB" in reporter.notes
+    assert "cpu 200m and memory 900: the next size of Fargate is 0.25 vCPU and 1024 MiB" in reporter.notes
     found = task_definition(live, "web")
     assert (found["cpu"], found["memory"]) == ("256", "1024")
 
@@ -102,7 +102,7 @@ def test_second_create_is_conflict_and_changes_nothing(live, context, reporter):
     assert task_definition(live, "web")["containerDefinitions"][0]["image"] == IMAGE
 
 
-@pytest.mark.parametrize("verb", ["get", "update", "delete"])
+@pytest.mark.parametrize("verb", ["get", "update", "delete", "logs", "releases", "restart", "rollback"])
 def test_missing_space_is_not_found(context, verb):
     more = {"image": IMAGE} if verb == "update" else {}
     with pytest.raises(SpaceNotFoundError, match="space 'web' does not exist in eu-central-1"):
@@ -325,7 +325,8 @@ def test_failed_creation_hints_at_log_and_can_be_retried(live, context):
     with pytest.raises(DeployFailedError, match="space-web") as caught:
         naas.space.create("web", image=IMAGE, context=context)
     (group,) = log_groups(live, "web")
-    assert f"with `aws logs tail {group}`" in caught.value.hint
+    assert "with `exasol-ci-setup space logs --name web`" in caught.value.hint
+    assert list(naas.space.logs("web", context=context)) == []
     assert state.find(live.client("cloudformation"), "space-web") is None
     ecs.delete_service(cluster=cluster, service="web", force=True)
 
@@ -418,13 +419,63 @@ def test_delete_keeps_load_balancer_and_returns_count(live, context):
     assert rules(live) == {}
 
 
-def test_space_without_domain_reports_test_command(live, context, reporter):
+def test_space_without_domain_has_port_of_load_balancer(live, context):
+    made = naas.space.create("web", image=IMAGE, context=context)
+    other = naas.space.create("api", image=IMAGE, context=context)
+
+    assert made.host == made.dns_name
+    assert made.url == f"http://{made.dns_name}:{made.url[:-1].rpartition(':')[2]}/"
+    assert rules(live) == {}
+    found = listeners(live)
+    for space in (made, other):
+        (action,) = found[int(space.url[:-1].rpartition(":")[2])]["DefaultActions"]
+        assert action["Type"] == "forward"
+    assert len(found) == 3
+    (group,) = live.client("ec2").describe_security_groups(
+        GroupIds=[load_balancer.find(context).outputs["SecurityGroupId"]]
+    )["SecurityGroups"]
+    assert [(rule["FromPort"], rule["ToPort"]) for rule in group["IpPermissions"]] == [(80, 80), (8000, 8999)]
+
+
+def test_port_taken_meanwhile_is_replaced(live):
+    naas.space.create("first", image=IMAGE, context=Context(live))
+    taken: list[int] = []
+
+    def overtake(plan):
+        if plan.stack_name == "space-slow" and not taken:
+            balancer = load_balancer.find(Context(live)).outputs["LoadBalancerArn"]
+            taken.append(load_balancer.free_port(Context(live), balancer, "slow"))
+            not_found = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
+            live.client("elbv2").create_listener(
+                LoadBalancerArn=balancer, Port=taken[0], Protocol="HTTP", DefaultActions=not_found
+            )
+        return True
+
+    reporter = RecordingReporter(overtake)
+    made = naas.space.create("slow", image=IMAGE, context=Context(live, reporter=reporter))
+
+    assert f":{taken[0]}/" not in made.url
+    assert f"port {taken[0]} was taken by another space: planning again" in reporter.notes
+
+
+def test_domain_replaces_port_and_opens_none(live, context):
+    naas.space.create("web", image=IMAGE, domain="example.com", context=context)
+    assert "OpenPorts" not in load_balancer.find(context).outputs
+    port = naas.space.create("api", image=IMAGE, context=context).url
+
+    moved = naas.space.update("api", domain="example.com", context=context)
+
+    assert ":8" in port
+    assert moved.url == "http://api.example.com/"
+    assert list(listeners(live)) == [80]
+    # Another process may be creating a space that needs the ports.
+    assert "OpenPorts" in load_balancer.find(context).outputs
+
+
+def test_update_keeps_port(context):
     made = naas.space.create("web", image=IMAGE, context=context)
 
-    assert made.url == ""
-    assert made.host == f"web.{made.dns_name}"
-    assert list(rules(live)) == [made.host]
-    assert f"curl -H 'Host: {made.host}' http://{made.dns_name}/" in reporter.notes[-1]
+    assert naas.space.update("web", env={"A": "1"}, context=context).url == made.url
 
 
 def test_plan_shows_load_balancer_and_space(live):

@@ -81,6 +81,24 @@ def test_duplicate_priority_of_rules_is_rejected(account: Account):
     assert any("Priority '7' is currently in use" in reason and "PriorityInUse" in reason for reason in failed)
 
 
+@pytest.mark.parametrize("host", ["a" * 120 + ".example.com", "example.xn--p1ai", "localhost"])
+def test_host_that_rules_cannot_have_is_rejected(account: Account, host: str):
+    cloudformation = account.client("cloudformation")
+    invalid = rule(7)
+    invalid["Properties"]["Conditions"][0]["HostHeaderConfig"]["Values"] = [host]
+
+    assert deploy(cloudformation, "Host", balancer(First=invalid))["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert ("First", "CREATE_FAILED") in events(cloudformation, "Host")
+
+
+def test_duplicate_port_of_listeners_is_rejected(account: Account):
+    cloudformation = account.client("cloudformation")
+    second = {**balancer()["Resources"]["Listener"], "DependsOn": "Listener"}
+
+    assert deploy(cloudformation, "Ports", balancer(Second=second))["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert ("Second", "CREATE_FAILED") in events(cloudformation, "Ports")
+
+
 def test_rule_update_can_keep_or_change_priority(account: Account):
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "One", balancer(First=rule(7)))

@@ -97,7 +97,7 @@ MANY = Cluster(
 )
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
-BALANCER = LoadBalancer()
+BALANCER = LoadBalancer(open_ports=True)
 SECURE_BALANCER = LoadBalancer(certificate_arn=CERTIFICATE)
 LISTENING = Container(source="nginx", tag="1.27", port_mappings=(PortMappings(container_port=8080),))
 BEHIND = Cluster(
@@ -121,7 +121,12 @@ BEHIND = Cluster(
         ),
     ),
 )
-SPACE = Space(name="web", load_balancer=BALANCER, image="public.ecr.aws/nginx/nginx:1.27")
+SPACE = Space(
+    name="web",
+    load_balancer=BALANCER,
+    image="public.ecr.aws/nginx/nginx:1.27",
+    release_history='[{"number": 1}]',
+)
 SPACE_WITH_ALL = Space(
     name="shop",
     load_balancer=SECURE_BALANCER,
@@ -135,6 +140,10 @@ SPACE_WITH_ALL = Space(
     certificate_arn=CERTIFICATE,
     hosted_zone_id="Z0123456789ABCDEFGHIJ",
     priority=12,
+    count=3,
+    health_path="/health",
+    health_interval=30,
+    grace_period=300,
 )
 
 

@@ -217,6 +217,10 @@ class SpaceConflictError(SetupError):
     """A space of that name already exists."""
 
 
+class ReleaseNotFoundError(SetupError):
+    """A space has no such release."""
+
+
 class SpaceRequestError(InputError):
     """The request for a space is invalid."""
 

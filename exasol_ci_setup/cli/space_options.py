@@ -1,0 +1,185 @@
+"""Options of the commands for spaces, and the details of a space."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from exasol_ci_setup.cli.platform import details
+from exasol_ci_setup.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.platform.space import Space
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+name_option: Final = click.option(
+    "--name", "--space-name", "name", metavar="NAME", required=True, help="Name of the space."
+)
+
+
+class _Pairs(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
+    """NAME=VALUE, or a JSON object if `json` is set; converted to a dictionary."""
+
+    def __init__(self, name: str, rule: str, *, json: bool) -> None:
+        self.name = name
+        self._rule = rule
+        self._json = json
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        """Return names and values."""
+        text = str(value).strip()
+        if self._json and text.startswith("{"):
+            return self._of_json(text, param, ctx)
+        name, equals, rest = str(value).partition("=")
+        if not equals or not name:
+            # The message does not repeat the value, because it may be a secret.
+            self.fail(f"not a {self.name}: {self._rule}", param, ctx)
+        return {name: rest}
+
+    def _of_json(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            self.fail(f"not valid JSON: {error}", param, ctx)
+        invalid = next((name for name, each in values.items() if isinstance(each, dict | list) or each is None), None)
+        if invalid is not None:
+            self.fail(f"the value of {invalid!r} is neither text nor a number: {self._rule}", param, ctx)
+        return {name: each if isinstance(each, str) else json.dumps(each) for name, each in values.items()}
+
+
+def _merged(_ctx: click.Context, param: click.Parameter, values: tuple[Mapping[str, str], ...]) -> Any:
+    if not values:
+        return None
+    merged: dict[str, str] = {}
+    for value in values:
+        if twice := merged.keys() & value.keys():
+            raise InputError(f"--{param.name} sets {min(twice)} twice")
+        merged |= value
+    return merged
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--domain",
+        metavar="DOMAIN",
+        help="Domain of the host NAME.DOMAIN; if DOMAIN begins with NAME and a dot, it is the host.",
+    ),
+    click.option(
+        "--env",
+        type=_Pairs("variable", 'write NAME=VALUE, or a JSON object such as {"NAME": "VALUE"}', json=True),
+        multiple=True,
+        callback=_merged,
+        metavar="NAME=VALUE|JSON",
+        help="Environment variable, or several as a JSON object; may be repeated. Not for secrets: the values are visible in the stack.",
+    ),
+    click.option(
+        "--secret",
+        "secrets",
+        type=_Pairs(
+            "secret", "write NAME=SECRET with the name of a variable, and the name or ARN of a secret", json=False
+        ),
+        multiple=True,
+        callback=_merged,
+        metavar="NAME=SECRET",
+        help="Environment variable with the value of a secret (name or ARN); may be repeated.",
+    ),
+    click.option("--count", type=int, metavar="N", help="Number of tasks, 0 to 50; 0 stops the space.  [default: 1]"),
+    click.option("--cpu", metavar="VCPUS", help="Number of vCPUs, such as 1, 0.5 or 250m.  [default: 250m]"),
+    click.option(
+        "--memory", metavar="SIZE", help="Memory in MiB, or with a unit, such as 512Mi or 1Gi.  [default: 512Mi]"
+    ),
+    click.option(
+        "--port",
+        "--container-port",
+        "port",
+        type=int,
+        metavar="PORT",
+        help="Port that the container listens on.  [default: 80]",
+    ),
+    click.option(
+        "--health-path",
+        metavar="PATH",
+        help="Path of the health check; a status below 500 is healthy.  [default: /]",
+    ),
+    click.option("--health-interval", type=int, metavar="SECONDS", help="Time between health checks.  [default: 15]"),
+    click.option(
+        "--grace-period",
+        type=int,
+        metavar="SECONDS",
+        help="Time to start, in which failed health checks stop no task.  [default: 60]",
+    ),
+    click.option(
+        "--certificate-arn",
+        metavar="ARN",
+        help="ACM certificate for HTTPS.  [default: a certificate of ACM for the host; without one, HTTP only]",
+    ),
+    click.option(
+        "--hosted-zone-id",
+        metavar="ID",
+        help="Route 53 hosted zone for the DNS record of the host.  [default: no record]",
+    ),
+)
+
+
+def space_options(command: F) -> F:
+    """Add the options of a space except name and image, as keyword arguments of the platform functions."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def network_options(command: F) -> F:
+    """Add the options for the network of the load balancer."""
+    for option in (
+        click.option(
+            "--subnet-id",
+            "subnet_ids",
+            multiple=True,
+            metavar="SUBNET",
+            help="Public subnet of the VPC, at least two; may be repeated.  [default: the subnets of the default VPC]",
+        ),
+        click.option(
+            "--vpc-id",
+            metavar="VPC",
+            help="VPC of the load balancer that all spaces share.  [default: the region's default VPC]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+unset_option: Final = click.option(
+    "--unset",
+    multiple=True,
+    metavar="NAME",
+    help="Remove a variable of --env or --secret; may be repeated.",
+)
+
+
+def show_space(session: Session, space: Space) -> None:
+    """Print all details of a space."""
+    running = "" if space.running is None else f"{space.running} of {space.desired} tasks"
+    values = {
+        "name": space.name,
+        "status": space.status,
+        "url": space.url,
+        "host": space.host,
+        "load balancer": space.dns_name,
+        "image": space.image,
+        "size": f"{space.cpu:g} vCPU, {space.memory} MiB" if space.cpu else "",
+        "port": str(space.port or ""),
+        "running": running,
+        "variables": ", ".join(sorted(space.env)),
+        "secrets": ", ".join(sorted(space.secrets)),
+        "certificate": space.certificate_arn,
+        "log group": space.log_group,
+        "stack": space.stack_name,
+    }
+    details(session, values)
+    session.output.record(space)
