@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import SourceCredentials as SourceCredentials
     from exasol_ci_setup.constructs import Space as Space
     from exasol_ci_setup.constructs import Stack as Stack
+    from exasol_ci_setup.constructs import Volume as Volume
     from exasol_ci_setup.constructs import Workspace as Workspace
     from exasol_ci_setup.constructs.runtime import CommandResult as CommandResult
     from exasol_ci_setup.constructs.runtime import OpenPlan as OpenPlan
@@ -129,6 +130,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "SourceCredentials",
             "Space",
             "Stack",
+            "Volume",
             "Workspace",
         ),
         "constructs.runtime": ("CommandResult", "OpenPlan", "Synced"),

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.service import (
         Service as Service,
     )
+    from exasol_ci_setup.constructs.service import Volume as Volume
     from exasol_ci_setup.constructs.source import SourceCredentials as SourceCredentials
     from exasol_ci_setup.constructs.space import Space as Space
     from exasol_ci_setup.constructs.stack import Stack as Stack
@@ -78,7 +79,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "registry": ("Registry",),
         "routing": ("HealthCheck", "Scaling"),
         "scope": ("HangarScope", "Scope"),
-        "service": ("Cluster", "Container", "PortMappings", "Service"),
+        "service": ("Cluster", "Container", "PortMappings", "Service", "Volume"),
         "source": ("SourceCredentials",),
         "stack": ("Stack",),
         "space": ("Space",),

@@ -57,15 +57,20 @@ class _Rule(Value):
     from_port: Annotated[Port, Field(description="First port of the range; for ICMP its type, and -1 for all.")]
     to_port: Annotated[Port, Field(description="Last port of the range; for ICMP its code, and -1 for all.")]
     protocol: Annotated[Protocol, Field(description="Protocol by name or number; -1 allows all.")]
-    cidr_ip: Annotated[Items[Cidr], Field(description="Blocks of addresses.")]
+    cidr_ip: Annotated[Items[Cidr], Field(description="Blocks of addresses.")] = ()
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.protocol in {"tcp", "udp", "6", "17"} and not 0 <= self.from_port <= self.to_port:
             raise refusal("the first port of a range must not be above the last, nor below 0")
-        if not self.cidr_ip:
+        if not self.sources:
             raise refusal("a rule needs a block of addresses: omit a rule without one")
         return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The blocks of addresses, and the groups, from or to which the traffic is allowed."""
+        return tuple(self.cidr_ip)
 
     @property
     def has_ports(self) -> bool:
@@ -80,7 +85,7 @@ class _Rule(Value):
         """
         protocol = _NUMBERS.get(self.protocol, str(int(self.protocol)) if self.protocol.isdigit() else self.protocol)
         ports = (self.from_port, self.to_port) if protocol in _NUMBERS.values() else _ANY_PORT
-        return tuple((protocol, ports, _canonical(block)) for block in self.cidr_ip)
+        return tuple((protocol, ports, _canonical(source)) for source in self.sources)
 
     @property
     def blocks(self) -> tuple[tuple[str, str], ...]:
@@ -97,7 +102,28 @@ def _canonical(block: str) -> str:
 
 
 class Ingress(_Rule):
-    """Incoming traffic."""
+    """Incoming traffic, from blocks of addresses or from the members of a security group."""
+
+    source_group: Annotated[
+        SecurityGroup | GroupId | None,
+        Field(description="Security group whose members may connect: a construct or an ID. Default: none."),
+    ] = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The blocks of addresses, and the ID of the group or the name of its stack."""
+        if self.source_group is None:
+            return super().sources
+        name = self.source_group if isinstance(self.source_group, str) else f"stack {self.source_group.stack_name}"
+        return (*super().sources, name)
+
+    @property
+    def blocks(self) -> tuple[tuple[str, str], ...]:
+        """The blocks of addresses, and the group."""
+        if self.source_group is None:
+            return super().blocks
+        group = self.source_group if isinstance(self.source_group, str) else self.source_group.group_id
+        return (*super().blocks, ("SourceSecurityGroupId", group))
 
 
 class Egress(_Rule):
@@ -136,6 +162,9 @@ class SecurityGroup(ScopedConstruct):
         """The id of the group. Raises InputError before the stack is deployed."""
         return self.output("GroupId")
 
+
+Ingress.model_rebuild()
+"""Its field refers to SecurityGroup, which is defined below it."""
 
 SecurityGroups = Items[SecurityGroup | GroupId]
 """Security groups of the program, or ids of existing ones."""

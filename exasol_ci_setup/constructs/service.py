@@ -12,6 +12,7 @@ from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.builder import ContainerBuilder
 from exasol_ci_setup.constructs.ci import RetentionInDays
+from exasol_ci_setup.constructs.container_secrets import KeyArn, parameter_arns, secret_arns
 from exasol_ci_setup.constructs.load_balancer import Domain, ListenerRule, LoadBalancer
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.placeholders import Placeholder, placeholder, split
@@ -19,7 +20,7 @@ from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.constructs.routing import HealthCheck, RoutePath, Scaling
 from exasol_ci_setup.constructs.runtime import runtime
-from exasol_ci_setup.constructs.values import Items, SecretArn, Value, between, malformed, matching, refusal
+from exasol_ci_setup.constructs.values import Items, SecretSource, Value, between, malformed, matching, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _GIB: Final = 1024
+_MOST_SCHEDULED: Final = 10
+"""Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_EcsParameters.html."""
 _MOST_GROUPS: Final = 5
 _MOST_SUBNETS: Final = 16
 """Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AwsVpcConfiguration.html."""
@@ -77,6 +80,16 @@ def _can_be_split(command: str) -> str:
         raise malformed("use a command with its arguments, as in a shell")
     return command
 
+
+Schedule = Annotated[
+    str,
+    matching(
+        r"rate\([1-9][0-9]{0,4} (minute|hour|day)s?\)|cron\([0-9A-Za-z*?,/#-]+( [0-9A-Za-z*?,/#-]+){5}\)"
+        r"|at\([0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\)",
+        "use rate(1 hour), cron(0 3 * * ? *) with six fields, or at(2030-01-31T12:00:00), in UTC",
+    ),
+]
+"""Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html."""
 
 Port = Annotated[int, between(1, 65_535, "as the number of a port")]
 
@@ -200,6 +213,31 @@ class Container(Value):
         return "@" if self.tag is not None and self.tag.startswith("sha256:") else ":"
 
 
+class Volume(Value):
+    """An existing file system of EFS, mounted in a container with encryption in transit and permissions of the task's role.
+
+    Its security group has to allow NFS (port 2049) from that of the cluster, which is the output SecurityGroupId.
+    Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/efs-volumes.html.
+    """
+
+    file_system_id: Annotated[
+        Annotated[str, matching(r"fs-[0-9a-f]{8,40}", "use the id of a file system, such as fs-0123456789abcdef0")],
+        Field(description="ID of the file system."),
+    ]
+    path: Annotated[
+        Annotated[str, matching(r"(/[A-Za-z0-9._-]+){1,16}", "use a path in the container, such as /data")],
+        Field(description="Path in the container."),
+    ]
+    access_point_id: Annotated[
+        Annotated[
+            str, matching(r"fsap-[0-9a-f]{8,40}", "use the id of an access point, such as fsap-0123456789abcdef0")
+        ]
+        | None,
+        Field(description="ID of an access point. Default: the root of the file system."),
+    ] = None
+    read_only: Annotated[bool, Field(description="Mount it without permission to write.")] = False
+
+
 class Service(ScopedConstruct):
     """A container that its cluster runs `count` times. `memory` is in MiB, `cpu` in units of 1/1024 vCPU.
 
@@ -211,9 +249,13 @@ class Service(ScopedConstruct):
 
     container: Annotated[Container, Field(description="The container that the tasks run.")]
     env_vars: dict[VariableName, str] = Field(default_factory=dict, description="Environment variables by name.")
-    secrets: dict[VariableName, SecretArn] = Field(
-        default_factory=dict, description="Full ARNs of secrets by environment variable."
+    secrets: dict[VariableName, SecretSource] = Field(
+        default_factory=dict,
+        description="Full ARNs of secrets, or of keys of their JSON, or of SSM parameters, by environment variable.",
     )
+    kms_keys: Annotated[
+        Items[KeyArn], Field(description="ARNs of your own KMS keys that encrypt the secrets. Default: keys of AWS.")
+    ] = ()
     cpu: Annotated[Cpu, Field(description="Units of 1/1024 vCPU for each task.")] = 256
     memory: Annotated[int, Field(description="Memory of each task in MiB.")] = 512
     count: Annotated[int, between(0, 1000, "tasks"), Field(description="Number of tasks.")] = 1
@@ -235,6 +277,23 @@ class Service(ScopedConstruct):
         between(0, 3600, "seconds"),
         Field(description="Seconds in which a task may finish its requests before it is stopped."),
     ] = 30
+    schedule: Annotated[
+        Schedule | None,
+        Field(
+            description="When `count` tasks start and run to their end, such as rate(1 hour). Default: they run always."
+        ),
+    ] = None
+    architecture: Annotated[
+        Literal["x86_64", "arm64"], Field(description="Processor of the tasks, which the image has to support.")
+    ] = "x86_64"
+    spot: Annotated[
+        bool,
+        Field(description="Run on spare capacity, which is cheaper and may be stopped after two minutes of notice."),
+    ] = False
+    enable_exec: Annotated[
+        bool, Field(description="Allow commands in running tasks with `aws ecs execute-command`.")
+    ] = False
+    volumes: Annotated[Items[Volume], Field(description="File systems of EFS that the container mounts.")] = ()
     scaling: Annotated[Scaling | None, Field(description="Number of tasks by their load. Default: `count` tasks.")] = (
         None
     )
@@ -255,6 +314,12 @@ class Service(ScopedConstruct):
                 raise refusal("scaling by requests needs load_balancer")
         elif not self.container.port_mappings:
             raise refusal("a service behind a load balancer needs a port: set port_mappings of the container")
+        if self.schedule is not None and (
+            self.load_balancer is not None or self.scaling is not None or self.enable_exec
+        ):
+            raise refusal("a scheduled service has no load_balancer, no scaling and no enable_exec: its tasks end")
+        if self.schedule is not None and not 1 <= self.count <= _MOST_SCHEDULED:
+            raise refusal(f"a schedule starts 1 to {_MOST_SCHEDULED} tasks")
         if self.scaling is not None and self.count != type(self).model_fields["count"].default:
             raise refusal("count has no effect with scaling: set min_count of scaling")
         return self
@@ -264,6 +329,24 @@ class Service(ScopedConstruct):
         """The registry and the builder of the container's image, and the load balancer, if they belong to the program."""
         found = (self.container.registry, self.container.builder, self.load_balancer)
         return tuple(part for part in found if part is not None)
+
+    @property
+    def secret_arns(self) -> tuple[str, ...]:
+        """The ARNs of the secrets in Secrets Manager that the container gets."""
+        return secret_arns(self.secrets.values())
+
+    @property
+    def parameter_arns(self) -> tuple[str, ...]:
+        """The ARNs of the SSM parameters that the container gets."""
+        return parameter_arns(self.secrets.values())
+
+    @property
+    def file_systems(self) -> tuple[tuple[str, bool], ...]:
+        """The file systems of the volumes, without duplicates, each with whether the container writes to it."""
+        ids = dict.fromkeys(each.file_system_id for each in self.volumes)
+        return tuple(
+            (name, not all(each.read_only for each in self.volumes if each.file_system_id == name)) for name in ids
+        )
 
     @property
     def port(self) -> int | None:
@@ -295,6 +378,10 @@ class Cluster(Attached):
 
     template: ClassVar[str] = "cluster.yaml.j2"
     services: Annotated[Items[Service], Field(description="The services of the cluster.")]
+    private_domain: Annotated[
+        Domain | None,
+        Field(description="Domain in the VPC in which services reach each other as SERVICE.DOMAIN. Default: none."),
+    ] = None
     public_ip: Annotated[bool, Field(description="Give each task a public address; a default VPC requires it.")] = True
     log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")] = 30
 
@@ -344,6 +431,29 @@ class Cluster(Attached):
         """The container builders of the images, without duplicates."""
         found = (service.container.builder for service in self.services)
         return tuple({id(builder): builder for builder in found if builder is not None}.values())
+
+    @property
+    def has_group_output(self) -> bool:
+        """Whether the group is an output: file systems have to allow traffic from it."""
+        return any(service.volumes for service in self.services)
+
+    @property
+    def uses_spot(self) -> bool:
+        """Whether a service runs on spare capacity."""
+        return any(service.spot for service in self.services)
+
+    @property
+    def discovered(self) -> tuple[Service, ...]:
+        """The services with a name in the private domain: those that always run and have a port."""
+        if self.private_domain is None:
+            return ()
+        return tuple(each for each in self.services if each.port is not None and each.schedule is None)
+
+    @property
+    def inner_ports(self) -> tuple[int, ...]:
+        """The ports on which services of the cluster reach each other."""
+        ports = (mapping.container_port for each in self.discovered for mapping in each.container.port_mappings)
+        return tuple(dict.fromkeys(ports))
 
     @property
     def load_balancers(self) -> tuple[LoadBalancer, ...]:

@@ -136,6 +136,17 @@ SecretArn = Annotated[
     ),
 ]
 
+SecretSource = Annotated[
+    str,
+    matching(
+        rf"{_FULL_ARN}(:[A-Za-z0-9/_+=.@-]*:[A-Za-z0-9/_+=.@-]*:[A-Za-z0-9-]*)?"
+        r"|arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9/_.-]{1,1011}",
+        "use a secret's full ARN, such as arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-a1B2c3, also with a key of its JSON "
+        "(…:secret:db-a1B2c3:password::), or the ARN of an SSM parameter",
+    ),
+]
+"""Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html."""
+
 SecretName = Annotated[
     str,
     matching(

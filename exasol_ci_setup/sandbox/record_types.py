@@ -1,4 +1,4 @@
-"""Add resource types to CloudFormation that are records without effect, since the sandbox runs no tasks."""
+"""Add resource types to CloudFormation that are records without effect, since the sandbox runs no tasks and sends no packets."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def extend() -> None:
     """Add the types."""
     add_resource_type("AWS::ApplicationAutoScaling::ScalableTarget", _RecordType(_target_id))
     add_resource_type("AWS::ApplicationAutoScaling::ScalingPolicy", _RecordType(_policy_id))
+    add_resource_type("AWS::EC2::SecurityGroupIngress", _RecordType(lambda _: f"sgr-{uuid.uuid4().hex[:17]}"))
 
 
 def _target_id(properties: Values) -> str:

@@ -20,7 +20,13 @@ STACK_ID = "arn:aws:cloudformation:eu-central-1:111122223333:stack/Shop/1"
 
 
 def failed(reason: str, kind: str = "AWS::S3::BucketPolicy", token: str = "") -> Event:
-    place: dict[str, Any] = {"id": "1", "stack_id": STACK_ID, "stack_name": "Shop", "logical_id": "L", "physical_id": ""}
+    place: dict[str, Any] = {
+        "id": "1",
+        "stack_id": STACK_ID,
+        "stack_name": "Shop",
+        "logical_id": "L",
+        "physical_id": "",
+    }
     return Event(**place, type=kind, status="CREATE_FAILED", reason=reason, at=AT, service_token=token)
 
 

@@ -10,14 +10,17 @@ from exasol_ci_setup import (
     Cluster,
     Container,
     Context,
+    Ingress,
     LoadBalancer,
     Outcome,
     PortMappings,
     Scaling,
     Scope,
+    SecurityGroup,
     Service,
     Space,
 )
+from tests.templates import samples
 
 if TYPE_CHECKING:
     from exasol_ci_setup.aws.session import Account
@@ -76,6 +79,23 @@ def test_space_keeps_priority_that_was_set(live: Account):
     Space(name="a", load_balancer=balancer, image="nginx:1.27", priority=1).deploy(Context(live))
     Space(name="a", load_balancer=balancer, image="nginx:1.27").deploy(Context(live))
     assert list(priorities(live, balancer).values()) == [1]
+
+
+def test_service_with_all_options_is_deployed_unchanged_and_deleted(live: Account):
+    cluster = samples.OPTIONS.model_copy()
+    assert cluster.deploy(Context(live)).outcome is Outcome.DEPLOYED
+    assert cluster.model_copy().deploy(Context(live)).outcome is Outcome.UNCHANGED
+    assert cluster.delete(Context(live))
+
+
+def test_group_reaches_other_group_of_program(live: Account):
+    front = SecurityGroup(scope=SCOPE, name="front")
+    rule = Ingress(from_port=5432, to_port=5432, protocol="tcp", source_group=front)
+    group = SecurityGroup(scope=SCOPE, name="database", ingresses=[rule])
+    group.deploy(Context(live))
+    [found] = live.client("ec2").describe_security_groups(GroupIds=[group.group_id])["SecurityGroups"]
+    assert [pair["GroupId"] for pair in found["IpPermissions"][0]["UserIdGroupPairs"]] == [front.group_id]
+    assert group.model_copy().deploy(Context(live)).outcome is Outcome.UNCHANGED
 
 
 def test_scaled_service_is_deployed_unchanged_and_deleted(live: Account):

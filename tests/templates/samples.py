@@ -26,6 +26,7 @@ from exasol_ci_setup.constructs import (
     SecurityGroup,
     Service,
     Space,
+    Volume,
 )
 
 if TYPE_CHECKING:
@@ -121,6 +122,43 @@ BEHIND = Cluster(
         ),
     ),
 )
+PARAMETER = "arn:aws:ssm:eu-central-1:123456789012:parameter/shop/mode"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012"
+OPTIONS = Cluster(
+    scope=SCOPE,
+    name="services",
+    private_domain="shop.internal",
+    services=(
+        Service(
+            name="web",
+            container=LISTENING,
+            secrets={"PASSWORD": f"{SECRET}:password::", "USER": f"{SECRET}:user::", "MODE": PARAMETER},
+            kms_keys=(KEY,),
+            architecture="arm64",
+            spot=True,
+            enable_exec=True,
+        ),
+        Service(
+            name="files",
+            container=LISTENING,
+            volumes=(
+                Volume(file_system_id="fs-0123456789abcdef0", path="/data"),
+                Volume(
+                    file_system_id="fs-0123456789abcdef1",
+                    path="/shared/read",
+                    access_point_id="fsap-0123456789abcdef0",
+                    read_only=True,
+                ),
+            ),
+        ),
+        Service(name="nightly", container=Container(source="nginx", tag="1.27"), schedule="cron(0 3 * * ? *)", count=2),
+    ),
+)
+FROM_GROUP = SecurityGroup(
+    scope=SCOPE,
+    name="database",
+    ingresses=(Ingress(from_port=5432, to_port=5432, protocol="tcp", source_group="sg-0123456789abcdef0"),),
+)
 SPACE = Space(
     name="web",
     load_balancer=BALANCER,
@@ -189,6 +227,8 @@ GOLDEN: dict[str, ScopedConstruct] = {
     "cluster_built_images.yaml": BUILT,
     "cluster_many_options.yaml": MANY,
     "cluster_load_balanced.yaml": BEHIND,
+    "cluster_service_options.yaml": OPTIONS,
+    "security_group_from_group.yaml": FROM_GROUP,
     "load_balancer.yaml": BALANCER,
     "load_balancer_https.yaml": SECURE_BALANCER,
     "space.yaml": SPACE,
