@@ -65,19 +65,19 @@ def test_longer_paths_and_hosts_precede_across_clusters(live: Account):
 def test_spaces_of_program_have_different_stable_priorities(live: Account):
     balancer = LoadBalancer(scope=SCOPE, name="front")
     for name in ("a", "b"):
-        Space(name=name, load_balancer=balancer, image="nginx:1.27").deploy(Context(live))
+        Space(name=name, load_balancer=balancer, image="nginx:1.27", domain="example.com").deploy(Context(live))
     found = priorities(live, balancer)
 
     assert len(set(found.values())) == 2
-    again = Space(name="a", load_balancer=balancer, image="nginx:1.28").deploy(Context(live))
+    again = Space(name="a", load_balancer=balancer, image="nginx:1.28", domain="example.com").deploy(Context(live))
     assert again.outcome is Outcome.DEPLOYED
     assert priorities(live, balancer) == found
 
 
 def test_space_keeps_priority_that_was_set(live: Account):
     balancer = LoadBalancer(scope=SCOPE, name="front")
-    Space(name="a", load_balancer=balancer, image="nginx:1.27", priority=1).deploy(Context(live))
-    Space(name="a", load_balancer=balancer, image="nginx:1.27").deploy(Context(live))
+    Space(name="a", load_balancer=balancer, image="nginx:1.27", domain="example.com", priority=1).deploy(Context(live))
+    Space(name="a", load_balancer=balancer, image="nginx:1.27", domain="example.com").deploy(Context(live))
     assert list(priorities(live, balancer).values()) == [1]
 
 
