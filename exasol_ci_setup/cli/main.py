@@ -135,6 +135,18 @@ class Program(click.Group):
         )
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command. Click knows the names of loaded commands only, so a mistyped name is handled here."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # noqa: PLC0415 - only after a mistake
+
+            near = get_close_matches(name, self.list_commands(ctx))
+            ctx.fail(f"No such command {name!r}.{_suggestion(near)}")
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete names of commands and options, without importing a command."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - only shells call it
@@ -174,7 +186,8 @@ class Program(click.Group):
                 session.output_format = name
         try:
             code = super().main(args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
-        except click.ClickException as error:
+        except click.ClickException as caught:
+            error = _with_all_missing(caught)
             error.show()
             session.output.record(InputError(error.format_message()))
             code = error.exit_code
@@ -192,6 +205,31 @@ class Program(click.Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _suggestion(near: Sequence[str]) -> str:
+    if not near:
+        return ""
+    return f" Did you mean {near[0]!r}?" if len(near) == 1 else f" Did you mean one of: {', '.join(map(repr, near))}?"
+
+
+def _with_all_missing(error: click.ClickException) -> click.ClickException:
+    """Return an error that names all required options that are missing, instead of the first only."""
+    ctx = error.ctx if isinstance(error, click.MissingParameter) else None
+    if ctx is None:
+        return error
+    # Click handles given options first, so that the others are those without a value.
+    missing = [
+        f"'{max(parameter.opts, key=len)}'"
+        for parameter in ctx.command.get_params(ctx)
+        if isinstance(parameter, click.Option)
+        and parameter.required
+        and parameter.expose_value
+        and parameter.name not in ctx.params
+        and parameter.value_from_envvar(ctx) is None
+    ]
+    # The message of a single one also lists its choices.
+    return click.UsageError(f"Missing options {', '.join(missing)}.", ctx) if len(missing) > 1 else error
 
 
 def _fail(session: Session, error: SetupError) -> int:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from itertools import chain
@@ -16,6 +16,7 @@ from exasol_ci_setup.aws.session import ClientError, connect, error_code, transl
 from exasol_ci_setup.core.commands import DEPLOY_SOURCE_CREDENTIALS
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
+    AwsUnavailableError,
     CredentialsInvalidError,
     ProfileNotFoundError,
     RegionMissingError,
@@ -48,6 +49,9 @@ _EXPIRY_WARNING: Final = timedelta(minutes=15)
 # Fewer attempts than in a deployment, so that a missing connection is reported sooner.
 _MAX_CONNECTION_ATTEMPTS: Final = 2
 
+# The subjects whose checks call AWS.
+_SERVICES: Final = (CLOCK, CLOUDFORMATION, CODEBUILD, SECRETS_MANAGER, DOCKER_SECRET, SOURCE_CREDENTIALS)
+
 _KEYS: Final = ("User", "AccessToken")
 _SOURCE_STACK: Final = "SLCSourceCredentials"
 
@@ -78,27 +82,32 @@ def checks(
     """Start the calls in `pool` and return the checks in order. `opened` is the account, or the error of opening it."""
     credentials = _find_credentials(opened, profile)
     if isinstance(opened, SetupError):
-        return chain(_unopened(opened, profile, credentials, sandbox=sandbox), _unchecked_services(opened))
+        return _unopened(opened, profile, credentials, sandbox=sandbox)
     first = (_profile(None, profile, sandbox=sandbox), _region(opened))
     if isinstance(credentials, SetupError):
         lost = CREDENTIALS.problem(credentials.message, credentials.hint)
-        return chain(first, (lost,), _unchecked_services(credentials))
+        return chain(first, (lost,), (subject.skipped(CREDENTIALS) for subject in _SERVICES))
     services = _check_services(opened, credentials, pool, _Place(opened.region, profile, docker_secret), now)
     return chain(first, services)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The region, profile and secret for the commands of a fix."""
+    """The region, profile and secret for the commands of a fix. `lost` is why AWS did not confirm the credentials, if it did not."""
 
     region: str
     profile: str | None
     secret: str
+    lost: SetupError | None = None
 
     @property
     def options(self) -> str:
         """The options of the AWS CLI for this region and profile."""
         return f" --region {self.region}" + (f" --profile {shlex.quote(self.profile)}" if self.profile else "")
+
+    def has_lost(self, error: SetupError) -> bool:
+        """Return whether `error` has the cause for which AWS did not confirm the credentials."""
+        return type(error) is type(self.lost) and isinstance(error, (CredentialsInvalidError, AwsUnavailableError))
 
 
 def _find_credentials(opened: Account | SetupError, profile: str | None) -> Any:
@@ -126,7 +135,7 @@ def _profile(error: SetupError | None, profile: str | None, *, sandbox: bool) ->
     if isinstance(error, ProfileNotFoundError):
         return PROFILE.problem(error.message, error.hint)
     if error is not None and not isinstance(error, RegionMissingError):
-        return _unchecked(PROFILE, error)
+        return PROFILE.problem(error.message, error.hint or "fix this error, then run the check again")
     return PROFILE.ok(f"{name!r} exists" if name else "not set: the default credential chain of AWS is used")
 
 
@@ -145,28 +154,34 @@ def _region(account: Account) -> Check:
 
 
 def _unopened(error: SetupError, profile: str | None, credentials: Any, *, sandbox: bool) -> Iterator[Check]:
+    """Yield the checks if the account could not be opened: one problem for each cause, and the rest skipped."""
     yield _profile(error, profile, sandbox=sandbox)
-    missing = isinstance(error, RegionMissingError)
-    yield REGION.problem(error.message, error.hint) if missing else _unchecked(REGION, error)
-    if missing and isinstance(credentials, SetupError):
-        yield CREDENTIALS.problem(credentials.message, credentials.hint)
+    if isinstance(error, RegionMissingError):
+        cause = REGION
+        yield REGION.problem(error.message, error.hint)
+        is_lost = isinstance(credentials, SetupError)
+        yield CREDENTIALS.problem(credentials.message, credentials.hint) if is_lost else CREDENTIALS.skipped(cause)
+    elif sandbox:
+        cause = CREDENTIALS
+        yield REGION.skipped(cause)
+        yield CREDENTIALS.problem(error.message, error.hint or "fix this error, then run the check again")
     else:
-        yield _unchecked(CREDENTIALS, error)
+        cause = PROFILE
+        yield REGION.skipped(cause)
+        yield CREDENTIALS.skipped(cause)
+    yield from (subject.skipped(cause) for subject in _SERVICES)
 
 
-def _unchecked_services(error: SetupError) -> Iterator[Check]:
-    for subject in (CLOCK, CLOUDFORMATION, CODEBUILD, SECRETS_MANAGER, DOCKER_SECRET, SOURCE_CREDENTIALS):
-        yield _unchecked(subject, error)
-
-
-def _unchecked(subject: Subject, error: SetupError) -> Check:
+def _unchecked(subject: Subject, error: SetupError, place: _Place) -> Check:
+    if place.has_lost(error):
+        return subject.skipped(CREDENTIALS)
     return subject.problem(
         f"could not be checked: {error.message}", error.hint or "fix this error, then run the check again"
     )
 
 
 def _check_services(
-    account: Account, credentials: Any, pool: Executor, place: _Place, now: Callable[[], datetime]
+    account: Account, credentials: Any, pool: Executor, asked: _Place, now: Callable[[], datetime]
 ) -> Iterator[Check]:
     def start(service: Any, operation: str, **params: Any) -> Callable[[], _Answer]:
         try:
@@ -184,12 +199,13 @@ def _check_services(
     stacks = start("cloudformation", "describe_stacks", StackName=_SOURCE_STACK)
     projects = start("codebuild", "list_projects")
     sources = start("codebuild", "list_source_credentials")
-    described = start("secretsmanager", "describe_secret", SecretId=place.secret)
-    keys = pool.submit(_filled_keys, account, place.secret).result
+    described = start("secretsmanager", "describe_secret", SecretId=asked.secret)
+    keys = pool.submit(_filled_keys, account, asked.secret).result
 
     def in_order() -> Iterator[Check]:
         yield _identity(identity(), credentials, now())
-        yield _clock([answer() for answer in (identity, stacks, projects, sources, described)])
+        place = replace(asked, lost=identity().error)
+        yield _clock([answer() for answer in (identity, stacks, projects, sources, described)], place)
         yield _service(CLOUDFORMATION, stacks(), "cloudformation:DescribeStacks", place, absent="ValidationError")
         yield _service(CODEBUILD, projects(), "codebuild:ListProjects", place)
         yield _service(
@@ -258,11 +274,11 @@ def _identity(answer: _Answer, credentials: Any, now: datetime) -> Check:
     return CREDENTIALS.ok(message)
 
 
-def _clock(answers: list[_Answer]) -> Check:
+def _clock(answers: list[_Answer], place: _Place) -> Check:
     ahead = next((answer.ahead for answer in answers if answer.ahead is not None), None)
     if ahead is None:
         error = next((answer.error for answer in answers if answer.error is not None), None)
-        return _unchecked(CLOCK, error or SetupError("AWS did not return its time"))
+        return _unchecked(CLOCK, error or SetupError("AWS did not return its time"), place)
     seconds = round(abs(ahead.total_seconds()))
     message = f"{seconds} s {'behind' if ahead > timedelta() else 'ahead of'} AWS"
     fix = "set this machine's clock by a time server (on Linux: `sudo timedatectl set-ntp true`)"
@@ -277,8 +293,8 @@ def _service(subject: Subject, answer: _Answer, action: str, place: _Place, *, a
     """Check that `action` is allowed; the error code `absent` means allowed, but the resource does not exist."""
     if answer.error is None or (absent and answer.code == absent):
         return subject.ok(f"answers in {place.region} and allows {action}")
-    if isinstance(answer.error, CredentialsInvalidError):
-        return _unchecked(subject, answer.error)
+    if place.has_lost(answer.error):
+        return subject.skipped(CREDENTIALS)
     if isinstance(answer.error, AccessDeniedError):
         fix = f"request {action} from the administrator of the account, or use another --aws-profile"
         return subject.problem(answer.error.message, fix)
@@ -321,7 +337,7 @@ def _docker_secret(described: _Answer, keys: frozenset[str] | SetupError | None,
         )
     if isinstance(keys, SetupError) and not isinstance(keys, AccessDeniedError):
         if isinstance(keys, CredentialsInvalidError) or described.error is not None:
-            return _unchecked(DOCKER_SECRET, keys)
+            return _unchecked(DOCKER_SECRET, keys, place)
         deleted = (described.reply or {}).get("DeletedDate")
         if deleted is not None:
             return DOCKER_SECRET.problem(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Status = Literal["ok", "warning", "problem"]
+Status = Literal["ok", "warning", "problem", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """The result of a check.
 
-    `status` is ``problem`` if commands will fail, ``warning`` if some commands may fail. `fix` describes what to do; it is empty
-    if the status is ``ok``.
+    `status` is ``problem`` if commands will fail, ``warning`` if some commands may fail, and ``skipped`` if a problem of another check
+    prevents this one. `fix` describes what to do; it is empty if the status is ``ok`` or ``skipped``.
     """
 
     code: str
@@ -41,6 +41,10 @@ class Subject:
     def problem(self, message: str, fix: str) -> Check:
         """Return a check for which commands will fail."""
         return Check(self.code, self.name, "problem", message, fix)
+
+    def skipped(self, needed: Subject) -> Check:
+        """Return a check that cannot run before the problem of `needed` is fixed."""
+        return Check(self.code, self.name, "skipped", f"needs {needed.code}")
 
 
 PLATFORM: Final = Subject("E-CI-01", "platform and Python")

@@ -134,6 +134,24 @@ def test_unknown_command_is_bad_usage(program):
     assert not ran.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("lst", "Did you mean 'list'?"), ("deploy-ci-buil", "'deploy-ci-build'"), ("qqq", "'qqq'.")],
+)
+def test_mistyped_command_has_suggestion(program, name, suggestion):
+    ran = program(name)
+
+    assert ran.code == 2
+    assert suggestion in ran.stderr
+
+
+def test_all_missing_options_are_named_at_once(program):
+    ran = program("deploy-source-credentials", "--secret-user-key", "user")
+
+    assert ran.code == 2
+    assert "Missing options '--secret-name', '--secret-token-key'." in ran.stderr
+
+
 def test_version_is_that_of_package(program):
     assert program("--version").stdout == f"{PROGRAM} {__version__}\n"
 

@@ -15,7 +15,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from exasol_ci_setup import health
 from exasol_ci_setup.aws import session as aws
-from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.errors import SandboxError, SetupError
 from exasol_ci_setup.health import account, machine, shipped
 from tests.answers import ACCOUNT_ID, AwsError, DroppedConnectionError
 from tests.docker import engine_server
@@ -47,6 +47,10 @@ def healthy(answers):
     return answers
 
 
+def problems(found):
+    return [code for code, check in found.items() if check.status == "problem"]
+
+
 def checked(opened, *, profile=None, sandbox=False, docker_secret=None):
     """The checks of the account, by code."""
     with ThreadPoolExecutor(8) as pool:
@@ -61,7 +65,7 @@ def checked(opened, *, profile=None, sandbox=False, docker_secret=None):
             )
         )
     assert [check.code for check in found] == AWS_CODES
-    assert all(check.fix for check in found if check.status != "ok")
+    assert all(check.fix for check in found if check.status not in {"ok", "skipped"})
     return {check.code: check for check in found}
 
 
@@ -87,14 +91,15 @@ def test_only_read_operations_are_called(healthy):
     ]
 
 
-def test_expired_token_is_reported_with_fix_by_every_check(healthy):
+def test_expired_token_is_one_problem_with_fix(healthy):
     healthy.disturb = lambda _call: EXPIRED
 
     found = checked(healthy.account)
 
-    dependent = [found[code] for code in AWS_CODES if code not in {"E-CI-03", "E-CI-04", "E-CI-06"}]
-    assert {check.status for check in dependent} == {"problem"}
-    assert all("expired" in check.message and "sign in again" in check.fix for check in dependent)
+    assert problems(found) == ["E-CI-05"]
+    assert "expired" in found["E-CI-05"].message
+    assert "sign in again" in found["E-CI-05"].fix
+    assert {found[code].message for code in AWS_CODES[4:]} == {"needs E-CI-05"}
     # A rejected request also contains the time.
     assert found["E-CI-06"].status == "ok"
 
@@ -147,14 +152,15 @@ def test_unreachable_service_gets_two_attempts(healthy, failure):
     assert healthy.names().count("ListProjects") == 2
 
 
-def test_missing_connection_is_reported_by_every_check(healthy):
+def test_missing_connection_is_one_problem(healthy):
     healthy.disturb = lambda _call: DroppedConnectionError()
 
     found = checked(healthy.account)
 
     assert [code for code, check in found.items() if check.status == "ok"] == ["E-CI-03", "E-CI-04"]
-    assert "could not be checked: AWS did not answer" in found["E-CI-06"].message
-    assert "could not be checked: AWS did not answer" in found["E-CI-10"].message
+    assert problems(found) == ["E-CI-05"]
+    assert "AWS did not answer" in found["E-CI-05"].message
+    assert {found[code].message for code in AWS_CODES[3:]} == {"needs E-CI-05"}
 
 
 def test_unexpected_exception_fails_only_its_check(healthy):
@@ -335,10 +341,20 @@ def test_missing_credentials_make_no_call_and_have_fix():
 
     assert found["E-CI-04"].status == "ok"
     assert found["E-CI-05"].message == "no AWS credentials were found"
-    for code in AWS_CODES[3:]:
-        assert found[code].status == "problem"
-        assert found[code].message == "could not be checked: no AWS credentials were found"
-        assert "aws configure" in found[code].fix
+    assert "aws configure" in found["E-CI-05"].fix
+    assert problems(found) == ["E-CI-05"]
+    assert {(found[code].status, found[code].message) for code in AWS_CODES[3:]} == {("skipped", "needs E-CI-05")}
+
+
+def test_missing_sandbox_is_one_problem():
+    error = SandboxError("the sandbox is not installed", hint="install it")
+
+    found = checked(error, sandbox=True)
+
+    assert found["E-CI-03"].status == "ok"
+    assert problems(found) == ["E-CI-05"]
+    assert found["E-CI-05"].message == "the sandbox is not installed"
+    assert found["E-CI-04"].message == "needs E-CI-05"
 
 
 def error_of(connect):
@@ -353,14 +369,17 @@ def test_missing_region_and_credentials_are_both_reported():
     assert found["E-CI-04"].message == "no AWS region is set"
     assert "--region" in found["E-CI-04"].fix
     assert found["E-CI-05"].message == "no AWS credentials were found"
-    assert found["E-CI-07"].message == "could not be checked: no AWS region is set"
+    assert problems(found) == ["E-CI-04", "E-CI-05"]
+    assert found["E-CI-07"].message == "needs E-CI-04"
 
 
 def test_missing_region_does_not_check_credentials(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
 
-    assert checked(error_of(aws.connect))["E-CI-05"].message == "could not be checked: no AWS region is set"
+    found = checked(error_of(aws.connect))
+    assert problems(found) == ["E-CI-04"]
+    assert found["E-CI-05"].message == "needs E-CI-04"
 
 
 def test_incomplete_key_is_reported_as_incomplete(monkeypatch):
@@ -379,7 +398,8 @@ def test_unknown_profile_is_reported_with_existing_ones(monkeypatch, tmp_path):
     assert found["E-CI-03"].status == "problem"
     assert "'nosuch'" in found["E-CI-03"].message
     assert "alpha, beta" in found["E-CI-03"].fix
-    assert "could not be checked: AWS profile 'nosuch'" in found["E-CI-04"].message
+    assert problems(found) == ["E-CI-03"]
+    assert found["E-CI-04"].message == "needs E-CI-03"
 
 
 def test_existing_profile_is_ok(healthy):
@@ -415,7 +435,7 @@ def test_unexpected_exception_of_connect_keeps_other_checks():
     found = list(health.checks(connect))
 
     assert [check.code for check in found] == [subject.code for subject in health.SUBJECTS]
-    assert found[2].message == "could not be checked: ZeroDivisionError: odd"
+    assert found[2].message == "ZeroDivisionError: odd"
     assert found[0].status == "ok"
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.health import Check
 
-_COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
+_COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": "bright_black"}
 
 
 @click.command("health")
@@ -46,9 +46,13 @@ def health(session: Session, docker_secret: str) -> None:
         output.data("\n".join(_lines(check, width)))
         output.record({"type": "problem", **asdict(check)})
     problems, warnings = counts["problem"], counts["warning"]
-    output.say("", f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}, {counts['ok']} ok")
+    ok, skipped = counts["ok"], counts["skipped"]
+    more = f", {skipped} skipped" if skipped else ""
+    output.say("", f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}, {ok} ok{more}")
     output.record(
-        records.result("problems" if problems else "healthy", problems=problems, warnings=warnings, ok=counts["ok"])
+        records.result(
+            "problems" if problems else "healthy", problems=problems, warnings=warnings, ok=ok, skipped=skipped
+        )
     )
     if problems:
         click.get_current_context().exit(1)
