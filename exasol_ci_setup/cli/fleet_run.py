@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup import fleets
@@ -11,31 +11,33 @@ from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
 from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
-from exasol_ci_setup.cli.session import Session
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.constructs.stack import Stack
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError
 from exasol_ci_setup.core.once import Once
-from exasol_ci_setup.core.task_graph import End, Ended
+from exasol_ci_setup.core.task_graph import Ended
 from exasol_ci_setup.programs import Deployment
 from exasol_ci_setup.programs.removal import find_existing, require_unused
+from exasol_ci_setup.programs.settings import settings_by_place
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.output_values import look_up
 from exasol_ci_setup.stacks.request import resolve_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs import Construct
+    from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
-    from exasol_ci_setup.core.stacks import Plan
+    from exasol_ci_setup.core.stacks import Plan, StackSettings
     from exasol_ci_setup.fleets import Fleet
     from exasol_ci_setup.programs import Connections
     from exasol_ci_setup.programs.removal import ExistingStack
 
-_ENDS: Final = {End.DONE: "done", End.UNCHANGED: "no changes", End.FAILED: "failed", End.SKIPPED: "skipped"}
+_UNCHANGED: Final = {"unchanged": "no changes"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +99,9 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     reporter = FleetReporter(session, fleet, flags.consent(session))
     reporter.announce(len(fleet.members))
     # The sandbox has no accounts that could be the wrong ones.
-    fleets.identified(fleet, connect, guarded=not session.sandbox)
+    accounts = fleets.identified(fleet, connect, guarded=not session.sandbox)
     deployment = _deployment(flags, fleet, reporter, connect, session.clock)
+    deployment.settings = _settings(flags, fleet, accounts)
     deployment.engine = lambda name: stack_sets[name].plan if name in stack_sets else plan_stack
     removals = ManyRemovals(session, reporter, flags)
     removed = _pruned(session, flags, whole, removals, connect)
@@ -130,11 +133,10 @@ class _FleetRun:
 
     def end_plan(self, ends: Sequence[Ended]) -> None:
         """Print the results of the plans. Raises the error of the failed ones."""
-        plans = self._plans
-        _print_results(self.session, self.fleet, ends, {name: _plan_result(plan) for name, plan in plans.items()})
+        results = {name: self._plan_result(name, plan) for name, plan in self._plans.items()}
+        _print_results(self.session, self.fleet, ends, results)
         self.many.reporter.conclude(ends)
-        stacks = {name: _plan_result(plan) if plan else End.UNCHANGED.value for name, plan in plans.items()}
-        self.many.end_plan(self.many.changing + len(self.removed), stacks)
+        self.many.end_plan(self.many.changing + len(self.removed), results)
 
     def confirm(self) -> list[Ended]:
         """Prompt for confirmation of the plans, or check what --yes does not approve. Returns the failed plans."""
@@ -167,6 +169,11 @@ class _FleetRun:
         _print_results(self.session, self.fleet, ends, {})
         many.reporter.conclude(ends)
         many.end(ends)
+
+    def _plan_result(self, name: str, plan: Plan) -> str:
+        if plan:
+            return "new" if plan.kind == "CREATE" else "update"
+        return "done" if name in self.many.deployment.followed else "unchanged"
 
     @property
     def _plans(self) -> Mapping[str, Plan]:
@@ -224,7 +231,6 @@ def _deployment(
         clock,
         lambda _account, _construct: {},
         options=flags.options(),
-        settings=flags.settings(),
         linter=flags.linter(),
         concurrency=flags.concurrency,
         # A drift detection takes AWS a minute for each stack.
@@ -232,9 +238,25 @@ def _deployment(
         # Each account of an organization has its own secret, so the template refers to it by name.
         complete=_Completer(fleet, connect) if not flags.as_stack_sets else lambda construct, _account: construct,
         planned=reporter.checked,
-        tags=lambda name: fleet.members[name].tags,
-        protection=lambda name: fleet.members[name].protect,
     )
+
+
+def _settings(flags: FleetFlags, fleet: Fleet, accounts: Mapping[str, str]) -> Callable[[str], StackSettings]:
+    """Return the settings of each stack: those of the file, and those of the options, which win. Raises as `settings_by_place`."""
+    places = {name: (accounts[name], fleet.targets[name].region) for name in fleet.used_targets}
+    found = settings_by_place(flags.settings(), places)
+
+    def of(name: str) -> StackSettings:
+        member = fleet.members[name]
+        settings = found[member.target]
+        protection = settings.termination_protection
+        return replace(
+            settings,
+            tags={**member.tags, **settings.tags},
+            termination_protection=member.protect if protection is None else protection,
+        )
+
+    return of
 
 
 class FleetReporter(MultiStackReporter):
@@ -248,20 +270,23 @@ class FleetReporter(MultiStackReporter):
     def result(self, result: object, /) -> None:
         """Report how the work on a stack ended."""
         if isinstance(result, Ended) and result.error is not None:
-            target_name = result.name.partition("/")[0]
-            scope = self._fleet.targets[target_name].scope(target_name)
-            target = Session(
-                scope.profile or self._run.profile,
-                scope.region,
-                sandbox=self._run.sandbox,
-                arguments=self._run.arguments,
-            )
-            hint = target.with_global_options(result.error.hint)
-            if scope.role_assumptions and hint != result.error.hint:
-                # No option assumes roles. Without them the command would act on a stack of another account.
-                hint = f"{hint}\nrun it with the credentials of {scope.role_assumptions[-1]}, such as a profile that assumes this role"
-            result.error.hint = hint
+            region = self._scope(result.name).region
+            result.error.hint = self.localized(result.name, result.error.hint, region=region)
         super().result(result)
+
+    def localized(self, name: str, text: str, *, region: str) -> str:
+        """Return `text` whose commands have the options for the target of a stack."""
+        scope = self._scope(name)
+        hint = self._run.at(region, scope.profile).with_global_options(text)
+        if scope.role_assumptions and hint != text:
+            # No option assumes roles. Without them the command would act on a stack of another account.
+            role = scope.role_assumptions[-1]
+            hint = f"{hint}\nrun it with the credentials of {role}, such as a profile that assumes this role"
+        return hint
+
+    def _scope(self, name: str) -> Scope:
+        target = name.partition("/")[0]
+        return self._fleet.targets[target].scope(target)
 
     def heading(self, name: str) -> str:
         """Return the line above the plan of a stack: its target."""
@@ -309,18 +334,13 @@ def _docker_secret_arn(construct: Construct, account: Account) -> str | None:
     return resolved.docker_secret_arn if isinstance(resolved, CiBuild | ReleaseBuild) else None
 
 
-def _plan_result(plan: Plan) -> str:
-    if not plan:
-        return "no changes"
-    return "new" if plan.kind == "CREATE" else "update"
-
-
 def _print_results(session: Session, fleet: Fleet, ends: Sequence[Ended], words: Mapping[str, str]) -> None:
     """Print a table of all stacks in the order of the file, and counts of results. `words` replace results."""
     by_name = {end.name: end for end in ends}
-    results = {name: words.get(name, _ENDS[by_name[name].end]) for name in fleet.members if name in by_name}
+    results = {name: words.get(name, by_name[name].end.value) for name in fleet.members if name in by_name}
     # Stacks that are no longer in the file.
     results |= {name: "deleted" if by_name[name].error is None else "failed" for name in by_name if name not in results}
+    results = {name: _UNCHANGED.get(result, result) for name, result in results.items()}
     rows = [(*name.partition("/")[::2], result, _reason(by_name[name])) for name, result in results.items()]
     session.output.data("\n".join(show.table(("TARGET", "STACK", "RESULT", "WHY"), rows)))
     counts = {word: list(results.values()).count(word) for word in dict.fromkeys(results.values())}

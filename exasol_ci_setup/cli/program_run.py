@@ -23,6 +23,7 @@ from exasol_ci_setup.programs.removal import (
     undeclared,
 )
 from exasol_ci_setup.programs.requests import with_outputs
+from exasol_ci_setup.programs.settings import settings_by_place
 from exasol_ci_setup.stacks import network
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
+    from exasol_ci_setup.core.stacks import StackSettings
+    from exasol_ci_setup.programs import Connections
     from exasol_ci_setup.programs.load import Program
     from exasol_ci_setup.programs.removal import ExistingStack
 
@@ -68,6 +71,7 @@ def up(session: Session, file: Path, flags: UpFlags) -> None:
     connect = connections(session)
     reporter.announce(len(declared.constructs))
     run = ManyStacks(session, flags, reporter, _deployment(session, flags, reporter, connect))
+    run.deployment.settings = _settings(flags, declared, connect)
     removals = ManyRemovals(session, reporter, flags)
     removed = _pruned(run, removals, declared, connect)
     if flags.shows_plans:
@@ -102,12 +106,20 @@ def _deployment(
         session.clock,
         network.find,
         options=flags.options(),
-        settings=flags.settings(),
         linter=flags.linter(),
         concurrency=flags.concurrency,
         drift=not flags.no_drift,
         planned=reporter.checked,
     )
+
+
+def _settings(flags: UpFlags, declared: Declared, connect: Connections) -> Callable[[str], StackSettings]:
+    """Return the settings of each stack. Raises as `settings_by_place`."""
+    settings = flags.settings()
+    if not settings.rollback_alarms:
+        return lambda _name: settings
+    found = settings_by_place(settings, {scope: (connect.identity(scope), scope.region) for scope in declared.scopes})
+    return lambda name: found[declared.scope_of(name)]
 
 
 def _pruned(
@@ -133,7 +145,7 @@ def _show_all(
     output, flags = run.session.output, run.flags
     ends = run.plan(declared)
     run.reporter.conclude(ends)
-    if unchanged := len(ends) - run.changing:
+    if unchanged := sum(end.end is End.UNCHANGED for end in ends):
         output.say(f"{counted(unchanged)} up to date")
     removals.show(removed, as_data=flags.plan_only)
     for action in actions:

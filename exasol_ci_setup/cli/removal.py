@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from exasol_ci_setup.cli.consent import warning
 from exasol_ci_setup.cli.render import report
 from exasol_ci_setup.cli.render.multi_stack import ask, counted
-from exasol_ci_setup.programs.removal import Removable, Removal, require_deletable, require_empty
+from exasol_ci_setup.core.commands import watch_hint
+from exasol_ci_setup.core.errors import StackError
+from exasol_ci_setup.programs.removal import Removable, Removal, find_undeletable, require_empty
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -75,7 +77,7 @@ class ManyRemovals:
         """
         if not existing:
             return {}
-        require_deletable(existing.values())
+        self._require_deletable(existing)
         removable = Removable(existing)
         prune = self.session.again("--prune")
         removable.require_unused(
@@ -85,6 +87,20 @@ class ManyRemovals:
             hint = f"to delete their contents too: {self.session.again('--empty')}"
             require_empty(existing, self.reporter, hint=hint)
         return removable.in_order()
+
+    def _require_deletable(self, existing: Mapping[str, ExistingStack]) -> None:
+        """Raise StackError that names all stacks which may not be deleted, with commands for their regions."""
+        found = find_undeletable(existing)
+        if not found:
+            return
+        hints = dict.fromkeys(self._localized(existing[name], name, each.hint) for name, each in found.items())
+        messages = [each.message for each in found.values()]
+        several = [f"{len(messages)} stacks cannot be deleted:", *messages]
+        message = messages[0] if len(messages) == 1 else "\n  ".join(several)
+        raise StackError(message, hint="\n".join(hints), stack_name=existing[next(iter(found))].stack.name)
+
+    def _localized(self, stack: ExistingStack, name: str, text: str) -> str:
+        return self.reporter.localized(name, text, region=stack.account.region)
 
     def show(self, existing: Mapping[str, ExistingStack], *, as_data: bool) -> None:
         """Show what is deleted, on stdout if `as_data`."""
@@ -126,8 +142,6 @@ class ManyRemovals:
         for name in removal.begun:
             stack = existing[name].stack.name
             session.output.say(
-                session.with_global_options(
-                    f"AWS continues to delete stack {name}; to watch it: `exasol-ci-setup watch {stack}`"
-                )
+                f"AWS continues to delete stack {name}; {self._localized(existing[name], name, watch_hint(stack))}"
             )
         return ends, removal.begun

@@ -6,7 +6,7 @@ import functools
 import os
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -59,6 +59,14 @@ class Session:
     def again(self, *options: str) -> str:
         """Return the command line of this run with additional `options`, in backquotes."""
         return f"`{shlex.join(['exasol-ci-setup', *self.arguments, *options])}`"
+
+    def at(self, region: str, profile: str | None = None) -> Session:
+        """Return the session with another region, and another profile if it is not None, for the commands in hints."""
+        found = replace(self, region=region, profile=profile or self.profile)
+        if "account" in self.__dict__:
+            # The endpoint of the sandbox.
+            found.__dict__["account"] = self.account
+        return found
 
     def with_global_options(self, text: str) -> str:
         """Add the AWS options of this run to the commands in `text`.

@@ -18,3 +18,9 @@ def status_hint(stack_name: str) -> str:
 def watch_hint(stack_name: str) -> str:
     """Return the hint with the command that follows the operation in progress on a stack."""
     return f"to watch it: `exasol-ci-setup watch {stack_name}`"
+
+
+def unprotect_hint(stack_name: str) -> str:
+    """Return the hint with the command that removes the termination protection of a stack."""
+    command = "aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name"
+    return f"remove the protection first: `{command} {stack_name}`"

@@ -63,10 +63,10 @@ class Deployment:
     """One run over the declared stacks.
 
     `connect` returns the account of a scope, `network` the values of the `network_parameters` of a construct, `complete` adds other values
-    from AWS. `stacks` holds the stacks that were deployed, or had no changes, and `results` the results, by name. `settings` apply to all stacks. With
-    `plan_only` no plan is applied. With `drift`, existing stacks are compared with
+    from AWS. `stacks` holds the stacks that were deployed, or had no changes, and `results` the results, by name. `followed` are
+    the stacks with an operation of an earlier run that this one followed to its end. `settings` returns those of a stack name. With `plan_only` no plan is applied. With `drift`, existing stacks are compared with
     their resources, once in a run, and drift is reverted. `planned` is called for each checked stack.
-    `tags` returns further tags for a stack name, `protection` its termination protection; `engine` the function that plans it, called as `stacks.deploy.plan`.
+    `engine` returns the function that plans the stack with a name, called as `stacks.deploy.plan`.
     The reporter confirms the plans, and receives the result of each stack as `task_graph.Ended`; it is called from several threads.
     """
 
@@ -76,16 +76,15 @@ class Deployment:
     network: Callable[[Account, Any], Mapping[str, str]]
     options: Options = field(default_factory=Options)
     linter: TemplateLinter | None = None
-    settings: StackSettings = field(default_factory=StackSettings)
+    settings: Callable[[str], StackSettings] = lambda _name: StackSettings()
     plan_only: bool = False
     concurrency: int = CONCURRENCY
     stacks: dict[str, Stack] = field(default_factory=dict)
     results: dict[str, Result] = field(default_factory=dict)
+    followed: set[str] = field(default_factory=set)
     drift: bool = True
     complete: Callable[[Construct, Account], Construct] = resolve_secrets
     planned: Callable[[Ended], None] = lambda _ended: None
-    tags: Callable[[str], Mapping[str, str]] = lambda _name: {}
-    protection: Callable[[str], bool | None] = lambda _name: None
     engine: Callable[[str], Callable[[Context, Request, Options], OpenPlan]] = lambda _name: plan_stack
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
     _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -114,7 +113,7 @@ class Deployment:
             # Not those of `construct`, which may be a copy with values from AWS.
             declared.constructs[name].set_outputs(outputs)
             planned[name] = Planned(found, current)
-            return End.DONE if found else End.UNCHANGED
+            return End.DONE if found or name in self.followed else End.UNCHANGED
 
         ends = run(declared.nodes, work, concurrency=self.concurrency, interrupt=clock.interrupt, ended=self.planned)
         if interrupted := interruption(ends, changed=False):
@@ -164,7 +163,8 @@ class Deployment:
                 self.stacks[name] = result.stack
                 # Not those of `construct`, which may be a copy with values from AWS.
                 declared.constructs[name].set_outputs(result.stack.outputs)
-            return End.UNCHANGED if result.outcome is Outcome.UNCHANGED else End.DONE
+            is_unchanged = result.outcome is Outcome.UNCHANGED and name not in self.followed
+            return End.UNCHANGED if is_unchanged else End.DONE
 
         return run(
             declared.nodes,
@@ -185,17 +185,9 @@ class Deployment:
         return declared_request(
             account,
             construct,
-            self._settings_of(name),
+            self.settings(name),
             find_network=self._network_of,
             share_lint=True,
-        )
-
-    def _settings_of(self, name: str) -> StackSettings:
-        protection = self.protection(name)
-        return replace(
-            self.settings,
-            tags={**self.settings.tags, **self.tags(name)},
-            termination_protection=self.settings.termination_protection if protection is None else protection,
         )
 
     def _network_of(self, account: Account, construct: Construct) -> Mapping[str, str]:
@@ -211,6 +203,8 @@ class Deployment:
         planned = self.engine(name)(
             context, request, replace(self.options, revert_drift=detect, drift=self._found.get(name))
         )
+        if planned.has_followed:
+            self.followed.add(name)
         if detect and planned.stack is not None:
             self._found[name] = planned.drift
         return planned

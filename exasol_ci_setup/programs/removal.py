@@ -264,10 +264,10 @@ class Removal:
             self.reporter.result(ended)
 
 
-def require_deletable(there: Iterable[ExistingStack]) -> None:
-    """Raise StackError unless all of the stacks may be deleted, before the first deletion."""
-    for each in there:
-        _require_deletable(each)
+def find_undeletable(there: Mapping[str, ExistingStack]) -> dict[str, StackError]:
+    """Return why stacks may not be deleted, by name: those of another tool, protected ones, and those of another construct than declared."""
+    found = {name: _refusal(each) for name, each in there.items()}
+    return {name: error for name, error in found.items() if error is not None}
 
 
 def require_unused(there: Iterable[ExistingStack]) -> None:
@@ -280,6 +280,14 @@ def require_unused(there: Iterable[ExistingStack]) -> None:
         of_account.setdefault(id(each.account.client("cloudformation")), []).append(each)
     for group in of_account.values():
         users.require_unused(group[0].account.client("cloudformation"), [(each.stack, each.going) for each in group])
+
+
+def _refusal(each: ExistingStack) -> StackError | None:
+    try:
+        _require_deletable(each)
+    except StackError as error:
+        return error
+    return None
 
 
 def _require_deletable(each: ExistingStack) -> None:

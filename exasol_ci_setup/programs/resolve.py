@@ -70,7 +70,7 @@ def _deploy(construct: Construct, context: Context | None, settings: StackSettin
         context.clock,
         network.find,
         options=options,
-        settings=settings,
+        settings=lambda _name: settings,
         linter=context.linter,
         plan_only=context.plan_only,
         drift=options.revert_drift,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.commands import watch_hint
+from exasol_ci_setup.core.commands import unprotect_hint, watch_hint
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     AwsUnavailableError,
@@ -96,7 +96,7 @@ def require_deletable(stack: Stack) -> None:
     if stack.termination_protection:
         raise StackError(
             f"stack {stack.name} is protected against deletion",
-            hint="remove the protection first: run its deploy command with --no-termination-protection",
+            hint=f"{unprotect_hint(stack.name)}, or run its deploy command with --no-termination-protection",
             stack_name=stack.name,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.commands import unprotect_hint
 from exasol_ci_setup.core.errors import AccessDeniedError, StackError
 from exasol_ci_setup.stacks import imports, state
 from exasol_ci_setup.stacks import plan as planning
@@ -114,10 +115,6 @@ def _require_replaceable(stack: Stack, why: str, *, everything: bool) -> None:
     elif not state.is_own(stack):
         hint = f"delete the stack with `aws cloudformation delete-stack --stack-name {stack.name}`, and run the same command again"
     elif stack.termination_protection:
-        hint = (
-            "the stack must be created again, but it is protected: run "
-            f"`aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name {stack.name}`, "
-            "then the same command again"
-        )
+        hint = f"the stack must be created again, but it is protected: {unprotect_hint(stack.name)}, then run the same command again"
     if hint:
         raise StackError(why, hint=hint, stack_name=stack.name)

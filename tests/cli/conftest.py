@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from exasol_ci_setup.cli.main import PROGRAM, cli
 from exasol_ci_setup.cli.session import Session
+from tests import hints
 from tests.pseudo_terminal import PseudoTerminal
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def program() -> Iterator[Callable[..., Ran]]:
         result = CliRunner().invoke(cli, arguments, prog_name=PROGRAM, obj=session, input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
+        assert hints.problems(arguments, result.stderr) == []
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     yield run

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import here, program
+from tests.cli.conftest import begin, here, program
 
-__all__ = ["here", "program"]
+__all__ = ["begin", "here", "program"]

@@ -287,6 +287,10 @@ class MultiStackReporter(NullReporter):
                 # The record on stdout is for a program; the user needs the plan as text.
                 output.say(*show.plan(plan, unicode=output.unicode))
 
+    def localized(self, _name: str, text: str, *, region: str) -> str:
+        """Return `text` whose commands have the options for a stack in `region`."""
+        return self._session.at(region).with_global_options(text)
+
     def heading(self, _name: str) -> str:
         """Return the line above the plan of a stack; empty for none."""
         return ""

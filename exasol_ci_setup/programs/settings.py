@@ -1,0 +1,42 @@
+"""The settings of stacks in several accounts and regions: an alarm belongs to one of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+    from typing import TypeVar
+
+    from exasol_ci_setup.core.stacks import StackSettings
+
+    K = TypeVar("K", bound=Hashable)
+
+
+def settings_by_place(settings: StackSettings, places: Mapping[K, tuple[str, str]]) -> dict[K, StackSettings]:
+    """Return the settings for the stacks of each place; `places` has its account ID and region.
+
+    An alarm applies to the stacks of its account and region. Raises InputError for alarms of another account or region than all places.
+    """
+    unused = [alarm for alarm in settings.rollback_alarms if _place_of(alarm) not in places.values()]
+    if unused:
+        raise InputError.of(
+            [f"alarm {alarm} is in another account or region than all stacks" for alarm in unused],
+            f"{len(unused)} alarms cannot be used",
+        )
+    return {key: _settings_in(settings, place) for key, place in places.items()}
+
+
+def _settings_in(settings: StackSettings, place: tuple[str, str]) -> StackSettings:
+    alarms = tuple(alarm for alarm in settings.rollback_alarms if _place_of(alarm) == place)
+    minutes = settings.monitoring_minutes if alarms else 0
+    return replace(settings, rollback_alarms=alarms, monitoring_minutes=minutes)
+
+
+def _place_of(arn: str) -> tuple[str, str]:
+    """Return the account and the region in an ARN."""
+    _, _, _, region, account, *_ = arn.split(":")
+    return account, region
