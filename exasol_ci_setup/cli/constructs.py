@@ -150,6 +150,7 @@ OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
         *_names(Registry, "repository"),
         _multiple(Registry, "mutable_tags", "--mutable-tag", metavar="TAG"),
         _number(Registry, "untagged_retention_in_days"),
+        _number(Registry, "kept_images"),
     ),
     Asset: (*_names(Asset, "asset"), _number(Asset, "noncurrent_retention_in_days")),
     ContainerBuilder: (
@@ -160,6 +161,8 @@ OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
         _compute_type(BuildkitBuilder),
         _number(BuildkitBuilder, "timeout_in_minutes"),
         _number(ContainerBuilder, "log_retention_in_days"),
+        _field(ContainerBuilder, "docker_secret", metavar="SECRET"),
+        _multiple(ContainerBuilder, "base_registries", "--base-repository", metavar="NAME"),
     ),
     Cluster: (
         *_names(Cluster, "cluster"),
@@ -173,6 +176,7 @@ OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
             "secret.NAME (an ARN).",
         ),
         *_network(Cluster),
+        _field(Cluster, "private_domain", metavar="DOMAIN"),
         _field(Cluster, "public_ip", "--public-ip/--no-public-ip", default="public"),
         _number(Cluster, "log_retention_in_days"),
     ),

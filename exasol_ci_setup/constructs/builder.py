@@ -9,9 +9,9 @@ from pydantic import Field, PrivateAttr
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, BucketName, ComputeType, Image, Minutes, RetentionInDays
-from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.constructs.registry import Registry, ecr_region, ecr_resource
 from exasol_ci_setup.constructs.runtime import runtime
-from exasol_ci_setup.constructs.values import matching
+from exasol_ci_setup.constructs.values import Items, SecretName, matching
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +27,32 @@ RepositoryName = Annotated[
     ),
 ]
 """Source: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html."""
+
+
+BaseRepository = Annotated[
+    str,
+    matching(
+        r"[0-9]{12}\.dkr[.-]ecr\.[a-z0-9-]+\.(amazonaws\.com(\.cn)?|on\.aws)/"
+        r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*",
+        "use the full name of a repository in ECR, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/base",
+    ),
+]
+
+BuildContext = Annotated[
+    str,
+    matching(
+        r"(?!/)(?!(.*/)?\.\.(/|\Z))[ -~]{1,255}",
+        "use a folder relative to the top of the source, such as . or services/web",
+    ),
+]
+
+BuildArgument = Annotated[
+    str,
+    matching(
+        r"(?!CODEBUILD_|(ASSET_BUCKET|ASSET_KEY|BUILD_ARGS|BUILD_CONTEXT|CONTENT_HASH|IMAGE_TAG|REPOSITORY_URI)\Z)[A-Za-z_][A-Za-z0-9_]{0,255}",
+        "use letters, digits and underscores, the first not a digit; names of the builder and CODEBUILD_ are reserved",
+    ),
+]
 
 
 class BuildkitBuilder(ScopedConstruct):
@@ -54,13 +80,31 @@ class ContainerBuilder(ScopedConstruct):
     builder: Annotated[BuildkitBuilder, Field(description="The build host.")]
     registry: Annotated[Registry | RepositoryName, Field(description="ECR repository for the images.")]
     log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")] = 30
+    docker_secret: Annotated[
+        SecretName | None,
+        Field(
+            description="Name or ARN of the secret with the Docker Hub keys User and AccessToken. Default: no login."
+        ),
+    ] = None
+    base_registries: Annotated[
+        Items[Registry | BaseRepository],
+        Field(description="Further repositories in ECR that builds may pull base images from."),
+    ] = ()
+    build_context: Annotated[BuildContext, Field(description="Folder in the source that contains the Dockerfile.")] = (
+        "."
+    )
+    build_arguments: dict[BuildArgument, str] = Field(
+        default_factory=dict,
+        description="Values of `ARG` in the Dockerfile by name. Not for secrets: images show them.",
+    )
 
     _image_tag: str | None = PrivateAttr(default=None)
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
         """Asset, builder and registry if they are constructs."""
-        return tuple(part for part in (self.asset, self.builder, self.registry) if isinstance(part, ScopedConstruct))
+        parts = (self.asset, self.builder, self.registry, *self.base_registries)
+        return tuple(part for part in parts if isinstance(part, ScopedConstruct))
 
     @property
     def parameter_sources(self) -> dict[str, tuple[ScopedConstruct, str]]:
@@ -70,7 +114,34 @@ class ContainerBuilder(ScopedConstruct):
             found["BucketName"] = (self.asset, "BucketName")
         if isinstance(self.registry, Registry):
             found["RepositoryName"] = (self.registry, "RepositoryName")
+        for parameter, registry in self.base_parameters.items():
+            found[parameter] = (registry, "RepositoryName")
         return found
+
+    @property
+    def base_parameters(self) -> dict[str, Registry]:
+        """The registries of the program with base images, by the parameters for their repositories."""
+        found = (each for each in self.base_registries if isinstance(each, Registry))
+        return {f"BaseRepository{number}": each for number, each in enumerate(found, 1)}
+
+    @property
+    def base_resources(self) -> tuple[str, ...]:
+        """The parts after the partition of the ARNs of repositories with base images that are set by name."""
+        found = (ecr_resource(each) for each in self.base_registries if isinstance(each, str))
+        return tuple(each for each in found if each is not None)
+
+    @property
+    def base_hosts(self) -> tuple[tuple[str, str], ...]:
+        """The host and the region of each registry with base images that is set by name, without duplicates."""
+        names = (each for each in self.base_registries if isinstance(each, str))
+        return tuple(
+            {name.partition("/")[0]: (name.partition("/")[0], ecr_region(name) or "") for name in names}.values()
+        )
+
+    @property
+    def docker_secret_is_arn(self) -> bool:
+        """Whether `docker_secret` is an ARN, and not a name."""
+        return self.docker_secret is not None and self.docker_secret.startswith("arn:")
 
     @property
     def static_parameters(self) -> dict[str, str]:
@@ -108,8 +179,13 @@ class ContainerBuilder(ScopedConstruct):
     def build(
         self,
         tag: str | None = None,
-        build_context: str = ".",
+        build_context: str | None = None,
         environment_variables: Mapping[str, str] | None = None,
     ) -> Build:
-        """Build the asset's source and push it, unless the registry has its image. Raises the errors of `programs.actions.build.build`."""
-        return runtime().build(self, tag, build_context, environment_variables)
+        """Build the asset's source and push it, unless the registry has its image. Raises the errors of `programs.actions.build.build`.
+
+        The defaults are `build_context` and `build_arguments` of the builder.
+        """
+        context = self.build_context if build_context is None else build_context
+        arguments = self.build_arguments if environment_variables is None else environment_variables
+        return runtime().build(self, tag, context, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field
@@ -10,6 +11,9 @@ from pydantic import AfterValidator, Field
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.values import Items, between, matching, refusal
 
+_ECR: Final = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr[.-]ecr\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws)/(?P<name>.+)"
+)
 _MAX_FILTERS: Final = 5
 """The maximum of ECR for exclusions: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html."""
 
@@ -29,6 +33,21 @@ def _limit_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
+def ecr_resource(name: str) -> str | None:
+    """Return the part of the ARN after the partition for an image or repository in ECR by its full name, or None.
+
+    Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html.
+    """
+    found = _ECR.fullmatch(name)
+    return f"ecr:{found['region']}:{found['account']}:repository/{found['name']}" if found else None
+
+
+def ecr_region(name: str) -> str | None:
+    """Return the region of an image or repository in ECR by its full name, or None."""
+    found = _ECR.fullmatch(name)
+    return found["region"] if found else None
+
+
 class Registry(ScopedConstruct):
     """An ECR repository with scan on push and immutable tags.
 
@@ -45,6 +64,12 @@ class Registry(ScopedConstruct):
     untagged_retention_in_days: Annotated[
         int, between(1, 3650, "days"), Field(description="Days to keep images without a tag.")
     ] = 14
+    kept_images: Annotated[
+        Annotated[int, between(1, 10_000, "images")] | None,
+        Field(
+            description="Newest images with a tag to keep; others are deleted, also if a service runs them. Default: all."
+        ),
+    ] = None
 
     @property
     def repository_name(self) -> str:
@@ -68,7 +93,23 @@ class Registry(ScopedConstruct):
             },
             "action": {"type": "expire"},
         }
-        return json.dumps({"rules": [rule]})
+        rules: list[dict[str, object]] = [rule]
+        if self.kept_images is not None:
+            selection = {
+                "tagStatus": "tagged",
+                "tagPatternList": ["*"],
+                "countType": "imageCountMoreThan",
+                "countNumber": self.kept_images,
+            }
+            rules.append(
+                {
+                    "rulePriority": 2,
+                    "description": "Images that newer ones have replaced",
+                    "selection": selection,
+                    "action": {"type": "expire"},
+                }
+            )
+        return json.dumps({"rules": rules})
 
     @property
     def uri(self) -> str:

@@ -17,7 +17,7 @@ from exasol_ci_setup.constructs.load_balancer import Domain, ListenerRule, LoadB
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.placeholders import Placeholder, placeholder, split
 from exasol_ci_setup.constructs.policy import PolicyStatement
-from exasol_ci_setup.constructs.registry import Registry
+from exasol_ci_setup.constructs.registry import Registry, ecr_resource
 from exasol_ci_setup.constructs.routing import HealthCheck, RoutePath, Scaling
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import Items, SecretSource, Value, between, malformed, matching, refusal
@@ -33,9 +33,6 @@ _MOST_SCHEDULED: Final = 10
 _MOST_GROUPS: Final = 5
 _MOST_SUBNETS: Final = 16
 """Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AwsVpcConfiguration.html."""
-_ECR: Final = re.compile(
-    r"(?P<account>[0-9]{12})\.dkr[.-]ecr\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws)/(?P<name>.+)"
-)
 MEMORY: Final[Mapping[int, range | tuple[int, ...]]] = {
     256: (512, 1024, 2048),
     512: range(1 * _GIB, 4 * _GIB + 1, _GIB),
@@ -191,12 +188,8 @@ class Container(Value):
 
     @property
     def ecr_resource(self) -> str | None:
-        """The part of the ARN after the partition for an image in ECR, or None.
-
-        Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html.
-        """
-        found = _ECR.fullmatch(self.source) if isinstance(self.source, str) else None
-        return f"ecr:{found['region']}:{found['account']}:repository/{found['name']}" if found else None
+        """The part of the ARN after the partition for an image in ECR, or None."""
+        return ecr_resource(self.source) if isinstance(self.source, str) else None
 
     @property
     def repository_arn(self) -> str | None:

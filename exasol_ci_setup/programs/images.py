@@ -11,7 +11,7 @@ from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
 from exasol_ci_setup.programs.actions import sync
-from exasol_ci_setup.programs.actions.build import DEFAULT_TAG, ensure
+from exasol_ci_setup.programs.actions.build import DEFAULT_TAG, content_hash, ensure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def hash_sources(construct: Construct, runtime: Runtime) -> None:
     Raises the errors of `programs.actions.sync.fingerprint`.
     """
     for builder in construct.builders:
-        builder.set_image_tag(sync.fingerprint(runtime, _asset(builder)))
+        builder.set_image_tag(_tag(builder, sync.fingerprint(runtime, _asset(builder))))
         runtime.say(
             f"runs image {builder.image_tag[:_SHOWN]}, which builder {builder.name} builds before if it does not exist"
         )
@@ -61,17 +61,26 @@ def build(construct: Construct, runtime: Runtime, context: Context, *, shown: Se
         return
     with context.operation(construct.stack_name, "building its images first") as running:
         ticking = replace(runtime, clock=_ReportingClock(running))
+        builds = []
         for number, builder in enumerate(construct.builders):
             tag = DEFAULT_TAG if _can_move_tag(builder, DEFAULT_TAG) else ""
             source = sync.put(ticking, _asset(builder))
-            if shown is not None and source.sha256 != shown[number]:
+            hashed = _tag(builder, source.sha256)
+            if shown is not None and hashed != shown[number]:
                 raise NotApprovedError(
-                    f"not deployed: the source of image {builder.name} has changed since the plan: it is {source.sha256[:_SHOWN]} "
+                    f"not deployed: the source of image {builder.name} has changed since the plan: it is {hashed[:_SHOWN]} "
                     f"now, the plan has {shown[number][:_SHOWN]}",
                     hint="run the same command again for a new plan",
                     stack_name=construct.stack_name,
                 )
-            builder.set_image_tag(ensure(ticking, builder, source, tag).wait().content_hash)
+            builds.append(ensure(ticking, builder, source, tag, builder.build_context, builder.build_arguments))
+        # All builds run in parallel on AWS.
+        for builder, each in zip(construct.builders, builds, strict=True):
+            builder.set_image_tag(each.wait().content_hash)
+
+
+def _tag(builder: ContainerBuilder, source: str) -> str:
+    return content_hash(source, builder.build_context, builder.build_arguments)
 
 
 def _asset(builder: ContainerBuilder) -> Asset:

@@ -35,6 +35,11 @@ _HOST_ON_AWS: Final = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-
 
 # The commands of container_builder.yaml.j2, with normalized spaces.
 _LOGIN: Final = 'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"'
+# Without effect: the engine pulls base images with the logins of this machine.
+_OTHER_LOGIN: Final = re.compile(
+    r'aws ecr get-login-password --region "[a-z0-9-]+" \| docker login --username AWS --password-stdin "[a-z0-9.-]+"'
+    r"|printf '%s' \"\$DOCKER_PASSWORD\" \| docker login --username \"\$DOCKER_USER\" --password-stdin"
+)
 _FETCH: Final = 'aws s3 cp --only-show-errors "s3://$ASSET_BUCKET/$ASSET_KEY" source.tar.gz'
 _MAKE_FOLDER: Final = "mkdir source"
 _UNPACK: Final = "tar -xzf source.tar.gz -C source"
@@ -102,6 +107,8 @@ class ImageBuild:
         known = _normalize_spaces(command)
         if known == _IS_SUCCEEDING and not is_succeeding:
             return _FAILED
+        if _OTHER_LOGIN.fullmatch(known):
+            return 0
         try:
             return await self._steps[known]()
         except UnsupportedBuildError as problem:
@@ -252,7 +259,7 @@ def is_image_build(commands: Mapping[str, Sequence[str]]) -> bool:
     """Whether a build is that of a container builder: all commands are known, and one of them builds."""
     known = {_LOGIN, _FETCH, _MAKE_FOLDER, _UNPACK, _BUILD, _IS_SUCCEEDING, _PUSH, _PUSH_TAG}
     found = {_normalize_spaces(command) for listed in commands.values() for command in listed}
-    return _BUILD in found and found <= known
+    return _BUILD in found and all(each in known or _OTHER_LOGIN.fullmatch(each) for each in found)
 
 
 def _normalize_spaces(command: str) -> str:

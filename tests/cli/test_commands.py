@@ -79,7 +79,16 @@ def test_options_of_construct_are_fields_of_model(kind):
 
     # Its ARN is looked up, a scope is a program's, and programs set sources, tags, permissions and scripts.
     fields = {info.alias or name for name, info in kind.model_fields.items()}
-    fields -= {"docker_secret_arn", "scope", "source", "tags", "role_policy", "user_data"}
+    fields -= {
+        "docker_secret_arn",
+        "scope",
+        "source",
+        "tags",
+        "role_policy",
+        "user_data",
+        "build_context",
+        "build_arguments",
+    }
     if kind is ContainerBuilder:
         fields = fields - {"builder"} | set(BUILDER_OPTIONS)
     assert given == fields

@@ -45,6 +45,17 @@ ASSET = Asset(
 BUILDER = ContainerBuilder(
     name="build", asset=ASSET, builder=BuildkitBuilder(scope=SCOPE, name="buildkit"), registry=REGISTRY
 )
+LIMITED = Registry(scope=SCOPE, name="images", kept_images=50)
+BUILDER_WITH_ALL = ContainerBuilder(
+    name="build",
+    asset=ASSET,
+    builder=BuildkitBuilder(scope=SCOPE, name="buildkit"),
+    registry=REGISTRY,
+    docker_secret="Dockerhub",
+    base_registries=(Registry(scope=SCOPE, name="base"), "210987654321.dkr.ecr.us-east-1.amazonaws.com/base/python"),
+    build_context="services/web",
+    build_arguments={"VERSION": "1"},
+)
 GROUP = SecurityGroup(
     scope=SCOPE,
     name="office",
@@ -220,6 +231,8 @@ GOLDEN: dict[str, ScopedConstruct] = {
     "registry_immutable.yaml": IMMUTABLE,
     "asset_bucket.yaml": ASSET,
     "container_builder.yaml": BUILDER,
+    "container_builder_many_options.yaml": BUILDER_WITH_ALL,
+    "registry_limited.yaml": LIMITED,
     "security_group.yaml": GROUP,
     "security_group_closed.yaml": CLOSED,
     "security_group_narrow.yaml": NARROW,

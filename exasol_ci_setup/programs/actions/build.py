@@ -204,33 +204,33 @@ def ensure(
     """
     variables = variables or {}
     project = builder.output("ProjectName")
-    content_hash = _content_hash(synced.sha256, str(PurePosixPath(build_context)), variables)
+    hashed = content_hash(synced.sha256, build_context, variables)
     codebuild = runtime.connect(builder.resolved_scope).client("codebuild")
     # Builds are read before the registry: a build that ends in between has pushed its image by then.
-    newest, running, its_tag = _builds(codebuild, project, content_hash)
+    newest, running, its_tag = _builds(codebuild, project, hashed)
     if running is not None:
-        runtime.say(f"builder {builder.name}: build {running.id} of {content_hash[:_HASH_LENGTH]} is in progress")
+        runtime.say(f"builder {builder.name}: build {running.id} of {hashed[:_HASH_LENGTH]} is in progress")
         # The build adds the tag that it was started with; only a different tag remains to be added.
         remaining_tag = "" if tag == its_tag else tag
-        return Build(runtime, builder, content_hash, running, tag=remaining_tag, started=False)
+        return Build(runtime, builder, hashed, running, tag=remaining_tag, started=False)
     images = Images.of(runtime, builder)
-    if images.has(content_hash):
-        is_tagged = bool(tag) and images.add_tag(content_hash, tag)
+    if images.has(hashed):
+        is_tagged = bool(tag) and images.add_tag(hashed, tag)
         what = f", added tag {tag}" if is_tagged else ""
-        runtime.say(f"builder {builder.name}: the registry already contains {content_hash[:_HASH_LENGTH]}{what}")
-        return Build(runtime, builder, content_hash, State("", "", _SUCCEEDED), started=False)
+        runtime.say(f"builder {builder.name}: the registry already contains {hashed[:_HASH_LENGTH]}{what}")
+        return Build(runtime, builder, hashed, State("", "", _SUCCEEDED), started=False)
     images.require_movable(tag)
     all_variables = {
         **variables,
         "ASSET_KEY": synced.key,
-        "CONTENT_HASH": content_hash,
+        "CONTENT_HASH": hashed,
         "IMAGE_TAG": tag,
         "BUILD_CONTEXT": build_context,
         "BUILD_ARGS": " ".join(sorted(variables)),
     }
     state = _start(codebuild, project, all_variables, newest)
-    runtime.say(f"builder {builder.name}: started build {state.id} of {content_hash[:_HASH_LENGTH]}")
-    return Build(runtime, builder, content_hash, state, started=True)
+    runtime.say(f"builder {builder.name}: started build {state.id} of {hashed[:_HASH_LENGTH]}")
+    return Build(runtime, builder, hashed, state, started=True)
 
 
 def _require(tag: str, context: str, variables: Mapping[str, str]) -> None:
@@ -253,7 +253,9 @@ def _require(tag: str, context: str, variables: Mapping[str, str]) -> None:
             )
 
 
-def _content_hash(source: str, context: str, variables: Mapping[str, str]) -> str:
+def content_hash(source: str, context: str, variables: Mapping[str, str]) -> str:
+    """Return the permanent tag of an image: the hash of its source, or of the source with context and variables."""
+    context = str(PurePosixPath(context))
     if context == "." and not variables:
         return source
     return hashlib.sha256(json.dumps([source, context, variables], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""Options of container builders and registries: base images, logins, context and arguments, and the number of images."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from exasol_ci_setup.constructs import ContainerBuilder, Registry
+from exasol_ci_setup.programs.actions.build import content_hash
+from exasol_ci_setup.sandbox.image_builds import is_image_build
+from exasol_ci_setup.template.render import parse, render
+from tests.constructs.test_parts import SECRET, error_of
+from tests.templates import samples
+
+
+def builder(**values: Any) -> ContainerBuilder:
+    base = samples.BUILDER
+    given = {"name": "build", "asset": base.asset, "builder": base.builder, "registry": base.registry}
+    return ContainerBuilder(**{**given, **values})
+
+
+def statements_of(construct: ContainerBuilder) -> dict[str, Any]:
+    [policy] = parse(render(construct).body)["Resources"]["Role"]["Properties"]["Policies"]
+    return {each["Sid"]: each for each in policy["PolicyDocument"]["Statement"]}
+
+
+def test_builds_pull_base_images_only_from_named_repositories():
+    base = Registry(scope=samples.SCOPE, name="base")
+    construct = builder(base_registries=[base, samples.ECR])
+    own, other = statements_of(construct)["PullBaseImages"]["Resource"]
+    assert construct.parameter_sources["BaseRepository1"] == (base, "RepositoryName")
+    assert own["Fn::Sub"][1] == {"Name": {"Ref": "BaseRepository1"}}
+    assert other["Fn::Sub"][1] == {"Repository": "ecr:eu-central-1:123456789012:repository/shop/api"}
+
+
+@pytest.mark.parametrize(("secret", "is_arn"), [("Dockerhub", False), (SECRET, True)])
+def test_login_at_docker_hub_reads_secret(secret: str, is_arn: bool):
+    construct = builder(docker_secret=secret)
+    resource = statements_of(construct)["ReadDockerCredentials"]["Resource"]
+    assert resource == SECRET if is_arn else resource["Fn::Sub"][1] == {"Secret": "Dockerhub"}
+    properties = parse(render(construct).body)["Resources"]["Project"]["Properties"]
+    variables = {each["Name"]: each for each in properties["Environment"]["EnvironmentVariables"]}
+    assert variables["DOCKER_PASSWORD"]["Value"] == f"{secret}:AccessToken"
+    assert variables["DOCKER_PASSWORD"]["Type"] == "SECRETS_MANAGER"
+
+
+def test_builder_without_options_has_unchanged_statements():
+    assert set(statements_of(builder())) == {"WriteLogs", "ReadSource", "LogInToRegistry", "PushAndPullImages"}
+
+
+@pytest.mark.parametrize("name", ["python", "docker.io/library/python", f"{samples.ECR}:1"])
+def test_base_repository_outside_ecr_is_rejected(name: str):
+    base = samples.BUILDER
+    values = {"name": "a", "asset": base.asset, "builder": base.builder, "registry": base.registry}
+    assert "in ECR" in error_of(ContainerBuilder, **values, base_registries=[name])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("build_context", "/app"),
+        ("build_context", "a/../.."),
+        ("build_arguments", {"CODEBUILD_X": "1"}),
+        ("build_arguments", {"IMAGE_TAG": "1"}),
+        ("build_arguments", {"a-b": "1"}),
+    ],
+)
+def test_invalid_context_or_argument_is_rejected(field: str, value: Any):
+    base = samples.BUILDER
+    values = {"name": "a", "asset": base.asset, "builder": base.builder, "registry": base.registry}
+    assert field.replace("_", "-") in error_of(ContainerBuilder, **values, **{field: value})
+
+
+def test_context_and_arguments_are_part_of_tag():
+    assert content_hash("a", ".", {}) == content_hash("a", "./", {}) == "a"
+    tags = {content_hash("a", "web", {}), content_hash("a", "web/", {}), content_hash("a", "web", {"V": "1"})}
+    assert len(tags) == 2
+
+
+def test_sandbox_knows_commands_of_each_login():
+    construct = builder(docker_secret="Dockerhub", base_registries=[samples.ECR])
+    buildspec = parse(parse(render(construct).body)["Resources"]["Project"]["Properties"]["Source"]["BuildSpec"])
+    phases = {name: phase["commands"] for name, phase in buildspec["phases"].items()}
+    assert is_image_build(phases)
+    assert len(phases["pre_build"]) == 6
+
+
+def test_limited_registry_keeps_newest_tagged_images():
+    policy = json.loads(Registry(name="images", kept_images=5).lifecycle_policy)
+    assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged", "tagged"]
+    assert policy["rules"][1]["selection"]["countNumber"] == 5
