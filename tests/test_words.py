@@ -91,7 +91,7 @@ FOREIGN = ("tests/golden/cost/*", "tests/test_words.py")
 
 
 def texts() -> Iterator[Path]:
-    yield from (ROOT / name for name in ("README.md", "CHANGELOG.md", "Makefile"))
+    yield from (ROOT / name for name in ("README.md", "CHANGELOG.md", "Makefile", "action.yml"))
     for part in PARTS:
         for path in sorted((ROOT / part).rglob("*")):
             name = path.relative_to(ROOT).as_posix()
