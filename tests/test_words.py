@@ -80,6 +80,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("*.toml", "tidy"): "name of a group of rules of ruff",
     ("CHANGELOG.md", "patience"): "former name of an argument",
     ("exasol_ci_setup/sandbox/launch.py", "tell"): "method of files in Python",
+    ("docs/github-actions.md", "cancelled"): "function of GitHub Actions",
     ("tests/*", "nobody"): "user of Unix",
     ("exasol_ci_setup/*", "cancelled"): "method of futures in Python, value of AWS, value of the JSON records",
     ("tests/*", "cancelled"): "method of futures in Python, value of AWS, value of the JSON records",
