@@ -6,13 +6,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
+from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.commands import watch_hint
-from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackBusyError, StackNotUpdatableError
-from exasol_ci_setup.core.stacks import Options, Result
+from exasol_ci_setup.core.errors import (
+    DeployFailedError,
+    InputError,
+    OperationInterruptedError,
+    SetupError,
+    StackBusyError,
+    StackNotUpdatableError,
+)
+from exasol_ci_setup.core.stacks import Options, Outcome, Result, Setting
 from exasol_ci_setup.stacks import changeset, imports, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.change_set_request import ChangeSetMode, create
-from exasol_ci_setup.stacks.deploy import OpenPlan, confirm_and_apply
+from exasol_ci_setup.stacks.deploy import OpenPlan, confirm_and_apply, plan
 from exasol_ci_setup.stacks.upload import template_source
 from exasol_ci_setup.template import references
 from exasol_ci_setup.template.render import parse, written
@@ -34,6 +42,10 @@ SEPARATOR: Final = "|"
 # The parts of a template that a new stack receives besides the resources and their parameters.
 _HEAD: Final = frozenset({"AWSTemplateFormatVersion", "Description"})
 _DEFAULTS: Final = Options()
+# CreateChangeSet rejects them: "As part of the import operation, you cannot modify or add [Tags]".
+_TAGS_NOTE: Final = (
+    "AWS accepts no tags in an import: an update sets them afterwards, also on the resources that take tags"
+)
 
 
 def import_resources(
@@ -42,19 +54,45 @@ def import_resources(
     """Import resources into the stack of `request`, which is created if it does not exist, and return when AWS has finished.
 
     `identifiers` maps logical IDs of the request's template to identifiers, several values separated by ``|``. The
-    template of the stack becomes its current one plus these resources. The other resources, outputs and tags of the request are left for a
+    template of the stack becomes its current one plus these resources. The other resources and outputs of the request are left for a
     deployment, because AWS creates none of them in an import: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html.
-    Of the `options`, `adopt` applies.
+    The tags of a new stack are set by an update. Of the `options`, `adopt` applies.
 
     Raises InputError for what AWS cannot import or does not find, StackError for a stack of another tool, StackBusyError, StackNotUpdatableError,
     NotApprovedError, TemplateRejectedError, DeployFailedError, OperationInterruptedError, and the errors of `translate_aws_errors`.
     """
     with plan_import(context, request, identifiers, options) as planned:
         try:
-            return confirm_and_apply(planned)
+            result = confirm_and_apply(planned)
         except DeployFailedError as error:
             error.hint = _next_step(error, request.name, is_new=planned.stack is None)
             raise
+    if result.outcome is not Outcome.DEPLOYED or planned.stack is not None:
+        return result
+    return replace(result, stack=_tagged(context, planned.request))
+
+
+def _tagged(context: Context, request: Request) -> Stack:
+    """Set the tags of a stack that an import created, and return the stack. If that is not possible, a note says why.
+
+    The change is part of the confirmed plan, unless it replaces a resource, as a new tag does for a few types:
+    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1655.
+    """
+    problem = ""
+    try:
+        with plan(context, request, Options(adopt=True)) as update:
+            replaced = [change.logical_id for change in update.plan.changes if change.may_replace]
+            if replaced:
+                problem = f"they would replace {', '.join(replaced)}"
+            else:
+                update.apply()
+    except OperationInterruptedError:
+        raise
+    except SetupError as error:
+        problem = error.message
+    if problem:
+        context.note(f"the resources are imported, but stack {request.name} has no tags: {problem}")
+    return state.get(context.cfn, request.name)
 
 
 def _next_step(error: DeployFailedError, name: str, *, is_new: bool) -> str:
@@ -84,8 +122,11 @@ def plan_import(
     )
     resources = _resources_to_import(context.account, template, identifiers, bucket=request.template_bucket)
     context.lint(template)
-    plan = _create_plan(context, request, wanted, ChangeSetMode(before is None, resources=resources))
-    return OpenPlan(context, request, Options(), plan, current if before is not None else None)
+    found = _create_plan(context, request, wanted, ChangeSetMode(before is None, resources=resources))
+    if before is None:
+        tags = tuple(Setting(f"tags.{key}", ABSENT, value) for key, value in request.tags.items())
+        found = replace(found, settings=tags, notes=(*found.notes, _TAGS_NOTE))
+    return OpenPlan(context, request, Options(), found, current if before is not None else None)
 
 
 def _importable_template(
@@ -211,14 +252,14 @@ def _values(alternatives: Sequence[Sequence[str]], identifier: str) -> dict[str,
 
 def _create_plan(context: Context, request: Request, wanted: Mapping[str, Any], mode: ChangeSetMode) -> Plan:
     cfn = context.cfn
-    plan = create(context, request, wanted, mode)
-    with changeset.delete_on_error(cfn, plan, context.clock):
-        described = changeset.wait(context, plan)
+    created = create(context, request, wanted, mode)
+    with changeset.delete_on_error(cfn, created, context.clock):
+        described = changeset.wait(context, created)
         reason = described.get("StatusReason") or "it gave no reason"
         if described["Status"] == "FAILED" or described.get("ExecutionStatus") == "UNAVAILABLE":
             raise InputError(
                 f"AWS rejected the import into stack {request.name}: {reason}",
                 hint="check the identifiers, and that no other stack has the resources; nothing was changed",
             )
-        changes, notes = changeset.changes(cfn, plan.change_set_id, described)
-    return replace(plan, changes=changes, notes=notes)
+        changes, notes = changeset.changes(cfn, created.change_set_id, described)
+    return replace(created, changes=changes, notes=notes)

@@ -154,7 +154,7 @@ def test_mistyped_command_has_suggestion(program, name, suggestion):
     assert suggestion in ran.stderr
 
 
-def test_all_missing_options_are_named_at_once(program):
+def test_all_missing_options_are_in_one_error(program):
     ran = program("deploy-source-credentials", "--secret-user-key", "user")
 
     assert ran.code == 2

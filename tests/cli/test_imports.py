@@ -112,19 +112,25 @@ def test_resource_is_imported_by_identifier_before_deployment(here, live, bucket
     planned = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}", "--plan")
     assert planned.code == 0
     assert "= ArtifactsBucket  AWS::S3::Bucket  (imported into the stack)" in planned.stdout
+    assert '+ tags.exasol-ci-setup:project: "Shop"' in planned.stdout
+    assert "AWS accepts no tags in an import: an update sets them afterwards" in planned.stdout
     assert "Shop" not in here("list").stdout
 
     ran = here(*IMPORT, "--resource", f"ArtifactsBucket={bucket}", "--yes", "--output", "json")
     assert ran.code == 0, ran.stderr
     assert ran.records[-1]["status"] == "imported"
-    assert "`exasol-ci-setup deploy-ci-build --adopt` with the same options creates the missing resources" in ran.stderr
+    assert "`exasol-ci-setup deploy-ci-build` with the same options creates the missing resources" in ran.stderr
+    (stack,) = live.client("cloudformation").describe_stacks(StackName="Shop")["Stacks"]
+    tags = {each["Key"]: each["Value"] for each in stack["Tags"]}
+    assert tags["exasol-ci-setup:construct"] == "CiBuild"
+    assert "Shop" in here("list").stdout
 
-    more = here(*IMPORT, "--resource", f"CodeBuildLogGroup={LOGS}", "--adopt", "--yes")
+    more = here(*IMPORT, "--resource", f"CodeBuildLogGroup={LOGS}", "--yes")
     assert more.code == 0, more.stderr
     resources = live.client("cloudformation").describe_stack_resources(StackName="Shop")["StackResources"]
     assert {each["LogicalResourceId"] for each in resources} == {"ArtifactsBucket", "CodeBuildLogGroup"}
 
-    rest = here(*CI, "--adopt", "--yes", "--allow-broadening")
+    rest = here(*CI, "--yes", "--allow-broadening")
     assert rest.code == 0, rest.stderr
     assert f"ArtifactsBucketName  {bucket}" in rest.stdout
     assert "up to date" in here(*CI, "--yes").stderr

@@ -172,7 +172,7 @@ def test_import_of_construct_keeps_resource(live):
     result = Asset(name="source").import_resources({"Bucket": "sources"}, Context(live))
 
     assert result.outcome is Outcome.DEPLOYED
-    assert result.stack.status == "IMPORT_COMPLETE"
+    assert result.stack.tags["exasol-ci-setup:construct"] == "Asset"
 
 
 def test_second_stack_of_project_is_refused(live):

@@ -10,7 +10,9 @@ from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.stacks.import_operation import import_resources
 from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import Template
-from tests.stacks.test_deploy_answers import Aws, operations, stack_in
+from tests.answers import AwsError
+from tests.reporters import RecordingReporter
+from tests.stacks.test_deploy_answers import ID, NOT_THERE, SET, Aws, operations, stack_in
 
 BODY = (
     "Resources:\n  Web:\n    Type: AWS::ECS::Service\n    Properties:\n      Cluster: services\n"
@@ -197,3 +199,63 @@ def test_resources_are_imported_into_template_with_loop(answers, clock):
 
     with pytest.raises(InputError, match="AWS cannot import T, a resource of type AWS::SNS::Topic"):
         run(answers, clock, {"T": "a"})
+
+
+def untagged_stack(answers, update):
+    """A new stack whose import succeeds; `update` answers CreateChangeSet for its tags."""
+    aws = new_stack(answers, DONE)
+    answers.on(
+        "cloudformation",
+        "DescribeStacks",
+        lambda _params: stack_in(aws.status, tags=()) if aws.executed else NOT_THERE,
+    )
+    answers.on(
+        "cloudformation",
+        "CreateChangeSet",
+        lambda params: {"Id": SET, "StackId": ID} if params["ChangeSetType"] == "IMPORT" else update(params),
+    )
+    answers.on("cloudformation", "GetTemplate", lambda _params: {"TemplateBody": imported_template(answers)})
+    return aws
+
+
+def imported_template(answers):
+    return request_of(answers, "CreateChangeSet")["TemplateBody"]
+
+
+def import_web(answers, clock):
+    reporter = RecordingReporter()
+    result = import_resources(
+        Context(answers.account, clock, reporter),
+        Request(name="Slc", template=Template("t.yaml", BODY), tags={"exasol-ci-setup:construct": "Test"}),
+        {"Web": "arn|services"},
+    )
+    assert result.outcome is Outcome.DEPLOYED
+    return reporter
+
+
+def test_rejected_tags_after_import_are_reported(answers, clock):
+    untagged_stack(answers, lambda _params: AwsError("AccessDenied", "not allowed to tag"))
+
+    reporter = import_web(answers, clock)
+
+    (plan,) = reporter.plans
+    assert [setting.name for setting in plan.settings] == ["tags.exasol-ci-setup:construct"]
+    assert "the resources are imported, but stack Slc has no tags: " in reporter.notes[-1]
+    assert "not allowed to tag" in reporter.notes[-1]
+
+
+def test_tags_that_replace_resource_are_not_set(answers, clock):
+    def update(params):
+        assert params["Tags"] == [{"Key": "exasol-ci-setup:construct", "Value": "Test"}]
+        change = {"Action": "Modify", "LogicalResourceId": "Web", "ResourceType": "AWS::ECS::Service"}
+        changes = [{"Type": "Resource", "ResourceChange": {**change, "Replacement": "Conditional"}}]
+        answers.on("cloudformation", "DescribeChangeSet", aws.change_set(Changes=changes))
+        return {"Id": SET, "StackId": ID}
+
+    aws = untagged_stack(answers, update)
+
+    reporter = import_web(answers, clock)
+
+    assert reporter.notes[-1] == "the resources are imported, but stack Slc has no tags: they would replace Web"
+    assert operations(answers).count("ExecuteChangeSet") == 1
+    assert "DeleteChangeSet" in operations(answers)

@@ -28,8 +28,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 def import_() -> None:
     """Import existing resources into a stack.
 
-    An import does not change the resources. Deploy afterwards to create the rest of the stack. If the template has the names of
-    all existing resources, `deploy-… --import-existing` does both in one step.
+    An import does not change the resources, except that those of a new stack get its tags. Deploy afterwards to create the rest of
+    the stack. If the template has the names of all existing resources, `deploy-… --import-existing` does both in one step.
     """
 
 
@@ -71,6 +71,7 @@ def _import(
     from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.cli.render.reporter import DeployReporter
     from exasol_ci_setup.core.stacks import Options, Outcome
+    from exasol_ci_setup.stacks import state
     from exasol_ci_setup.stacks.import_operation import import_resources
 
     output = session.output
@@ -80,8 +81,7 @@ def _import(
     report.outcome(output, result, deployed=f"imported into stack {request.name}: {', '.join(resources)}")
     if result.outcome is Outcome.DEPLOYED and result.stack is not None:
         compare_imported(session, result.stack, result.plan)
-        # AWS accepts no tags in an import, so a stack created by an import lacks the tags of this tool.
-        adoption = "" if result.stack.tags else " --adopt"
+        adoption = "" if state.is_own(result.stack) else " --adopt"
         output.say(f"`exasol-ci-setup {command}{adoption}` with the same options creates the missing resources")
     report.result(
         output,
