@@ -350,4 +350,4 @@ def _print_results(session: Session, fleet: Fleet, ends: Sequence[Ended], words:
 def _reason(end: Ended) -> str:
     if end.because:
         return f"{', '.join(end.because)} failed"
-    return "" if end.error is None else end.error.message.partition("\n")[0]
+    return "" if end.error is None else show.cause(end.error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.cli.consent import warning
 from exasol_ci_setup.cli.engine_flags import EngineFlags
-from exasol_ci_setup.cli.render import report
+from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.multi_stack import ask, counted
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.template.lint import Linter
@@ -78,6 +78,10 @@ class ManyStacks:
         deleted = f"delete {counted(len(removals))}{contents}" if removals else ""
         if not deployed and not deleted:
             return
+        plans = {name: plan for name, plan in {**(self.reporter.shown or {}), **removals}.items() if plan}
+        if len(plans) > 1:
+            rows = [(name, show.plan_word(plan), show.summary(plan)) for name, plan in plans.items()]
+            self.session.output.say("", *show.table(("STACK", "PLAN", "CHANGES"), rows), "")
         steps = f"{deployed}{', and ' if deployed and deleted else ''}{deleted}"
         ask(
             self.session.output,

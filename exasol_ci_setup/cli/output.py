@@ -14,7 +14,7 @@ import click
 from exasol_ci_setup.cli.render import records, show
 from exasol_ci_setup.cli.render.markdown import MarkdownReporter
 from exasol_ci_setup.cli.terminal import Terminal
-from exasol_ci_setup.core.errors import DeployFailedError
+from exasol_ci_setup.core.errors import DeployFailedError, StackNotUpdatableError
 from exasol_ci_setup.core.reporter import NullReporter
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Output:
         self.say(f"{click.style('error:', fg='red', bold=True)} {_multi_line(error.message)}")
         if error.hint:
             self.say("", f"{click.style('hint:', fg='cyan')} {_multi_line(error.hint)}")
-        if isinstance(error, DeployFailedError):
+        if isinstance(error, DeployFailedError | StackNotUpdatableError) and error.diagnosis is not None:
             # The diagnosis comes last, where the user looks first.
             self.say("", *show.diagnosis(error.diagnosis))
         self.record(error)

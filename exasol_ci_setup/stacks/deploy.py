@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,9 @@ from exasol_ci_setup.core.errors import (
     NotApprovedError,
     OperationInterruptedError,
     PlanOutdatedError,
+    SetupError,
     StackBusyError,
+    StackNotUpdatableError,
     TimedOutError,
 )
 from exasol_ci_setup.core.stacks import Options, Outcome, Result
@@ -35,7 +38,7 @@ from exasol_ci_setup.stacks.approval import excess
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id
 from exasol_ci_setup.stacks.execution import execute
-from exasol_ci_setup.stacks.recovery import ask_to_cancel, way_out
+from exasol_ci_setup.stacks.recovery import ask_to_cancel, explain, way_out
 from exasol_ci_setup.stacks.rollout import Rollouts
 
 if TYPE_CHECKING:
@@ -131,7 +134,7 @@ def plan(context: Context, request: Request, options: Options = Options()) -> Op
         return _plan_recreation(context, request, options, current)
     detected = options.drift
     if current is not None and not state.is_absent(current):
-        state.require_updatable(current)
+        _require_updatable(context, current)
         if request.express:
             express.require_finished(current)
         if options.revert_drift and detected is None:
@@ -142,6 +145,16 @@ def plan(context: Context, request: Request, options: Options = Options()) -> Op
         import_existing=options.import_existing,
     )
     return OpenPlan(context, request, options, found, current, drift=detected, has_followed=followed)
+
+
+def _require_updatable(context: Context, current: Stack) -> None:
+    """Raise as `state.require_updatable`, with the diagnosis of the failed operation."""
+    try:
+        state.require_updatable(current)
+    except StackNotUpdatableError as error:
+        with suppress(SetupError):
+            error.diagnosis = explain(context.account, current)
+        raise
 
 
 def _plan_recreation(context: Context, request: Request, options: Options, current: Stack) -> OpenPlan:

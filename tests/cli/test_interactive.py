@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +219,14 @@ def test_command_that_asks_ends_in_terminal(
         assert asks.done in terminal.text
         assert terminal.is_cursor_visible
         assert left(live) == []
+
+
+def test_table_of_stacks_precedes_question(begin: Callable[..., PseudoTerminal]):
+    with begin("deploy-fleet", "fleet.yaml", "--no-lint") as terminal:
+        terminal.wait_for(QUESTION)
+        shown = terminal.text
+        terminal.answer("n")
+    assert re.search(r"STACK +PLAN +CHANGES\s+\S+ +new +\d+ to add", shown)
 
 
 def test_ctrl_c_at_hidden_prompt_restores_echo(begin: Callable[..., PseudoTerminal]):

@@ -9,9 +9,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
 from exasol_ci_setup.cli.session import Session
-from exasol_ci_setup.core.errors import InputError, NotApprovedError
+from exasol_ci_setup.core.errors import DeployFailedError, InputError, NotApprovedError, SetupError
+from exasol_ci_setup.core.errors.details import Diagnosis
 from exasol_ci_setup.core.stacks import Broadening, Change, Event, Hook, Plan
 from exasol_ci_setup.core.task_graph import End, Ended
 
@@ -162,3 +164,41 @@ def test_table_counts_deleted_stacks_of_fleet(clock, total, expected):
     many.expect(["main/b", "main/c"])
 
     assert many._table().caption == expected
+
+
+def failed(name, reason, physical_id=""):
+    found = Diagnosis(
+        stack_name=name, status="ROLLBACK_COMPLETE", logical_id="Bucket", physical_id=physical_id, reason=reason
+    )
+    return Ended(name, End.FAILED, error=DeployFailedError("failed", diagnosis=found))
+
+
+def test_failures_with_one_cause_are_explained_once(clock, capsys):
+    reporter = MultiStackReporter(Session(clock=clock))
+    ends = [failed(f"Repo{number}", f"repo-{number} is denied", f"repo-{number}") for number in range(1, 7)]
+
+    with pytest.raises(SetupError):
+        reporter.conclude([*ends, failed("Other", "another reason")])
+
+    shown = capsys.readouterr().err
+    assert shown.count("Why stack") == 2
+    assert "the same in    Repo2 … Repo6 (5 stacks)" in shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        ("acme already exists", "Bucket: acme already exists"),
+        (
+            'Resource handler returned message: "acme already exists (Service: S3)" (RequestToken: 1)',
+            "Bucket: acme already exists",
+        ),
+        (
+            "The maximum has been reached. (Service: AmazonEC2; Status Code: 400)",
+            "Bucket: The maximum has been reached.",
+        ),
+        ("", "Bucket"),
+    ],
+)
+def test_cause_is_resource_and_reason_of_service(reason, cause):
+    assert show.cause(failed("Repo", reason).error) == cause

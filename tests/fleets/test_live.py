@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from textwrap import dedent
@@ -23,6 +24,7 @@ targets:
 """
 PROJECT = "  {name}: {{project_url: https://github.com/exasol/{name}, {rest}}}\n"
 CREDENTIALS = "SLCSourceCredentials"
+CONNECTION = "arn:aws:codeconnections:eu-central-1:111122223333:connection/0a1b2c3d-0000-1111-2222-333344445555"
 
 
 def fleet_of(*projects: tuple[str, str], start: str = TARGET) -> str:
@@ -451,3 +453,35 @@ def test_last_record_of_plan_names_all_stacks(deploy):
 def test_empty_pattern_selects_nothing(deploy, live):
     assert deploy(fleet_of(("Slc", "ci: ")), "--yes", "--select", "").code == 2
     assert stacks(live) == {}
+
+
+def test_equal_plans_are_shown_once(deploy):
+    ran = deploy(fleet_of(*((f"Repo{number}", "ci: ") for number in range(1, 8))), "--plan", "--output", "json")
+    text = deploy(fleet_of(*((f"Repo{number}", "ci: ") for number in range(1, 8))), "--plan")
+
+    plans = [record["name"] for record in ran.records if record["type"] == "plan"]
+    assert [name for name in plans if "Repo" in name] == [f"main/Repo{n}" for n in range(1, 8)]
+    assert text.stdout.count("Plan for stack Repo") == 1
+    assert "main/Repo2 … main/Repo7 (6 stacks): the same plan as main/Repo1" in text.stdout
+
+
+def test_plan_that_differs_is_shown_in_full(deploy):
+    ran = deploy(
+        fleet_of(("Repo1", "ci: "), ("Repo2", f"ci: {{connection_arn: {CONNECTION}}}"), ("Repo3", "ci: ")), "--plan"
+    )
+
+    assert ran.stdout.count("Plan for stack Repo") == 2
+    assert "main/Repo3: the same plan as main/Repo1" in ran.stdout
+
+
+def test_table_names_cause_of_failure_also_the_second_time(deploy, other_account):
+    other_account.client("s3").create_bucket(
+        Bucket="bucket-of-another-account", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    text = fleet_of(("Slc", "ci: {bucket_name: bucket-of-another-account}"))
+
+    for _ in range(2):
+        ran = deploy(text, "--yes")
+        assert ran.code == 1
+        assert re.search(r"Slc +failed +ArtifactsBucket: bucket-of-another-account already exists", ran.stdout)
+        assert "Why stack Slc ended in ROLLBACK_COMPLETE" in ran.stderr

@@ -671,11 +671,13 @@ def test_capabilities_are_those_of_template(answers, clock):
 )
 def test_state_without_possible_update_is_reported_with_hint(answers, clock, status, way_out):
     answers.on("cloudformation", "DescribeStacks", stack_in(status))
+    answers.on("cloudformation", "DescribeStackEvents", AwsError("AccessDenied"))
 
     with pytest.raises(StackNotUpdatableError, match=status) as stuck:
         run(answers, clock)
 
     assert way_out in stuck.value.hint
+    assert stuck.value.diagnosis is None
 
 
 def test_ssm_parameter_forces_change_set(answers, clock):

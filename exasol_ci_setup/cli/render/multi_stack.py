@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli.consent import Consent, require_no_more_than, require_terminal
 from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
-from exasol_ci_setup.cli.render import records, report, show
+from exasol_ci_setup.cli.render import equal_plans, records, report, show
 from exasol_ci_setup.core import text
 from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
 from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, OperationInterruptedError
-from exasol_ci_setup.core.errors.details import Finding
+from exasol_ci_setup.core.errors.details import Diagnosis, Finding
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.stacks import Event, Plan
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.reporter import Reporter
 
+# The number of stacks whose names are all listed in a line.
+_MOST_NAMES: Final = 3
 _RESULTS: Final = {
     End.DONE: ("done", "green"),
     End.UNCHANGED: ("no changes", "green"),
@@ -131,7 +133,7 @@ class MultiStackReporter(NullReporter):
         message = f"skipped, because {', '.join(ended.because)} failed" if ended.because else result
         if ended.error is not None:
             message = f"{result}: {ended.error.message}"
-            row.reason = ended.error.message
+            row.reason = show.cause(ended.error)
         interrupted = isinstance(ended.error, OperationInterruptedError)
         if interrupted:
             row.status, row.reason = "interrupted", ""
@@ -267,9 +269,10 @@ class MultiStackReporter(NullReporter):
         """Raise the failure, as `require_success` does. Prints the cause of each one if several stacks failed."""
         failures = [end for end in ends if isinstance(end.error, DeployFailedError)]
         if len([end for end in ends if end.error is not None]) > 1:
-            for end in failures:
-                if isinstance(end.error, DeployFailedError):
-                    self._output.say("", *show.diagnosis(end.error.diagnosis))
+            for alike in _alike(failures):
+                self._output.say("", *show.diagnosis(alike[0]))
+                if others := [each.stack_name for each in alike[1:]]:
+                    self._output.say(f"  the same in    {show.clean(_listed(others))}")
         require_success(ends)
 
     def show_plans(self, *, as_data: bool) -> None:
@@ -278,14 +281,20 @@ class MultiStackReporter(NullReporter):
         for name, plan in (self.shown or {}).items():
             if not plan:
                 output.document.of(name).plan(plan)
-        for number, (name, plan) in enumerate((name, plan) for name, plan in (self.shown or {}).items() if plan):
-            heading = self.heading(name)
+        changed = {name: plan for name, plan in (self.shown or {}).items() if plan}
+        write = output.data if as_data else output.say
+        for number, (name, *others) in enumerate(equal_plans.groups(changed, {})):
+            heading, plan = self.heading(name), changed[name]
             if output.format == "text" and (number or heading):
-                (output.data if as_data else output.say)("\n" * bool(number and heading) + heading)
+                write("\n" * bool(number and heading) + heading)
             report.plan(output, plan, as_data=as_data, name=name if heading else "")
             if not as_data and output.format == "json":
                 # The record on stdout is for a program; the user needs the plan as text.
                 output.say(*show.plan(plan, unicode=output.unicode))
+            for other in others:
+                output.record(changed[other], name=other if heading else "")
+            if others:
+                write(f"\n{show.clean(_listed(others))}: the same plan as {show.clean(name)}")
 
     def localized(self, _name: str, text: str, *, region: str) -> str:
         """Return `text` whose commands have the options for a stack in `region`."""
@@ -364,6 +373,24 @@ def connections(session: Session) -> Connections:
         return account_of_run.get(None, lambda: session.account)
 
     return Connections(session.clock, base)
+
+
+def _alike(failures: Sequence[Ended]) -> list[list[Diagnosis]]:
+    """Return the diagnoses of failures in groups of those that differ only in the names of their stacks and resources."""
+    groups: dict[tuple[str, ...], list[Diagnosis]] = {}
+    for end in failures:
+        if isinstance(end.error, DeployFailedError):
+            found = end.error.diagnosis
+            cause = found.cause.replace(found.physical_id or "\0", "").replace(found.stack_name, "")
+            groups.setdefault((found.logical_id, found.type, cause, *found.details), []).append(found)
+    return list(groups.values())
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as text; of many names, the first and the last."""
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return f"{names[0]} … {names[-1]} ({counted(len(names))})"
 
 
 def ask(output: Output, question: str, declined: str) -> None:

@@ -13,6 +13,7 @@ import click
 from exasol_ci_setup.access.review import needs_approval
 from exasol_ci_setup.cli.render.records import plain
 from exasol_ci_setup.core.absent import ABSENT
+from exasol_ci_setup.core.errors import DeployFailedError, StackNotUpdatableError
 from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.stacks.data_holders import HOLDERS
 from exasol_ci_setup.template.intrinsics import readable
@@ -20,6 +21,7 @@ from exasol_ci_setup.template.intrinsics import readable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from exasol_ci_setup.core.errors import SetupError
     from exasol_ci_setup.core.errors.details import Diagnosis, Finding
     from exasol_ci_setup.core.stacks import (
         Broadening,
@@ -141,6 +143,12 @@ def diagnosis(diagnosis: Diagnosis) -> list[str]:
     lines += [f"  fix            {clean(hint)}" for hint in diagnosis.hints]
     lines.append(f"  reason         {clean(diagnosis.reason) or 'AWS gave no reason'}")
     return lines
+
+
+def cause(error: SetupError) -> str:
+    """Return in one line why an operation failed: the failed resource with its reason, or the first line of the message."""
+    found = error.diagnosis if isinstance(error, DeployFailedError | StackNotUpdatableError) else None
+    return (found.cause if found is not None else "") or error.message.partition("\n")[0]
 
 
 def finding(finding: Finding, *, name: str = "") -> str:

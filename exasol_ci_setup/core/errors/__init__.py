@@ -128,9 +128,10 @@ class PlanOutdatedError(StackBusyError):
 
 
 class StackNotUpdatableError(StackError):
-    """The state of the stack allows no update. The hint has the way out."""
+    """The state of the stack allows no update. The hint has the way out. `diagnosis` explains the failed operation, if it is known."""
 
     code = "stack-stuck"
+    diagnosis: Diagnosis | None = None
 
 
 class DeployFailedError(StackError):

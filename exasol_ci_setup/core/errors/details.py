@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
 Level = Literal["error", "warning", "info"]
 
 _LONGEST_MESSAGE: Final = 300
+# What AWS adds to the reason of a service.
+_FROM_HANDLER: Final = re.compile(
+    r'Resource handler returned message: "(?P<reason>.*?)"? \(RequestToken: .*', re.DOTALL
+)
+_FROM_SERVICE: Final = re.compile(r"\s*\(Service: .*", re.DOTALL)
 FAILED_STATUSES: Final = {
     "FAILED": "failed",
     "FAULT": "failed because of a fault of AWS",
@@ -46,6 +52,13 @@ class Diagnosis:
     reason: str = ""
     hints: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+
+    @property
+    def cause(self) -> str:
+        """The failed resource and the reason of the service on one line, such as for a table; empty if both are unknown."""
+        found = _FROM_HANDLER.fullmatch(self.reason)
+        reason = _FROM_SERVICE.sub("", found["reason"] if found else self.reason)
+        return ": ".join(part for part in (self.logical_id, " ".join(reason.split())) if part)
 
 
 @dataclass(frozen=True, slots=True)
