@@ -474,7 +474,7 @@ def test_plan_that_differs_is_shown_in_full(deploy):
     assert "main/Repo3: the same plan as main/Repo1" in ran.stdout
 
 
-def test_table_names_cause_of_failure_also_the_second_time(deploy, other_account):
+def test_table_names_cause_of_failure_in_each_run(deploy, other_account):
     other_account.client("s3").create_bucket(
         Bucket="bucket-of-another-account", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
