@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.builds.model import Batch, Build, batch_of, build_of, id_of, time_of
-from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -103,6 +104,22 @@ def recent(codebuild: CodeBuildClient, projects: Sequence[str] | None, *, limit:
             newest += _get_batches(codebuild, list(islice(_ids(codebuild, project), limit)))
     newest.sort(key=lambda batch: batch.started.timestamp() if batch.started else 0.0, reverse=True)
     return newest[:limit]
+
+
+def repository_of(codebuild: CodeBuildClient, project: str) -> str:
+    """Return the URL of the repository that a CodeBuild project builds; empty if it does not exist, or the caller must not read it."""
+    return repositories_of(codebuild, [project]).get(project, "")
+
+
+def repositories_of(codebuild: CodeBuildClient, projects: Sequence[str]) -> dict[str, str]:
+    """Return the URLs of the repositories of CodeBuild projects, by project, without those that cannot be read."""
+    found: dict[str, str] = {}
+    for start in range(0, len(projects), _IDS_PER_CALL):
+        # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetProjects.html
+        with suppress(AccessDeniedError), translate_aws_errors():
+            answer = codebuild.batch_get_projects(names=projects[start : start + _IDS_PER_CALL])
+            found |= {each["name"]: each.get("source", {}).get("location", "") for each in answer["projects"]}
+    return found
 
 
 def _ids(codebuild: CodeBuildClient, project: str | None) -> Iterable[str]:

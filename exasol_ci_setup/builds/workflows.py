@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from exasol_ci_setup.builds.buildspecs.files import (
-    GeneratedFile,
-    compare,
-    enclosing_repository,
-    from_root,
-    require_root,
-    write,
-)
+from exasol_ci_setup.builds.buildspecs.files import GeneratedFile, compare, from_root, write
+from exasol_ci_setup.builds.checkout import enclosing_repository, require_root
 from exasol_ci_setup.constructs.ci import ProjectName
 from exasol_ci_setup.constructs.scope import Region
 from exasol_ci_setup.constructs.space import SpaceName

@@ -11,7 +11,7 @@ from exasol_ci_setup.cli.render.reporter import DeployReporter
 from exasol_ci_setup.cli.templates import request_of as request_of_template
 from exasol_ci_setup.core.errors import StackError
 from exasol_ci_setup.core.stacks import Outcome
-from exasol_ci_setup.stacks import drift, elsewhere, state
+from exasol_ci_setup.stacks import build_stacks, drift, state
 from exasol_ci_setup.stacks.deploy import deploy
 from exasol_ci_setup.stacks.request import request_of, resolve_secrets, with_settings
 from exasol_ci_setup.template import lint
@@ -68,12 +68,14 @@ def _deploy(session: Session, request: Request, flags: EngineFlags, linter: lint
 
 def _require_only_stack(session: Session, construct: Construct, *, plan_only: bool) -> None:
     """Warn if another stack builds the project. Raises StackError if no user can confirm a second stack."""
-    other = elsewhere.find(session.account.client("cloudformation"), construct)
+    other = build_stacks.other_of(session.account.client("cloudformation"), construct)
     if other is None:
         return
     own = state.is_own(other)
-    message = elsewhere.message(other)
-    options = ("--stack-name", other.name, *(() if own else ("--adopt",)))
+    message = build_stacks.message(other)
+    options = ["--stack-name", other.name, *(() if own else ("--adopt",))]
+    if name := build_stacks.kept_codebuild_name(other, construct):
+        options += ["--codebuild-name", name]
     hint = (
         f"{'deploy' if own else 'adopt'} it with {session.again(*options)}; "
         f"for a second stack, which builds each push too: {session.again('--stack-name', construct.stack_name)}"

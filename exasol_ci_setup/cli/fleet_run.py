@@ -13,12 +13,13 @@ from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.constructs.stack import Stack
-from exasol_ci_setup.core.errors import InputError, OperationInterruptedError
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, StackError
 from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import Ended
 from exasol_ci_setup.programs import Deployment
 from exasol_ci_setup.programs.removal import find_existing, require_unused
 from exasol_ci_setup.programs.settings import settings_by_place
+from exasol_ci_setup.stacks import build_stacks, state
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.output_values import look_up
 from exasol_ci_setup.stacks.request import resolve_secrets
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.fleets import Fleet
     from exasol_ci_setup.programs import Connections
     from exasol_ci_setup.programs.removal import ExistingStack
+    from exasol_ci_setup.stacks.build_stacks import BuildStack
 
 _UNCHANGED: Final = {"unchanged": "no changes"}
 
@@ -303,25 +305,46 @@ class FleetReporter(MultiStackReporter):
 class _Completer:
     """Completes constructs with values of AWS: outputs of stacks that are not in the fleet, and ARNs of Docker secrets.
 
-    A secret is requested once for each account and region.
+    Secrets and the stacks with builds are requested once for each account and region.
     """
 
     def __init__(self, fleet: Fleet, connect: Connections) -> None:
+        self._builds: Once[int, list[BuildStack]] = Once()
         self._arns: Once[tuple[int, str], str | None] = Once()
         self._connect = connect
         self._targets = fleet.targets
         self._outputs = {id(each.construct): each.outputs for each in fleet.members.values() if each.outputs}
 
     def __call__(self, construct: Construct, account: Account) -> Construct:
-        """Return the construct with these values. Raises InputError for an output or a secret that does not exist."""
+        """Return the construct with these values.
+
+        Raises InputError for an output or a secret that does not exist, and StackError if another stack builds the project.
+        """
         if isinstance(construct, Stack):
             return self._with_outputs(construct)
+        self._require_only(construct, account)
         if not isinstance(construct, CiBuild | ReleaseBuild) or construct.known_docker_secret_arn is not None:
             return resolve_secrets(construct, account, spelled=str)
         # There is one Account object for each account and region in a run.
         key = (id(account), construct.docker_secret)
         arn = self._arns.get(key, lambda: _docker_secret_arn(construct, account))
         return construct.model_copy(update={"docker_secret_arn": arn})
+
+    def _require_only(self, construct: Construct, account: Account) -> None:
+        if not isinstance(construct, CiBuild | ReleaseBuild) or construct.stack is not None:
+            return
+        stacks = self._builds.get(id(account), lambda: list(build_stacks.existing(account.client("cloudformation"))))
+        other = build_stacks.find_other(stacks, construct)
+        if other is not None:
+            names = [f"stack_name: {other.name}"]
+            if name := build_stacks.kept_codebuild_name(other, construct):
+                names.append(f"codebuild_name: {name}")
+            raise StackError(
+                build_stacks.message(other),
+                hint=f"set {' and '.join(names)} for it in the file{'' if state.is_own(other) else ', and add --adopt'}; "
+                f"for a second stack, which builds each push too: stack_name: {construct.stack_name}",
+                stack_name=other.name,
+            )
 
     def _with_outputs(self, stack: Stack) -> Stack:
         wanted = self._outputs.get(id(stack), {})

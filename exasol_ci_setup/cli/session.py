@@ -30,6 +30,8 @@ _COMMAND: Final = re.compile(r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buil
 _AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)[^`]+)`")
 # A command of the AWS CLI that changes the configuration of this machine.
 _AWS_CONFIGURE: Final = re.compile(r"`(aws (?:configure|sso)\b[^`]*)`")
+# A field of a construct in a hint.
+_FIELD: Final = re.compile(r"\(([a-z]+(?:_[a-z]+)+)\)")
 _LOG_LEVELS: Final = ("normal", "info", "debug")
 
 Format = Literal["text", "json", "markdown"]
@@ -47,6 +49,8 @@ class Session:
     is_on_aws: bool = False
     """Whether the command works on AWS."""
     arguments: tuple[str, ...] = ()
+    options: frozenset[str] = frozenset()
+    """The options of the command, such as ``--stack-name``."""
     clock: Clock = field(default_factory=SystemClock)
 
     @cached_property
@@ -69,10 +73,12 @@ class Session:
         return found
 
     def with_global_options(self, text: str) -> str:
-        """Add the AWS options of this run to the commands in `text`.
+        """Add the AWS options of this run to the commands in `text`, and write ``(stack_name)`` as ``(--stack-name)`` if the command has it.
 
-        The command in a hint, such as `exasol-ci-setup watch Slc`, has to use the same account and region.
+        The command in a hint, such as `exasol-ci-setup watch Slc`, has to use the same account and region. A field of a construct is an option
+        of some commands, and a key of fleet files and an argument in programs.
         """
+        text = _FIELD.sub(self._spell_field, text)
         sandbox = self.sandbox and not os.environ.get(SANDBOX_VARIABLE)
         region = [["--region", self.region]] if self.region else []
         ours = [
@@ -98,6 +104,10 @@ class Session:
         profile = [["--profile", self.profile]] if self.profile else []
         text = _AWS_CONFIGURE.sub(lambda match: f"`{_with_options(match[1], profile)}`", text)
         return _AWS_COMMAND.sub(lambda match: f"`{_with_options(match[1], theirs)}`", text)
+
+    def _spell_field(self, match: re.Match[str]) -> str:
+        option = f"--{match[1].replace('_', '-')}"
+        return f"({option})" if option in self.options else match[0]
 
     @cached_property
     def account(self) -> Account:
@@ -255,6 +265,9 @@ def pass_session(command: F) -> F:
 
     @functools.wraps(command)
     def with_session(*args: Any, **kwargs: Any) -> Any:
-        return command(click.get_current_context().find_object(Session), *args, **kwargs)
+        ctx = click.get_current_context()
+        session = ctx.ensure_object(Session)
+        session.options = frozenset(name for each in ctx.command.params for name in each.opts)
+        return command(session, *args, **kwargs)
 
     return with_session  # type: ignore[return-value] # the same function, one argument less

@@ -10,7 +10,7 @@ from exasol_ci_setup.programs.declared import Declared
 from exasol_ci_setup.programs.requests import declared_request
 from exasol_ci_setup.programs.resolve import open_context, unscoped
 from exasol_ci_setup.programs.templates import template_of
-from exasol_ci_setup.stacks import compare, elsewhere, import_operation, monthly_cost, reversion, state
+from exasol_ci_setup.stacks import build_stacks, compare, import_operation, monthly_cost, reversion, state
 from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import watch as watching
 from exasol_ci_setup.stacks.check import check
@@ -42,7 +42,7 @@ def plan(construct: Construct, context: Context | None, settings: StackSettings,
             hint="call deploy(), or plan a program with `exasol-ci-setup plan FILE`",
         )
     context = _open(construct, context, "plan")
-    elsewhere.require_only(context.cfn, construct)
+    build_stacks.require_only(context.cfn, construct)
     _read_outputs(construct, context)
     complete = resolve_secrets(construct, context.account)
     return deployment.plan(context, declared_request(context.account, complete, settings), options)

@@ -17,7 +17,7 @@ from exasol_ci_setup.programs import actions
 from exasol_ci_setup.programs.connections import Connections, from_configuration
 from exasol_ci_setup.programs.declared import Declared
 from exasol_ci_setup.programs.deployment import Deployment
-from exasol_ci_setup.stacks import elsewhere, network
+from exasol_ci_setup.stacks import build_stacks, network
 from exasol_ci_setup.template.context import default_context
 from exasol_ci_setup.template.lint import Linter
 
@@ -63,7 +63,7 @@ def _deploy(construct: Construct, context: Context | None, settings: StackSettin
     connect, context = open_context(construct, context)
     declared = Declared([construct], unscoped(context))
     for name, each in declared.constructs.items():
-        elsewhere.require_only(connect(declared.scope_of(name)).client("cloudformation"), each)
+        build_stacks.require_only(connect(declared.scope_of(name)).client("cloudformation"), each)
     deployment = Deployment(
         connect,
         context.reporter,

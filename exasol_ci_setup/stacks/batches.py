@@ -5,40 +5,65 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.builds import explain, follow, logs, read, start
+from exasol_ci_setup.builds.checkout import repository_key
 from exasol_ci_setup.builds.model import Batch, Build
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.ci import CiBuild
-from exasol_ci_setup.core.errors import InputError, StackError
-from exasol_ci_setup.stacks import elsewhere, state
+from exasol_ci_setup.core.errors import InputError, StackError, StackNotFoundError
+from exasol_ci_setup.stacks import build_stacks, state
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.builds.checkout import Checkout
     from exasol_ci_setup.builds.logs import LogLine
     from exasol_ci_setup.constructs.ci import ReleaseBuild
+    from exasol_ci_setup.stacks.build_stacks import BuildStack
 
 _HINT: Final = "deploy it, or name another stack with stack_name="
+_ADOPT: Final = "deploy the construct with stack_name='STACK' and Options(adopt=True)"
 
 
 def find_codebuild_project(
-    context: Context, construct: CiBuild | ReleaseBuild, *, hint: str = _HINT, adopt: str = "adopt it with adopt=True"
+    context: Context, construct: CiBuild | ReleaseBuild, *, hint: str = _HINT, adopt: str = _ADOPT
 ) -> str:
-    """Return the name of the CodeBuild project in the stack of `construct`, or in another one that builds the same project.
+    """Return the name of the CodeBuild project with the builds of the project of `construct`.
 
-    `hint` says what to do if no stack is found, `adopt` how to adopt one that this tool did not create. Raises StackNotFoundError and StackError.
+    `hint` says what to do if no stack has them, and `adopt` how to adopt a stack of the predecessor: ``STACK`` in it becomes the name, ``URL`` the
+    repository. Such a stack is used only for CI builds, and only if the caller chose its name: the role of its release builds cannot read the
+    GitHub token. Raises StackNotFoundError and StackError.
     """
     cfn = context.cfn
-    try:
-        return start.find_project(cfn, construct.stack_name, hint=hint)
-    except StackError as error:
-        other = elsewhere.find(cfn, construct)
-        if other is None:
-            raise
-        if not state.is_own(other):
-            error.message += f", and stack {other.name}, which builds the project, was not created by this tool"
-            error.hint = adopt.replace("STACK", other.name)
-            raise
-        return start.find_project(cfn, other.name)
+    stack = build_stacks.find(cfn, construct)
+    if stack is None:
+        name, region = construct.stack_name, cfn.meta.region_name
+        is_other = not state.is_absent(state.find(cfn, name))
+        raise StackNotFoundError(
+            f"stack {name!r} is of another project, and no stack in {region} has this build of project {construct.project}"
+            if is_other
+            else f"stack {name!r} does not exist in {region}",
+            hint=hint,
+            stack_name=name,
+        )
+    project = start.find_project(cfn, stack.name)
+    is_usable = isinstance(construct, CiBuild) and stack.name == construct.stack_name
+    if not state.is_own(stack) and not is_usable:
+        url = read.repository_of(context.account.client("codebuild"), project) or "URL"
+        raise StackError(
+            f"stack {stack.name}, which builds project {construct.project}, was not created by this tool",
+            hint=adopt.replace("STACK", stack.name).replace("URL", url),
+            stack_name=stack.name,
+        )
+    return project
+
+
+def building(context: Context, checkout: Checkout) -> list[BuildStack]:
+    """Return the deployed stacks with builds of the repository of `checkout`."""
+    key = checkout.key
+    stacks = [each for each in build_stacks.existing(context.cfn) if each.codebuild_name]
+    codebuild = context.account.client("codebuild")
+    repositories = read.repositories_of(codebuild, [each.codebuild_name for each in stacks])
+    return [each for each in stacks if repository_key(repositories.get(each.codebuild_name, "")) == key]
 
 
 def start_ci_build(

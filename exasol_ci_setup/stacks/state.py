@@ -94,13 +94,13 @@ def require_own(stack: Stack, tags: Mapping[str, str], *, adopt: bool = False) -
             return
         raise StackError(
             f"stack {stack.name} exists and was not created by this tool",
-            hint="preview with --adopt --plan, or choose another stack name",
+            hint="preview with --adopt --plan, or choose another stack name (stack_name)",
             stack_name=stack.name,
         )
     if is_of_another(stack, tags):
         raise StackError(
             f"stack {stack.name} belongs to {owner(stack.tags)}, not to {owner(tags)}",
-            hint="choose another stack name; "
+            hint="choose another stack name (stack_name); "
             f"if nothing needs that stack any more: `exasol-ci-setup delete {stack.name}`",
             stack_name=stack.name,
         )

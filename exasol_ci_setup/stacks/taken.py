@@ -43,8 +43,7 @@ def require_free(
         is_build = request.tags.get(f"{TAG_PREFIX}construct") in _BUILDS
         raise StackError(
             f"stack {request.name} cannot create {names[name]}: {_existing(context, name)}",
-            hint="choose another name for it"
-            + (" (--codebuild-name, in a fleet file codebuild_name)" if is_build else ", or delete that project"),
+            hint="choose another name for it" + (" (codebuild_name)" if is_build else ", or delete that project"),
             stack_name=request.name,
         )
 

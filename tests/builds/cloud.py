@@ -24,6 +24,25 @@ RESOURCE = {
 }
 
 
+SOURCE = {"type": "GITHUB", "location": "https://github.com/exasol/s.l"}
+
+
+def described(params: Any) -> Any:
+    """Answer DescribeStacks with a stack of project Slc."""
+    name = params["StackName"]
+    tags = {"construct": "ReleaseBuild" if name.endswith("Release") else "CiBuild", "project": "Slc"}
+    return {
+        "Stacks": [
+            {
+                "StackName": name,
+                "StackStatus": "CREATE_COMPLETE",
+                "CreationTime": BEGIN,
+                "Tags": [{"Key": f"exasol-ci-setup:{key}", "Value": value} for key, value in tags.items()],
+            }
+        ]
+    }
+
+
 @dataclass
 class Job:
     """A build of the batch, with a log line every ten seconds. Times are in seconds after the start of the batch.
@@ -61,7 +80,9 @@ class Cloud:
     ) -> None:
         self.answers, self.clock, self.jobs = answers, clock, jobs
         self.status, self.ends, self.variables, self.phases = status, ends, variables or [], phases or []
+        answers.on("cloudformation", "DescribeStacks", described)
         answers.on("cloudformation", "ListStackResources", {"StackResourceSummaries": [RESOURCE]})
+        answers.on("codebuild", "BatchGetProjects", {"projects": [{"name": "SlcCodeBuild", "source": SOURCE}]})
         answers.on("codebuild", "StartBuildBatch", self.start)
         answers.on("codebuild", "BatchGetBuildBatches", self.batches)
         answers.on("codebuild", "BatchGetBuilds", self.builds)

@@ -297,13 +297,70 @@ def test_second_stack_beside_predecessors_is_refused(here, live):
     again = here(*ours, "--yes")
 
     said = "stack SlcCIBuild, which was not created by this tool, builds the project already"
+    assert "stack SlcCIBuild, which builds project Slc, was not created by this tool" in started.stderr
     assert (refused.code, planned.code, started.code, adopted.code, again.code) == (1, 0, 1, 0, 1), adopted.stderr
     assert said in refused.stderr
     assert f"--project-url {URL} --no-lint --yes --stack-name SlcCIBuild --adopt" in refused.stderr
     assert said in planned.stderr
-    assert "--stack-name SlcCIBuild --adopt" in started.stderr
+    assert (
+        f"`exasol-ci-setup deploy-ci-build --project Slc --project-url {URL} --stack-name SlcCIBuild --adopt"
+        in started.stderr
+    )
     assert "stack SlcCIBuild builds the project already" in again.stderr
     assert "--adopt" not in again.stderr
+
+
+@pytest.mark.usefixtures("theirs")
+def test_builds_of_predecessors_stack_are_listed_and_started_by_its_name(here, live, monkeypatch):
+    monkeypatch.setenv("GITHUB_TOKEN", "x")
+    predecessor.create(live, "SlcCIBuild", predecessor.CI)
+    predecessor.create(live, "SlcReleaseBuild", predecessor.RELEASE)
+
+    started = here("start-ci-build", "--project", "Slc", "--branch", "main", "--stack-name", "SlcCIBuild", "--no-wait")
+    listed = here("builds", "--project", "Slc")
+    logged = here("logs", "--latest", "--project", "Slc")
+    release = here(
+        *("start-release-build", "--project", "Slc", "--branch", "main", "--stack-name", "SlcReleaseBuild"),
+        *("--upload-url", "https://uploads.github.com/repos/exasol/script-languages-release/releases/1/assets"),
+    )
+
+    batch = started.stdout.strip()
+    assert batch.startswith("SlcCIBuild-SlcCodeBuild-")
+    assert batch in listed.stdout
+    assert f"batch {batch} on main" in logged.stderr
+    assert release.code == 1
+    assert "stack SlcReleaseBuild, which builds project Slc, was not created by this tool" in release.stderr
+    assert (
+        f"deploy-release-build --project Slc --project-url {URL} --stack-name SlcReleaseBuild --adopt`"
+        in release.stderr
+    )
+    assert not [each for each in live.client("codebuild").list_build_batches()["ids"] if "Release" in each]
+
+
+@pytest.mark.usefixtures("theirs")
+def test_fleet_beside_predecessors_stack_is_refused(here, live, tmp_path):
+    predecessor.create(live, "SlcCIBuild", predecessor.CI)
+    file = tmp_path / "fleet.yaml"
+    fleet = FLEET.replace("    source_credentials", "    # source_credentials")
+    file.write_text(fleet, encoding="utf-8")
+
+    refused = here("deploy-fleet", str(file), "--yes", "--no-lint")
+    file.write_text(fleet.replace("ci: {}", "ci: {stack_name: SlcCIBuild}"), encoding="utf-8")
+    adopted = here(
+        "deploy-fleet", str(file), "--yes", "--no-lint", "--adopt", "--allow-broadening", "--allow-data-loss"
+    )
+    file.write_text(fleet, encoding="utf-8")
+    again = here("deploy-fleet", str(file), "--yes", "--no-lint")
+    file.write_text(fleet.replace("ci: {}", "ci: {stack_name: Slc, codebuild_name: Other}"), encoding="utf-8")
+    second = here("deploy-fleet", str(file), "--yes", "--no-lint")
+
+    assert refused.code == 1
+    assert "stack SlcCIBuild, which was not created by this tool, builds the project already" in refused.stderr
+    assert "set stack_name: SlcCIBuild for it in the file, and add --adopt" in refused.stderr
+    assert adopted.code == 0, adopted.stderr
+    assert again.code == 1
+    assert "set stack_name: SlcCIBuild for it in the file; for a second stack" in again.stderr
+    assert second.code == 0, second.stderr
 
 
 @pytest.mark.usefixtures("deployed")

@@ -42,22 +42,50 @@ def status(live, stack: str) -> str | None:
 @pytest.mark.usefixtures("deployed")
 def test_project_name_in_use_is_refused_before_creation(here, live):
     same_stack = here(*RELEASE)
+    started = here(
+        *("start-release-build", "--project", "Slc", "--branch", "main", "--github-token-secret", "github"),
+        *("--upload-url", "https://uploads.github.com/repos/exasol/script-languages/releases/1/assets"),
+    )
     same_project = here(*RELEASE, "--stack-name", "SlcPub")
 
     assert (same_stack.code, same_project.code) == (1, 1)
-    assert "--stack-name" in same_stack.stderr
+    assert "choose another stack name (--stack-name);" in same_stack.stderr
+    assert started.code == 1
+    assert (
+        "stack 'SlcRelease' is of another project, and no stack in eu-central-1 has this build of project Slc"
+        in started.stderr
+    )
     assert "the CodeBuild project SlcReleaseCodeBuild belongs to stack SlcRelease" in same_project.stderr
-    assert "choose another name for it (--codebuild-name, in a fleet file codebuild_name)" in same_project.stderr
+    assert "choose another name for it (--codebuild-name)" in same_project.stderr
     assert status(live, "SlcPub") is None
 
 
 @pytest.mark.usefixtures("deployed")
-def test_stack_and_project_of_other_names_are_deployed(here):
+def test_stack_and_project_of_other_names_build(here):
     deployed = here(*RELEASE, *NAMES)
     again = here(*RELEASE, *NAMES)
+    started = here(
+        *(
+            "start-release-build",
+            "--project",
+            "Slc",
+            "--branch",
+            "main",
+            "--no-wait",
+            "--github-token-secret",
+            "github",
+        ),
+        *("--upload-url", "https://uploads.github.com/repos/exasol/script-languages/releases/1/assets"),
+    )
+    second = here(*RELEASE)
 
     assert deployed.code == 0, deployed.stderr
     assert "up to date" in again.stderr
+    assert started.code == 0, started.stderr
+    assert started.stdout.startswith("SlcPubBuild:")
+    assert second.code == 1
+    assert "stack SlcPub builds the project already" in second.stderr
+    assert "--stack-name SlcPub --codebuild-name SlcPubBuild`" in second.stderr
     assert here(*CI).stderr.count("up to date") == 1
 
 
@@ -84,6 +112,17 @@ def test_fleet_of_colliding_projects_is_deployed(here, live, tmp_path):
     assert sorted(live.client("codebuild").list_projects()["projects"]) == [
         *("SlcCodeBuild", "SlcPubBuild", "SlcReleaseCodeBuild", "SlcReleaseReleaseCodeBuild")
     ]
+
+
+@pytest.mark.usefixtures("deployed")
+def test_fleet_names_keys_of_file(here, tmp_path):
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FLEET.partition("  SlcRelease:")[0].replace(", codebuild_name: SlcPubBuild", ""), encoding="utf-8")
+
+    ran = here("deploy-fleet", str(file), "--yes", "--no-lint")
+
+    assert ran.code == 1
+    assert "choose another name for it (codebuild_name)" in ran.stderr
 
 
 def test_project_of_own_template_in_use_is_refused(here, live, tmp_path):

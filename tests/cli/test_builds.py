@@ -209,6 +209,14 @@ def test_ctrl_c_exits_130_with_stop_command(answers, clock, run):
         ("start-ci-build", "--project", "Slc", "--branch", ""),
         ("start-ci-build", "--project", "Slc", "--branch", "a\nb"),
         ("start-ci-build", "--project", "Slc"),
+        ("start-ci-build", "--branch", "main"),
+        ("start-ci-build",),
+        ("logs",),
+        ("stop", "--project", "Slc"),
+        ("retry", ID, "--latest"),
+        ("logs", ID, "--project", "Slc"),
+        ("logs", "--latest"),
+        ("stop", "--latest", "--project", "Slc", "--stack-name", "Slc"),
         (*START, "--timeout-in-seconds", "0"),
         (*START, "--timeout-in-seconds", "soon"),
         (*START, "--timeout-in-seconds", "1" * 400),
@@ -218,7 +226,10 @@ def test_ctrl_c_exits_130_with_stop_command(answers, clock, run):
         ("retry", "Slc:"),
     ],
 )
-def test_bad_input_exits_2_without_request(answers, run, arguments):
+def test_bad_input_exits_2_without_request(answers, run, arguments, tmp_path, monkeypatch):
+    # A directory that is in no checkout.
+    monkeypatch.chdir(tmp_path)
+
     assert run(*arguments).code == 2
     assert answers.calls == []
 

@@ -17,7 +17,7 @@ from tests.cli.conftest import Ran
 from tests.hub import press_ctrl_c, running
 
 TOKEN = "ghp_0123456789secret"
-UPLOAD = "https://uploads.github.com/repos/exasol/script.languages/releases/4711/assets{?name,label}"
+UPLOAD = "https://uploads.github.com/repos/exasol/s.l/releases/4711/assets{?name,label}"
 RELEASE = ("start-release-build", "--project", "Slc", "--branch", "refs/heads/master", "--upload-url", UPLOAD)
 TEST = (
     *("start-test-release-build", "--project", "Slc", "--repo-name", "exasol/s.l"),
@@ -84,6 +84,40 @@ def test_release_build_gets_variables_and_token_reference(answers, clock, run, m
         "GITHUB_TOKEN": ("SECRETS_MANAGER", secret["Name"]),
     }
     assert secret["Name"].startswith("exasol-ci-setup/Slc/")
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [((*RELEASE[:-1], UPLOAD.replace("s.l", "other")), "--upload-url"), (TEST, "--repo-name")]
+)
+def test_release_of_other_repository_exits_2(answers, clock, run, hub, command, option):
+    Cloud(answers, clock)
+    if option == "--repo-name":
+        project = {"name": "SlcCodeBuild", "source": {"type": "GITHUB", "location": "https://github.com/exasol/built"}}
+        answers.on("codebuild", "BatchGetProjects", {"projects": [project]})
+
+    ran = run(*command)
+
+    named, built = ("other", "s.l") if option == "--upload-url" else ("s.l", "built")
+    assert ran.code == 2
+    assert f"{option} is of exasol/{named}, but SlcCodeBuild builds https://github.com/exasol/{built}" in ran.stderr
+    assert hub.asked == []
+    assert not {"CreateSecret", "StartBuildBatch"} & set(answers.names())
+
+
+@pytest.mark.parametrize("spelled", ["https://github.com/Exasol/S.L.git", "git@github.com:exasol/s.l.git"])
+def test_same_repository_in_other_spelling_is_accepted(answers, clock, run, spelled):
+    Cloud(answers, clock)
+    project = {"name": "SlcCodeBuild", "source": {"type": "GITHUB", "location": spelled}}
+    answers.on("codebuild", "BatchGetProjects", {"projects": [project]})
+
+    assert run(*RELEASE).code == 0
+
+
+def test_unreadable_project_is_not_compared(answers, clock, run):
+    Cloud(answers, clock)
+    answers.on("codebuild", "BatchGetProjects", AwsError("AccessDeniedException", "no"))
+
+    assert run(*RELEASE).code == 0
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
@@ -494,7 +528,7 @@ def test_rejection_by_github_creates_nothing_on_aws(answers, clock, run, hub, st
 
     assert ran.code == code
     assert f"Sorry (HTTP {status})" in ran.stderr
-    assert answers.names() == ["ListStackResources"]
+    assert answers.names() == ["DescribeStacks", "ListStackResources", "BatchGetProjects"]
     assert TOKEN not in ran.stderr
 
 
@@ -513,7 +547,7 @@ def test_invalid_test_release_options_exit_2_before_requests(answers, run, hub, 
 @pytest.mark.live
 def test_release_build_in_sandbox_leaves_no_secret(here, live):
     credentials = ("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token")
-    url = "https://github.com/exasol/script-languages-release"
+    url = "https://github.com/exasol/s.l"
     assert here("deploy-source-credentials", *credentials, "--yes", "--no-lint").code == 0
     assert here("deploy-release-build", "--project", "Slc", "--project-url", url, "--yes", "--no-lint").code == 0
 

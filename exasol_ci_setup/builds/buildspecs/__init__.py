@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exasol_ci_setup.builds.buildspecs.files import GeneratedFile, compare, from_root, require_root, write
+from exasol_ci_setup.builds.buildspecs.files import GeneratedFile, compare, from_root, write
 from exasol_ci_setup.builds.buildspecs.flavors import BuildGroup, build_groups, find_flavors, identifier
 from exasol_ci_setup.builds.buildspecs.package import PACKAGE, VERSIONS, excluding_file
 from exasol_ci_setup.builds.buildspecs.render import (
@@ -31,6 +31,5 @@ __all__ = [
     "from_root",
     "identifier",
     "render",
-    "require_root",
     "write",
 ]

@@ -6,12 +6,12 @@ import contextlib
 import difflib
 import io
 import os
-import shlex
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.builds.checkout import require_root, working_directory
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.files import write_whole
 
@@ -57,7 +57,7 @@ def from_root(path: Path, what: str) -> str:
     require_root()
     if "\\" in str(path):
         raise InputError(f"{what} {path} contains a backslash", hint="write / between directories")
-    root = _working_directory()
+    root = working_directory()
     # The second pair handles a path that reaches the working directory through a symbolic link.
     for candidate, base in ((Path(os.path.abspath(path)), root), (path.resolve(), root.resolve())):  # noqa: PTH100 - does not resolve links
         with contextlib.suppress(ValueError):
@@ -66,34 +66,6 @@ def from_root(path: Path, what: str) -> str:
         f"{what} {path} is outside of {root}: builds find only files of the repository",
         hint="run the command in the repository's root, and pass a path below it",
     )
-
-
-def require_root() -> None:
-    """Raise InputError if the working directory is below the root of a Git repository: CodeBuild and GitHub read files from the root."""
-    root = enclosing_repository()
-    if root is not None:
-        raise InputError(
-            f"{Path.cwd()} is below the root of its repository, {root}",
-            hint=f"run `cd {shlex.quote(str(root))}`, then the same command with paths relative to it",
-        )
-
-
-def enclosing_repository() -> Path | None:
-    """Return the root of the Git repository in which the working directory is; None for the root itself, and outside of a repository."""
-    here = _working_directory()
-    # In a work tree or a submodule, `.git` is a file.
-    if (here / ".git").exists():
-        return None
-    return next((each for each in here.parents if (each / ".git").exists()), None)
-
-
-def _working_directory() -> Path:
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise InputError(
-            f"the working directory cannot be read: {error.strerror}", hint="run the command in the repository's root"
-        ) from None
 
 
 def compare(directory: Path, contents: Mapping[str, str]) -> tuple[GeneratedFile, ...]:

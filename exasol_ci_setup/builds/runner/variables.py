@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import getpass
 import os
-import subprocess
 import time
 import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from exasol_ci_setup.builds.checkout import git
 from exasol_ci_setup.builds.runner.buildspec import VARIABLE
 from exasol_ci_setup.builds.runner.script import SOURCE
 from exasol_ci_setup.core.errors import InputError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _PROJECT = "run-buildspec"
 _DUMMY_ACCOUNT = "000000000000"
-_GIT_TIMEOUT_SECONDS = 10.0
 
 
 def parse(assignments: Iterable[str], files: Iterable[Path], own: Mapping[str, str]) -> dict[str, str]:
@@ -86,9 +85,9 @@ def of_codebuild(source: Path, image: str, identifier: str, own: Mapping[str, st
         "CODEBUILD_LAST_EXIT": "0",
         "CODEBUILD_LOCAL_BUILD": "true",
         "CODEBUILD_LOG_PATH": number,
-        "CODEBUILD_RESOLVED_SOURCE_VERSION": _git(source, "rev-parse", "--verify", "HEAD"),
-        "CODEBUILD_SOURCE_REPO_URL": _without_login(_git(source, "config", "--get", "remote.origin.url")),
-        "CODEBUILD_SOURCE_VERSION": _git(source, "symbolic-ref", "--quiet", "HEAD"),
+        "CODEBUILD_RESOLVED_SOURCE_VERSION": git(source, "rev-parse", "--verify", "HEAD"),
+        "CODEBUILD_SOURCE_REPO_URL": _without_login(git(source, "config", "--get", "remote.origin.url")),
+        "CODEBUILD_SOURCE_VERSION": git(source, "symbolic-ref", "--quiet", "HEAD"),
         "CODEBUILD_SRC_DIR": SOURCE,
         "CODEBUILD_START_TIME": str(int(time.time() * 1000)),
     }
@@ -126,22 +125,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # some containers have no entry for this user id
         return str(os.getuid())
-
-
-def _git(source: Path, *arguments: str) -> str:
-    """Return the output of git; empty if git fails, is missing, or exceeds its timeout."""
-    try:
-        ran = subprocess.run(  # noqa: S603 - constant arguments
-            ["git", "-C", str(source), *arguments],  # noqa: S607 - the user's git
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_GIT_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return "" if ran.returncode else ran.stdout.strip()
 
 
 def _without_login(url: str) -> str:

@@ -9,8 +9,15 @@ import click
 
 from exasol_ci_setup.cli import start_builds
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.cli.start_builds import DEFAULT_TIMEOUT, FollowFlags, follow_options, project_options
-from exasol_ci_setup.core.errors import InputError, StackNotFoundError
+from exasol_ci_setup.cli.start_builds import (
+    DEFAULT_TIMEOUT,
+    BatchChoice,
+    FollowFlags,
+    batch_options,
+    follow_options,
+    project_options,
+)
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,19 +31,19 @@ if TYPE_CHECKING:
 @common_options
 @project_options("the project's name")
 @follow_options
-def start_ci_build(session: Session, project: str, branch: str, stack_name: str | None, flags: FollowFlags) -> None:
+def start_ci_build(
+    session: Session, project: str | None, branch: str | None, stack_name: str | None, flags: FollowFlags
+) -> None:
     """Start a CI build of a branch and follow it.
 
-    The build is the one that a push to the branch starts. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it
+    The build is the one that a push to the branch starts. In a checkout of the repository, project and branch can be omitted. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it
     exceeded the time limit.
     """
     from exasol_ci_setup.constructs import CiBuild
     from exasol_ci_setup.stacks.batches import start_branch
 
-    start_builds.require_branch(branch)
-    construct = start_builds.construct(CiBuild, project, stack_name)
-    codebuild_project = start_builds.codebuild_project(session, construct)
-    batch = start_branch(session.context(), codebuild_project, branch)
+    target = start_builds.target(session, CiBuild, project, stack_name, branch)
+    batch = start_branch(session.context(), target.codebuild_project, target.branch)
     ended = start_builds.follow_started(session, batch, flags)
     if ended is not None:
         start_builds.report_result(session, ended)
@@ -59,7 +66,9 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
     from exasol_ci_setup.builds import read
     from exasol_ci_setup.cli.render import build_view, records
 
-    projects = _projects(session, project, stack_name)
+    projects = None
+    if project is not None or stack_name is not None:
+        projects = start_builds.codebuild_projects(session, project, stack_name)
     batches = read.recent(session.account.client("codebuild"), projects, limit=limit)
     if batches:
         session.output.data("\n".join(build_view.batches(batches)))
@@ -73,17 +82,17 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
 
 @click.command("logs")
 @common_options
-@click.argument("name", metavar="BUILD")
+@batch_options
 @click.option("--group", metavar="IDENTIFIER", help="Only the build with this identifier in the batch.")
 @click.option(
     "--follow",
     is_flag=True,
     help="Follow the batch until it ends; the exit code is that of the batch.",
 )
-def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
+def logs(session: Session, choice: BatchChoice, group: str | None, follow: bool) -> None:
     """Print the logs of a build or a batch.
 
-    BUILD is the ID or ARN of a batch, or of one build in it. With --follow the command prints new lines until the batch
+    BUILD is the ID or ARN of a batch, or of one build in it. --latest is the newest batch of the branch of the checkout, or of --project. With --follow the command prints new lines until the batch
     ends. The exit code is then 0 if the batch succeeded and 6 if it did not.
     """
     from exasol_ci_setup.builds import read
@@ -92,7 +101,7 @@ def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
     from exasol_ci_setup.cli.render import records
     from exasol_ci_setup.cli.render.build_view import BuildView
 
-    subject = read.find(session.account.client("codebuild"), name)
+    subject = read.find(session.account.client("codebuild"), choice.id_in(session, of_any_branch=True))
     if isinstance(subject, Build):
         if subject.batch_id and follow:
             raise InputError(
@@ -120,19 +129,19 @@ def logs(session: Session, name: str, group: str | None, follow: bool) -> None:
 
 @click.command("stop")
 @common_options
-@click.argument("name", metavar="BUILD")
+@batch_options
 @click.option("--no-wait", is_flag=True, help="Do not wait until the batch has stopped.")
-def stop(session: Session, name: str, no_wait: bool) -> None:
+def stop(session: Session, choice: BatchChoice, no_wait: bool) -> None:
     """Stop a batch with all its builds.
 
-    BUILD is the ID or ARN of the batch. If the batch has already ended, nothing changes, and the exit code is 0.
+    BUILD is the ID or ARN of the batch. --latest is the newest batch of the branch of the checkout, or of --project. If the batch has already ended, nothing changes, and the exit code is 0.
     """
     from exasol_ci_setup.builds import follow, read, start, token
     from exasol_ci_setup.cli.render import records
 
     output = session.output
     codebuild = session.account.client("codebuild")
-    batch = read.require_batch(codebuild, name)
+    batch = read.require_batch(codebuild, choice.id_in(session))
     changed = not batch.has_ended
     if changed:
         start.stop(codebuild, batch.id)
@@ -150,18 +159,18 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
 
 @click.command("retry")
 @common_options
-@click.argument("name", metavar="BUILD")
+@batch_options
 @click.option("--failed-only", is_flag=True, help="Retry only builds that did not succeed.")
 @follow_options
-def retry(session: Session, name: str, failed_only: bool, flags: FollowFlags) -> None:
+def retry(session: Session, choice: BatchChoice, failed_only: bool, flags: FollowFlags) -> None:
     """Retry a batch that did not succeed.
 
-    BUILD is the ID or ARN of the batch. A release build needs the environment variable GITHUB_TOKEN again, since the token was
+    BUILD is the ID or ARN of the batch. --latest is the newest batch of the branch of the checkout, or of --project. A release build needs the environment variable GITHUB_TOKEN again, since the token was
     removed when the batch ended. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it exceeded the time limit.
     """
     from exasol_ci_setup.builds import read, start
 
-    batch = read.require_batch(session.account.client("codebuild"), name)
+    batch = read.require_batch(session.account.client("codebuild"), choice.id_in(session))
     if not batch.has_ended:
         raise InputError(
             f"batch {batch.id} cannot be retried: it is in {batch.status}",
@@ -211,30 +220,3 @@ def _of_group(batch: Batch, group: str | None) -> list[Build]:
         names = ", ".join(build.group for build in batch.builds)
         raise InputError(f"batch {batch.id} has no build {group!r}", hint=f"its builds are: {names or 'none yet'}")
     return builds_of_group
-
-
-def _projects(session: Session, project: str | None, stack_name: str | None) -> list[str] | None:
-    """Return the selected CodeBuild projects, or None for all. Raises StackNotFoundError."""
-    from exasol_ci_setup.builds import start
-    from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
-    from exasol_ci_setup.stacks import elsewhere, state
-
-    if project is not None and stack_name is not None:
-        raise InputError("--project and --stack-name contradict each other", hint="omit one of them")
-    cfn = session.account.client("cloudformation")
-    if stack_name is not None:
-        return [start.find_project(cfn, stack_name, hint="`exasol-ci-setup list` lists all stacks")]
-    if project is None:
-        return None
-    constructs = [start_builds.construct(kind, project, None) for kind in (CiBuild, ReleaseBuild)]
-    stacks = [elsewhere.find(cfn, each) or state.find(cfn, each.stack_name) for each in constructs]
-    projects = [
-        start.find_project(cfn, stack.name) for stack in stacks if stack is not None and not state.is_absent(stack)
-    ]
-    if not projects:
-        raise StackNotFoundError(
-            f"project {project!r} has neither a CI nor a release stack in {session.account.region}",
-            hint="`exasol-ci-setup list` lists all stacks; --stack-name selects one of another name",
-            stack_name=project,
-        )
-    return projects

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.builds.github import Api
     from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.cli.start_builds import Target
     from exasol_ci_setup.constructs import ReleaseBuild
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -59,8 +60,8 @@ def _release_options(command: F) -> F:
 @_release_options
 def start_release_build(
     session: Session,
-    project: str,
-    branch: str,
+    project: str | None,
+    branch: str | None,
     stack_name: str | None,
     *,
     upload_url: str,
@@ -78,14 +79,12 @@ def start_release_build(
     from exasol_ci_setup.builds import github
     from exasol_ci_setup.constructs import ReleaseBuild
 
-    start_builds.require_branch(branch)
-    construct = start_builds.construct(ReleaseBuild, project, stack_name)
     release = github.parse_upload_url(upload_url, api_url=github.api_url_from_environment())
     flags = _with_configured_timeout(flags, values["config_file"])
+    target = start_builds.target(session, ReleaseBuild, project, stack_name, branch)
+    _require_repository(session, target, f"{release.owner}/{release.repository}", "--upload-url")
     request = _Request(
-        construct=construct,
-        codebuild_project=start_builds.codebuild_project(session, construct),
-        branch=branch,
+        target=target,
         release_id=release.release_id,
         dry_run=dry_run,
         token_secret=values["github_token_secret"],
@@ -108,8 +107,8 @@ def start_release_build(
 @_release_options
 def start_test_release_build(
     session: Session,
-    project: str,
-    branch: str,
+    project: str | None,
+    branch: str | None,
     stack_name: str | None,
     *,
     repo_name: str,
@@ -127,19 +126,16 @@ def start_test_release_build(
     from exasol_ci_setup.builds import github
     from exasol_ci_setup.constructs import ReleaseBuild
 
-    start_builds.require_branch(branch)
     github.require_repository(repo_name)
     if not release_title.strip():
         raise InputError("--release-title must not be empty")
-    construct = start_builds.construct(ReleaseBuild, project, stack_name)
     api = github.Api(github.api_url_from_environment(), github.token_from_environment(), session.clock)
     flags = _with_configured_timeout(flags, values["config_file"])
-    codebuild_project = start_builds.codebuild_project(session, construct)
-    with _Draft(session, api, repo_name, keep=values["keep_draft"]).create(branch, release_title) as draft:
+    target = start_builds.target(session, ReleaseBuild, project, stack_name, branch)
+    _require_repository(session, target, repo_name, "--repo-name")
+    with _Draft(session, api, repo_name, keep=values["keep_draft"]).create(target.branch, release_title) as draft:
         request = _Request(
-            construct=construct,
-            codebuild_project=codebuild_project,
-            branch=branch,
+            target=target,
             release_id=draft.release_id,
             dry_run=True,
             token_secret=values["github_token_secret"],
@@ -151,12 +147,23 @@ def start_test_release_build(
 class _Request:
     """A release build to start. `token_secret` is the reference of the user's secret with the GitHub token, if any."""
 
-    construct: ReleaseBuild
-    codebuild_project: str
-    branch: str
+    target: Target[ReleaseBuild]
     release_id: int
     dry_run: bool
     token_secret: str | None
+
+
+def _require_repository(session: Session, target: Target[ReleaseBuild], name: str, option: str) -> None:
+    """Raise InputError if the builds are of another repository than `name`, OWNER/REPO: a release's ID is that of one repository."""
+    from exasol_ci_setup.builds import read
+    from exasol_ci_setup.builds.checkout import repository_key
+
+    built = read.repository_of(session.account.client("codebuild"), target.codebuild_project)
+    if built and repository_key(built).partition("/")[2] != name.lower():
+        raise InputError(
+            f"{option} is of {name}, but {target.codebuild_project} builds {built}",
+            hint=f"use a release of that repository, or choose the project of {name} with --project",
+        )
 
 
 def _run(
@@ -169,11 +176,12 @@ def _run(
         secret.begun(batch_id)
         on_start(batch_id)
 
-    with start_builds.token_for(session, request.construct, request.token_secret) as secret:
+    target = request.target
+    with start_builds.token_for(session, target.construct, request.token_secret) as secret:
         batch = start.start(
             session.account.client("codebuild"),
-            request.codebuild_project,
-            request.branch,
+            target.codebuild_project,
+            target.branch,
             {"RELEASE_ID": str(request.release_id), "DRY_RUN": "--dry-run" if request.dry_run else "--no-dry-run"},
             token_reference=secret.name,
             begun=on_begun,

@@ -110,7 +110,7 @@ def run_buildspec(session: Session, **options: Any) -> None:
     values of Secrets Manager and Parameter Store variables come from your environment, --env or --env-file; the command does not call AWS.
     The exit code is 6 if the build fails.
     """
-    from exasol_ci_setup.builds.buildspecs import require_root
+    from exasol_ci_setup.builds.checkout import require_root
     from exasol_ci_setup.builds.runner import build as runner
     from exasol_ci_setup.builds.runner import images, variables
     from exasol_ci_setup.cli.render.local_build import LocalBuildReporter
