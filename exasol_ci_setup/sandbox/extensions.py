@@ -19,6 +19,7 @@ from exasol_ci_setup.sandbox import (
     ec2_types,
     ecr,
     elb_types,
+    linked_roles,
     record_types,
     seeds,
 )
@@ -122,6 +123,7 @@ _EXTENSIONS: Final[dict[str, Callable[[], None]]] = {
     "ecs": _extend_ecs,
     "alb": functools.cache(elb_types.extend_calls),
     "ec2": functools.cache(ec2_types.extend_calls),
+    "iam": functools.cache(linked_roles.extend_calls),
     "s3": functools.cache(checksums.extend),
 }
 

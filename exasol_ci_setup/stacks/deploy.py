@@ -26,6 +26,7 @@ from exasol_ci_setup.stacks import (
     diagnose,
     express,
     interrupted,
+    linked_roles,
     preview,
     recreation,
     removed,
@@ -273,6 +274,8 @@ def _execute(planned: OpenPlan) -> Stack:
         with changeset.delete_on_error(cfn, plan, context.clock):
             after = latest_id(cfn, plan.stack_id)
             policy_is_set = settings.apply_policy_first(cfn, plan)
+    with changeset.delete_on_error(cfn, plan, context.clock):
+        linked_roles.ensure(context, [change.type for change in plan.changes if change.action == "Add"])
     with settings.note_applied_policy(policy_is_set):
         execute(cfn, plan, context.clock)
         with context.operation(plan.stack_name, f"{_VERBS[plan.kind]} {plan.stack_name}") as running:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.access.deployer import StackToDeploy
 from exasol_ci_setup.constructs import CiBuild, Instance, ReleaseBuild, SourceCredentials
 from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.stacks import linked_roles
 from exasol_ci_setup.stacks.user_template import known_choice
+from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.limits import LARGEST_BODY
 from exasol_ci_setup.template.render import parse
 
@@ -38,11 +40,15 @@ def of_construct(
         has_uploads=bool(artifacts) or _is_large(artifacts.template),
         bucket=bucket,
         nested=_nested(artifacts),
-        calls={**_secret_calls(construct, place), **(_parameter_calls(construct, place) if scoped else {})},
+        calls={
+            **_linked_role_calls(parsed, place),
+            **_secret_calls(construct, place),
+            **(_parameter_calls(construct, place) if scoped else {}),
+        },
     )
 
 
-def of_template(stack: TemplateStack, *, bucket: str = "") -> StackToDeploy:
+def of_template(stack: TemplateStack, place: Place, *, bucket: str = "") -> StackToDeploy:
     """Return what the policy for the user's own template has to know; only values without AWS are known."""
     choice = known_choice(stack)
     return StackToDeploy(
@@ -52,6 +58,7 @@ def of_template(stack: TemplateStack, *, bucket: str = "") -> StackToDeploy:
         has_uploads=bool(stack.artifacts) or _is_large(stack.loaded.template),
         bucket=bucket,
         nested=_nested(stack.artifacts),
+        calls=_linked_role_calls(stack.loaded.parsed, place),
     )
 
 
@@ -66,6 +73,17 @@ def _nested(artifacts: LocalArtifacts) -> dict[str, dict[str, Any]]:
 
 def _is_large(template: Template) -> bool:
     return len(template.body.encode()) > LARGEST_BODY
+
+
+def _linked_role_calls(parsed: Mapping[str, Any], place: Place) -> dict[str, tuple[str, ...]]:
+    """Return the calls that create missing service-linked roles, with the ARNs of the roles."""
+    types = {as_mapping(each).get("Type") for each in as_mapping(parsed.get("Resources")).values()}
+    arns = tuple(
+        place.arn("iam", f"role/aws-service-role/{service}/{role}", is_global=True)
+        for kind, (service, role) in linked_roles.ROLES.items()
+        if kind in types
+    )
+    return {"iam:CreateServiceLinkedRole": arns, "iam:GetRole": arns} if arns else {}
 
 
 def _secret_calls(construct: Construct, place: Place) -> dict[str, tuple[str, ...]]:

@@ -169,7 +169,7 @@ def test_template_with_constructs_of_public_ones_is_deployed(live, tmp_path, nam
 
     assert all(each.level != "error" for each in lint.lint(request.template, live.region))
     assert mermaid([GraphPart("own", stack.loaded.parsed)])
-    assert deployer_policy([of_template(stack)], Place()).notes == ()
+    assert deployer_policy([of_template(stack, Place())], Place()).notes == ()
     assert deploy(context, request).outcome is Outcome.DEPLOYED
     assert deploy(context, request).outcome is Outcome.UNCHANGED
 

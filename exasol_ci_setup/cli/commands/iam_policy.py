@@ -135,7 +135,7 @@ def _template(session: Session, **values: Any) -> None:
     stack, options = template_of(values, fallback_name=_ANY)
     require_valid_values(stack)
     place = _place(session, options["account"])
-    _show(session, [of_template(stack, bucket=options["template_bucket"] or "")], place, options)
+    _show(session, [of_template(stack, place, bucket=options["template_bucket"] or "")], place, options)
 
 
 @iam_policy.command("fleet", help="Print the policy for the stacks of a fleet.")
