@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.core.clock import SystemClock
@@ -34,7 +35,7 @@ def collect_only() -> AbstractContextManager[None]:
 
 
 def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = False) -> tuple[Program, Declared]:
-    """Load the program and run it without effect: hide what it prints, use placeholders as outputs.
+    """Load the program and run it without effect: hide what it prints, use placeholders as outputs. At import it prints on stderr.
 
     `report` is called with each action that the program would take. With `names_only`, no template is rendered. Otherwise raises
     InputError if a construct uses the result of an action, or an output where it must be known.
@@ -43,8 +44,8 @@ def dry_run(file: Path, report: Callable[[str], None], *, names_only: bool = Fal
     from exasol_ci_setup.programs import load as programs
     from exasol_ci_setup.programs.templates import require_valid
 
-    # Actions at import would take effect once, and not again when the program runs.
-    with collect_only():
+    # Actions at import would take effect once, and not again when the program runs. stdout is for the results of the command.
+    with collect_only(), contextlib.redirect_stdout(sys.stderr):
         program = programs.load(file)
     declared = _collect(program, lambda action: report(readable(action)), names_only=names_only)
     if not names_only:

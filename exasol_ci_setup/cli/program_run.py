@@ -175,8 +175,8 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
         stack = stacks.get(construct.stack_name)
         return stack.outputs if stack is not None else construct.outputs
 
-    # With JSON output, stdout is for records only.
-    stdout = contextlib.redirect_stdout(sys.stderr) if output.format == "json" else contextlib.nullcontext()
+    # Except in text format, stdout is for records or a document only.
+    stdout = contextlib.nullcontext() if output.format == "text" else contextlib.redirect_stdout(sys.stderr)
     runtime = Runtime(
         deployment.connect,
         session.clock,

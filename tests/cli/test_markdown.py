@@ -345,7 +345,7 @@ PROGRAM = """
 
 @pytest.mark.live
 def test_program_and_its_deletion_print_one_document(here, write):
-    file = write(PROGRAM)
+    file = write(f"print('at import')\n{dedent(PROGRAM)}")
 
     planned = here("plan", file, "--output", "markdown")
     assert (planned.code, planned.stdout.splitlines()[0]) == (0, "## Plan for 2 stacks: 2 new")

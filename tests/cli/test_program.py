@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from textwrap import dedent
 
 import pytest
 
@@ -310,7 +311,7 @@ def test_failed_stack_skips_only_its_dependents(here, live, write):
 
 
 def test_json_output_stays_valid_if_program_prints(here, write):
-    ran = here("up", write(PROGRAM), "--yes", "--no-lint", "--output", "json")
+    ran = here("up", write('print("at import")\n' + dedent(PROGRAM)), "--yes", "--no-lint", "--output", "json")
 
     assert ran.code == 0
     kinds = {record["type"] for record in ran.records}
@@ -318,6 +319,7 @@ def test_json_output_stays_valid_if_program_prints(here, write):
     assert ran.records[-1]["stacks"] == {"team-registry": "done", "team-source": "done"}
     assert ran.records[-1]["changed"] is True
     assert "push to" in ran.stderr
+    assert "at import" in ran.stderr
 
 
 @pytest.mark.parametrize("command", ["up", "plan", "down"])
