@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.constructs import Container, Egress, Ingress, PortMappings, Service, build  # noqa: TID253 - the options are those of the models
-from exasol_ci_setup.constructs.service import image_parts  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.constructs import Container, Egress, Ingress, PolicyStatement, PortMappings, Service, build  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.constructs.image import image_parts  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -138,6 +138,47 @@ def _egress(**values: Any) -> Egress:
     return build(Egress, **values)
 
 
+class StatementsType(click.ParamType):  # type: ignore[type-arg] # as above
+    """A file with a list of statements of an IAM policy."""
+
+    name = "statements"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[PolicyStatement, ...]:
+        """Return the statements of the file. Raises InputError if it cannot be read or has an invalid statement."""
+        from exasol_ci_setup.template.input_files import label, parse_data, read_text
+
+        name = label(value)
+        found = parse_data(name, read_text(value))
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            self.fail(
+                f"{name} is not a list of statements: write [{{...}}], the list in Statement of a policy", param, ctx
+            )
+        return tuple(_statement(name, number, each) for number, each in enumerate(found, 1))
+
+
+def _statement(file: str, number: int, values: dict[str, Any]) -> PolicyStatement:
+    try:
+        return build(PolicyStatement, **values)
+    except InputError as error:
+        raise InputError(f"{file}: statement {number}: {_in_policy(error.message)}") from None
+
+
+def _in_policy(message: str) -> str:
+    """Return the message of an error of `build` with the names of a policy."""
+    elements = {field: element for element, field in PolicyStatement.also_known_as.items()}
+    message = message.removeprefix("the combination of values is invalid: ").replace(
+        "unknown option", "unknown element"
+    )
+    return re.sub(
+        r"--([A-Za-z-]+)",
+        lambda match: elements.get(match[1].replace("-", "_"), match[1][:1].upper() + match[1][1:]),
+        message,
+    )
+
+
+STATEMENTS: Final = StatementsType()
 SERVICE: Final = ServiceType()
 INGRESS: Final = RuleType("ingress", _ingress)
 EGRESS: Final = RuleType("egress", _egress)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args
 
 import click
 
-from exasol_ci_setup.cli.construct_types import EGRESS, INGRESS, SERVICE
+from exasol_ci_setup.cli.construct_types import EGRESS, INGRESS, SERVICE, STATEMENTS
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
     BuildkitBuilder,
@@ -22,7 +22,8 @@ from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those
     SourceCredentials,
     build,
 )
-from exasol_ci_setup.constructs.ci import Cache, ComputeType  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.constructs.ci import Cache  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.constructs.host import Architecture, ComputeType  # noqa: TID253 - the options are those of the models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +109,10 @@ def _compute_type(model: type[Value], *, more: str = "") -> Option:
     return _field(model, "compute_type", type=click.Choice(get_args(ComputeType)), metavar="TYPE", more=more)
 
 
+def _architecture(model: type[Value]) -> Option:
+    return _field(model, "architecture", type=click.Choice(get_args(Architecture)))
+
+
 def _network(model: type[Construct]) -> tuple[Option, ...]:
     return (
         _field(model, "vpc_id", metavar="VPC"),
@@ -122,14 +127,33 @@ def _build_options(model: type[CiBuild | ReleaseBuild], *, stack: str) -> tuple[
         _field(model, "project_url", metavar="URL"),
         _stack_name(model, stack),
         _field(model, "codebuild", "--codebuild-name", default=f"the project's name + {model.suffix}", metavar="NAME"),
+        _field(model, "buildspec", metavar="PATH"),
         _field(model, "image", metavar="IMAGE"),
         _compute_type(model, more=f"One of {', '.join(get_args(ComputeType))}."),
+        _architecture(model),
+        _field(model, "gpu", is_flag=True),
+        _field(model, "privileged", "--privileged/--no-privileged", default="privileged"),
         _number(model, "timeout_in_minutes"),
         _number(model, "batch_timeout_in_minutes"),
+        _number(model, "queued_timeout_in_minutes"),
         _number(model, "batch_limit"),
+        _number(model, "concurrent_build_limit"),
         _number(model, "auto_retry_limit"),
         _field(model, "cache", type=click.Choice(get_args(Cache))),
         _field(model, "docker_secret", metavar="SECRET"),
+        _field(
+            model,
+            "policy_statements",
+            type=STATEMENTS,
+            metavar="FILE",
+            more="FILE has a list of them in JSON; - is stdin.",
+        ),
+        _multiple(model, "managed_policy_arns", "--managed-policy-arn", metavar="ARN"),
+        _field(model, "test_reports", is_flag=True),
+        _field(model, "boundary", "--permissions-boundary", metavar="ARN"),
+        _field(model, "role_path", metavar="PATH"),
+        _field(model, "kms_key_arn", metavar="ARN"),
+        *_network(model),
         _field(model, "connection_arn", metavar="ARN"),
         _field(model, "bucket_name", metavar="NAME"),
         _number(model, "log_retention_in_days"),
@@ -138,7 +162,16 @@ def _build_options(model: type[CiBuild | ReleaseBuild], *, stack: str) -> tuple[
 
 
 OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
-    CiBuild: (*_build_options(CiBuild, stack="the project's name"), _field(CiBuild, "branch_filter", metavar="REGEX")),
+    CiBuild: (
+        *_build_options(CiBuild, stack="the project's name"),
+        *(
+            _field(CiBuild, name, metavar="REGEX")
+            for name in (
+                *("branch_filter", "path_filter", "exclude_path_filter"),
+                *("commit_message_filter", "exclude_commit_message_filter"),
+            )
+        ),
+    ),
     ReleaseBuild: _build_options(ReleaseBuild, stack="the project's name + Release"),
     SourceCredentials: (
         _field(SourceCredentials, "secret_name", metavar="SECRET"),
@@ -159,6 +192,7 @@ OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
         _field(ContainerBuilder, "registry", "--repository", "registry", metavar="NAME"),
         _field(BuildkitBuilder, "image", metavar="IMAGE"),
         _compute_type(BuildkitBuilder),
+        _architecture(BuildkitBuilder),
         _number(BuildkitBuilder, "timeout_in_minutes"),
         _number(ContainerBuilder, "log_retention_in_days"),
         _field(ContainerBuilder, "docker_secret", metavar="SECRET"),
@@ -236,7 +270,7 @@ STACKS: Final[dict[type[Construct], str]] = {
 """Names of constructs in help texts."""
 
 
-BUILDER_OPTIONS: Final = ("image", "compute_type", "timeout_in_minutes")
+BUILDER_OPTIONS: Final = ("image", "compute_type", "architecture", "timeout_in_minutes")
 """Options of a container builder that are fields of its build environment."""
 
 _BUILDER: Final = "builder"
@@ -255,7 +289,7 @@ def construct_options(kind: type[Construct]) -> Callable[[F], F]:
 
 def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Construct, dict[str, Any]]:
     """Create a construct from its fields in `values`; return it and the other values. Raises InputError."""
-    fields = {*kind.model_fields, "stack_name", "codebuild_name"}
+    fields = {*kind.model_fields, "stack_name", "codebuild_name", "permissions_boundary"}
     if kind is ContainerBuilder:
         # The command has the options of the build environment too.
         builder = {name: values.pop(name) for name in BUILDER_OPTIONS}

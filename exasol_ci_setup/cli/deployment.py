@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from exasol_ci_setup.cli.constructs import option_of
 from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.reporter import DeployReporter
 from exasol_ci_setup.cli.templates import request_of as request_of_template
+from exasol_ci_setup.constructs.ci import CiBuild
 from exasol_ci_setup.core.errors import StackError
 from exasol_ci_setup.core.stacks import Outcome
 from exasol_ci_setup.stacks import build_stacks, drift, state
@@ -18,6 +20,7 @@ from exasol_ci_setup.template import lint
 from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.engine_flags import EngineFlags
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
@@ -37,6 +40,17 @@ def run_deploy(session: Session, construct: Construct, flags: EngineFlags) -> No
     if linter is not None:
         linter.start(template, account.region)
     _deploy(session, request_of(account, construct, settings, template=template), flags, linter)
+    if isinstance(construct, CiBuild) and not construct.has_webhook_in_stack and not flags.plan_only:
+        session.output.say(_webhook_note(construct, account))
+
+
+def _webhook_note(construct: CiBuild, account: Account) -> str:
+    """Return how to create the webhook of a project once, which CloudFormation cannot for GitHub Enterprise."""
+    return (
+        f"pushes start no build until {construct.codebuild_name} has a webhook, which CloudFormation cannot create for GitHub Enterprise: "
+        f"run once `aws codebuild create-webhook --project-name {construct.codebuild_name} --build-type BUILD_BATCH"
+        f" --filter-groups {shlex.quote(construct.webhook_groups)} --region {account.region}`"
+    )
 
 
 def run_deploy_template(session: Session, stack: TemplateStack, flags: EngineFlags) -> None:

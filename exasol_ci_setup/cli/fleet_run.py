@@ -323,7 +323,7 @@ class _Completer:
         if isinstance(construct, Stack):
             return self._with_outputs(construct)
         self._require_only(construct, account)
-        if not isinstance(construct, CiBuild | ReleaseBuild) or construct.known_docker_secret_arn is not None:
+        if not isinstance(construct, CiBuild | ReleaseBuild) or construct.unknown_docker_secret is None:
             return resolve_secrets(construct, account, spelled=str)
         # There is one Account object for each account and region in a run.
         key = (id(account), construct.docker_secret)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -45,6 +46,48 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
         if problem := tag_problem(key, text):
             self.fail(problem, param, ctx)
         return key, text
+
+
+class Pairs(click.ParamType):  # type: ignore[type-arg] # as above
+    """NAME=VALUE, or a JSON object if `json` is set; converted to a dictionary."""
+
+    def __init__(self, name: str, rule: str, *, json: bool = False) -> None:
+        self.name = name
+        self._rule = rule
+        self._json = json
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        """Return names and values."""
+        text = str(value).strip()
+        if self._json and text.startswith("{"):
+            return self._of_json(text, param, ctx)
+        name, equals, rest = str(value).partition("=")
+        if not equals or not name:
+            # The message does not repeat the value, because it may be a secret.
+            self.fail(f"not a {self.name}: {self._rule}", param, ctx)
+        return {name: rest}
+
+    def _of_json(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            self.fail(f"not valid JSON: {error}", param, ctx)
+        invalid = next((name for name, each in values.items() if isinstance(each, dict | list) or each is None), None)
+        if invalid is not None:
+            self.fail(f"the value of {invalid!r} is neither text nor a number: {self._rule}", param, ctx)
+        return {name: each if isinstance(each, str) else json.dumps(each) for name, each in values.items()}
+
+
+def merged(_ctx: click.Context, param: click.Parameter, values: tuple[Mapping[str, str], ...]) -> Any:
+    """Return the pairs of all values of an option, or None without values. Raises InputError for a name that is set twice."""
+    if not values:
+        return None
+    found: dict[str, str] = {}
+    for value in values:
+        if twice := found.keys() & value.keys():
+            raise InputError(f"{param.opts[0]} sets {min(twice)} twice")
+        found |= value
+    return found
 
 
 def require_tags(tags: Mapping[str, str], *, of: str) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from exasol_ci_setup.cli.options import Pairs, merged
 from exasol_ci_setup.cli.platform import details
-from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.platform.space import Space
@@ -22,48 +21,6 @@ name_option: Final = click.option(
     "--name", "--space-name", "name", metavar="NAME", required=True, help="Name of the space."
 )
 
-
-class _Pairs(click.ParamType):  # type: ignore[type-arg] # generic only in newer releases of click
-    """NAME=VALUE, or a JSON object if `json` is set; converted to a dictionary."""
-
-    def __init__(self, name: str, rule: str, *, json: bool) -> None:
-        self.name = name
-        self._rule = rule
-        self._json = json
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
-        """Return names and values."""
-        text = str(value).strip()
-        if self._json and text.startswith("{"):
-            return self._of_json(text, param, ctx)
-        name, equals, rest = str(value).partition("=")
-        if not equals or not name:
-            # The message does not repeat the value, because it may be a secret.
-            self.fail(f"not a {self.name}: {self._rule}", param, ctx)
-        return {name: rest}
-
-    def _of_json(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            self.fail(f"not valid JSON: {error}", param, ctx)
-        invalid = next((name for name, each in values.items() if isinstance(each, dict | list) or each is None), None)
-        if invalid is not None:
-            self.fail(f"the value of {invalid!r} is neither text nor a number: {self._rule}", param, ctx)
-        return {name: each if isinstance(each, str) else json.dumps(each) for name, each in values.items()}
-
-
-def _merged(_ctx: click.Context, param: click.Parameter, values: tuple[Mapping[str, str], ...]) -> Any:
-    if not values:
-        return None
-    merged: dict[str, str] = {}
-    for value in values:
-        if twice := merged.keys() & value.keys():
-            raise InputError(f"--{param.name} sets {min(twice)} twice")
-        merged |= value
-    return merged
-
-
 _OPTIONS: Final = (
     click.option(
         "--domain",
@@ -72,20 +29,18 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--env",
-        type=_Pairs("variable", 'write NAME=VALUE, or a JSON object such as {"NAME": "VALUE"}', json=True),
+        type=Pairs("variable", 'write NAME=VALUE, or a JSON object such as {"NAME": "VALUE"}', json=True),
         multiple=True,
-        callback=_merged,
+        callback=merged,
         metavar="NAME=VALUE|JSON",
         help="Environment variable, or several as a JSON object; may be repeated. Not for secrets: the values are visible in the stack.",
     ),
     click.option(
         "--secret",
         "secrets",
-        type=_Pairs(
-            "secret", "write NAME=SECRET with the name of a variable, and the name or ARN of a secret", json=False
-        ),
+        type=Pairs("secret", "write NAME=SECRET with the name of a variable, and the name or ARN of a secret"),
         multiple=True,
-        callback=_merged,
+        callback=merged,
         metavar="NAME=SECRET",
         help="Environment variable with the value of a secret (name or ARN); may be repeated.",
     ),

@@ -8,7 +8,8 @@ from pydantic import Field, PrivateAttr
 
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
-from exasol_ci_setup.constructs.ci import DEFAULT_IMAGE, BucketName, ComputeType, Image, Minutes, RetentionInDays
+from exasol_ci_setup.constructs.ci import BucketName, Minutes, RetentionInDays
+from exasol_ci_setup.constructs.host import BuildHost, ComputeType
 from exasol_ci_setup.constructs.registry import Registry, ecr_region, ecr_resource
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import Items, SecretName, matching
@@ -55,12 +56,11 @@ BuildArgument = Annotated[
 ]
 
 
-class BuildkitBuilder(ScopedConstruct):
+class BuildkitBuilder(BuildHost, ScopedConstruct):
     """The build host of a container builder: a CodeBuild host whose Docker engine builds with BuildKit. Times are in minutes."""
 
     has_stack: ClassVar[bool] = False
 
-    image: Annotated[Image, Field(description="Docker image of the builds.")] = DEFAULT_IMAGE
     compute_type: Annotated[ComputeType, Field(description="Size of the build host.")] = "BUILD_GENERAL1_SMALL"
     timeout_in_minutes: Annotated[Minutes, Field(description="Time limit of one build.")] = 60
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+import json
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from exasol_ci_setup.constructs.base import Construct
-from exasol_ci_setup.constructs.values import SecretArn, SecretName, between, matching, refusal
+from exasol_ci_setup.constructs.host import BuildHost
+from exasol_ci_setup.constructs.policy import PolicyArn, PolicyArns, PolicyStatements, RolePath
+from exasol_ci_setup.constructs.repository import RepositoryUrl, is_on_github_com
+from exasol_ci_setup.constructs.values import (
+    GroupId,
+    Items,
+    KeyArn,
+    SecretArn,
+    SecretName,
+    SubnetId,
+    VpcId,
+    between,
+    matching,
+    refusal,
+)
 from exasol_ci_setup.core.tags import TAG_PREFIX
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 DEFAULT_BRANCH_FILTER: Final = (
     "^refs/heads/(((main|master|develop)$)"
@@ -16,25 +34,11 @@ DEFAULT_BRANCH_FILTER: Final = (
 )
 """Pushes to the main branches and to the prefixes of work branches start a build."""
 
-DEFAULT_IMAGE: Final = "aws/codebuild/standard:8.0"
-"""The newest Ubuntu image (24.04) that AWS maintains and lists in CodeBuild's console:
-https://github.com/aws/aws-codebuild-docker-images."""
-
 DEFAULT_BATCH_LIMIT: Final = 100
 """The maximum number of builds in one batch. CodeBuild enforces it as the project's ``BatchRestrictions.MaximumBuildsAllowed``: a batch
 with more fails. AWS's page of quotas (https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html) has no number for it;
 100 is the restriction of the projects in AWS's examples
 (https://docs.aws.amazon.com/cli/latest/reference/codebuild/start-build-batch.html)."""
-
-ComputeType = Literal[
-    "BUILD_GENERAL1_SMALL",
-    "BUILD_GENERAL1_MEDIUM",
-    "BUILD_GENERAL1_LARGE",
-    "BUILD_GENERAL1_XLARGE",
-    "BUILD_GENERAL1_2XLARGE",
-]
-"""The sizes of a privileged Linux container; the Lambda compute types cannot run Docker:
-https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
 
 RetentionInDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -45,12 +49,18 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRete
 Cache = Literal["none", "docker", "source", "s3"]
 """The cache of a build: none, Docker layers or Git data on the build host, or files in the artifacts bucket."""
 
+NO_DOCKER_SECRET: Final = "none"  # noqa: S105 - no secret
+"""The `docker_secret` of builds that do not log in to Docker Hub."""
+
+_MOST_SUBNETS: Final = 16
+_MOST_GROUPS: Final = 5
+"""Maxima of CodeBuild: https://docs.aws.amazon.com/codebuild/latest/APIReference/API_VpcConfig.html."""
+
+_GPU_SIZES: Final = ("BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_LARGE")
+"""Source: https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
+
 _CONNECTION_VERBS: Final = ("GetConnection", "GetConnectionToken", "UseConnection")
 
-_REPOSITORY_RULE: Final = (
-    "use the https URL of a repository on github.com, without user, query or fragment,"
-    " such as https://github.com/exasol/script-languages-release"
-)
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
@@ -92,25 +102,18 @@ CodebuildName = Annotated[
 ]
 """Source: https://docs.aws.amazon.com/codebuild/latest/APIReference/API_CreateProject.html."""
 
-RepositoryUrl = Annotated[
-    str,
-    matching(
-        r"https://github\.com/[A-Za-z0-9](?:[A-Za-z0-9_-]{0,37}[A-Za-z0-9_])?/(?!\.{1,2}(?:\.git)?/?\Z)(?!\.git/?\Z)[A-Za-z0-9._-]{1,100}/?",
-        _REPOSITORY_RULE,
-    ),
-    # The browser's address of a repository can end in a slash.
-    AfterValidator(lambda url: url.removesuffix("/")),
-]
-
-Image = Annotated[
-    str,
-    matching(
-        r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,511}", "use the name of a Docker image, such as aws/codebuild/standard:8.0"
-    ),
-]
-
 BranchFilter = Annotated[
     str, matching(r".+", "use a regular expression for the full name of the branch, such as ^refs/heads/main$")
+]
+
+Filter = Annotated[str, matching(r".+", "use a regular expression")]
+
+BuildspecPath = Annotated[
+    str,
+    matching(
+        r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\s:{}]+/)*(?!\.{1,2}\Z)[^/\s:{}]+",
+        "use the path of the file in the repository, such as ci/buildspec.yaml",
+    ),
 ]
 
 ConnectionArn = Annotated[
@@ -126,16 +129,23 @@ Minutes = Annotated[int, between(5, 2160, "minutes")]
 """CodeBuild's rule: https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html."""
 
 
-class _Build(Construct):
+class _Build(BuildHost, Construct):
     """A CodeBuild project that runs batches, with its bucket, roles and log group. Times are in minutes or days."""
 
     suffix: ClassVar[str]
     stack_suffix: ClassVar[str]
+    keeps_versions: ClassVar[bool] = False
+    """Whether the bucket keeps the earlier versions of an artifact that another build overwrites."""
 
     project: Annotated[
         ProjectName, Field(description="Name of the project; the names of the stack and its resources derive from it.")
     ]
-    project_url: Annotated[RepositoryUrl, Field(description="URL of the repository: https://github.com/OWNER/REPO")]
+    project_url: Annotated[
+        RepositoryUrl,
+        Field(
+            description="URL of the repository: https://github.com/OWNER/REPO, or of one on GitHub Enterprise Server."
+        ),
+    ]
     codebuild: Annotated[
         CodebuildName | None,
         Field(alias="codebuild_name", description="Name of the CodeBuild project, after which its log group is named."),
@@ -143,18 +153,51 @@ class _Build(Construct):
     bucket_name: Annotated[
         BucketName | None, Field(description="Name of the artifacts bucket. Default: generated by CloudFormation.")
     ] = None
-    image: Annotated[Image, Field(description="Docker image of the builds.")] = DEFAULT_IMAGE
-    compute_type: Annotated[ComputeType, Field(description="Size of the build host.")] = "BUILD_GENERAL1_SMALL"
+    buildspec: Annotated[BuildspecPath, Field(description="Batch file in the repository that the project reads.")]
+    gpu: Annotated[bool, Field(description="Run builds on a host with a GPU.")] = False
+    privileged: Annotated[
+        bool, Field(description="Run builds in privileged mode, which the Docker engine in a build needs.")
+    ] = True
     timeout_in_minutes: Annotated[Minutes, Field(description="Time limit of one build.")] = 240
     batch_timeout_in_minutes: Annotated[Minutes, Field(description="Time limit of a batch.")] = 240
+    queued_timeout_in_minutes: Annotated[
+        Annotated[int, between(5, 480, "minutes")] | None,
+        Field(description="Time limit of a build that waits for a host. Default: 480."),
+    ] = None
+    concurrent_build_limit: Annotated[
+        Annotated[int, between(1, 10_000, "builds")] | None,
+        Field(description="Maximum builds of the project at the same time; AWS rejects more. Default: no limit."),
+    ] = None
     log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")]
     artifact_retention_in_days: Annotated[int, between(1, 36_500, "days"), Field(description="Days to keep artifacts.")]
     docker_secret: Annotated[
-        SecretName, Field(description="Name or ARN of the secret with the Docker Hub keys User and AccessToken.")
+        SecretName,
+        Field(
+            description="Name or ARN of the secret with the Docker Hub keys User and AccessToken; none for builds without login."
+        ),
     ] = "Dockerhub"  # noqa: S105 - the name of a secret, not a secret
     docker_secret_arn: Annotated[
         SecretArn | None, Field(description="Full ARN of that secret. Default: looked up before a deployment.")
     ] = None
+    policy_statements: Annotated[
+        PolicyStatements, Field(description="Additional permissions of builds: statements of an IAM policy.")
+    ] = ()
+    managed_policy_arns: Annotated[PolicyArns, Field(description="Managed policies of the role of builds.")] = ()
+    test_reports: Annotated[
+        bool, Field(description="Allow builds to publish test reports of the project in CodeBuild.")
+    ] = False
+    boundary: Annotated[
+        PolicyArn | None,
+        Field(alias="permissions_boundary", description="ARN of the policy that limits the roles of the stack."),
+    ] = None
+    role_path: Annotated[RolePath, Field(description="Path of the roles of the stack.")] = "/"
+    kms_key_arn: Annotated[
+        KeyArn | None,
+        Field(description="Key that encrypts artifacts and logs. Default: the keys of S3 and CloudWatch."),
+    ] = None
+    vpc_id: Annotated[VpcId | None, Field(description="VPC of the builds. Default: none.")] = None
+    subnet_ids: Annotated[Items[SubnetId], Field(description="Subnets of the VPC for builds.")] = ()
+    security_groups: Annotated[Items[GroupId], Field(description="Security groups of builds by ID.")] = ()
     auto_retry_limit: Annotated[
         int, between(0, 10, "retries"), Field(description="How often AWS retries a failed build.")
     ] = 0
@@ -167,6 +210,52 @@ class _Build(Construct):
     batch_limit: Annotated[
         int, between(1, 1000, "builds in one batch"), Field(description="Maximum builds in a batch.")
     ] = DEFAULT_BATCH_LIMIT
+
+    @model_validator(mode="after")
+    def _has_access_to_its_repository(self) -> Self:
+        if self.connection_arn is None and not is_on_github_com(self.project_url):
+            raise refusal(
+                f"{self.project_url} is on GitHub Enterprise Server, so it needs a connection to the server:"
+                " --connection-arn, or connection_arn in a program or fleet"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_whole_network(self) -> Self:
+        given = [self.vpc_id is not None, bool(self.subnet_ids), bool(self.security_groups)]
+        if any(given) and not all(given):
+            raise refusal("builds in a VPC need all of vpc-id, subnet-id and security-group")
+        if len(self.subnet_ids) > _MOST_SUBNETS or len(self.security_groups) > _MOST_GROUPS:
+            raise refusal(f"use at most {_MOST_SUBNETS} subnets and {_MOST_GROUPS} security groups")
+        return self
+
+    @model_validator(mode="after")
+    def _has_gpu_host(self) -> Self:
+        if not self.gpu:
+            return self
+        if super().environment_type != "LINUX_CONTAINER" or self.compute_type not in _GPU_SIZES:
+            raise refusal(f"hosts with a GPU have x86_64 processors and the compute types {' and '.join(_GPU_SIZES)}")
+        return self
+
+    @property
+    def environment_type(self) -> str:
+        """The type of the build environment in CodeBuild."""
+        return "LINUX_GPU_CONTAINER" if self.gpu else super().environment_type
+
+    @property
+    def source_type(self) -> str:
+        """The type of the repository in CodeBuild."""
+        return "GITHUB" if is_on_github_com(self.project_url) else "GITHUB_ENTERPRISE"
+
+    @property
+    def permissions_boundary(self) -> str | None:
+        """The policy that limits the roles of the stack: its own, that of the scope, or None."""
+        return self.boundary or super().permissions_boundary
+
+    @property
+    def has_docker_login(self) -> bool:
+        """Whether builds log in to Docker Hub."""
+        return self.docker_secret != NO_DOCKER_SECRET
 
     @property
     def stack_name(self) -> str:
@@ -196,6 +285,11 @@ class _Build(Construct):
         return self.docker_secret_arn
 
     @property
+    def unknown_docker_secret(self) -> str | None:
+        """The name of the Docker secret if its ARN must be looked up, or None."""
+        return self.docker_secret if self.has_docker_login and self.known_docker_secret_arn is None else None
+
+    @property
     def connection_actions(self) -> tuple[str, ...]:
         """The permissions of a build for its connection.
 
@@ -209,10 +303,11 @@ class _Build(Construct):
     @property
     def lint_template_key(self) -> Construct:
         """The same for a project of another name: apart from them, a template does not depend on the name or the repository."""
+        host = "github.com" if is_on_github_com(self.project_url) else "github.example.com"
         return self.model_copy(
             update={
                 "project": "Project",
-                "project_url": "https://github.com/owner/repository",
+                "project_url": f"https://{host}/owner/repository",
                 "stack": None,
                 "codebuild": None,
             }
@@ -231,16 +326,60 @@ class CiBuild(_Build):
     suffix: ClassVar[str] = "CodeBuild"
     stack_suffix: ClassVar[str] = ""
 
+    buildspec: Annotated[BuildspecPath, Field(description="Batch file in the repository that the project reads.")] = (
+        "aws-code-build/ci/buildspec.yaml"
+    )
     branch_filter: Annotated[
         BranchFilter,
         Field(
             description="Pushes to matching branches start a build. Default: main, master, develop and the usual prefixes."
         ),
     ] = DEFAULT_BRANCH_FILTER
+    path_filter: Annotated[
+        Filter | None, Field(description="Only pushes that change a file with a matching path start a build.")
+    ] = None
+    exclude_path_filter: Annotated[
+        Filter | None, Field(description="Pushes that change a file with a matching path start no build.")
+    ] = None
+    commit_message_filter: Annotated[
+        Filter | None, Field(description="Only pushes with a matching commit message start a build.")
+    ] = None
+    exclude_commit_message_filter: Annotated[
+        Filter | None, Field(description="Pushes with a matching commit message start no build.")
+    ] = None
     log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")] = 14
     artifact_retention_in_days: Annotated[
         int, between(1, 36_500, "days"), Field(description="Days to keep artifacts.")
     ] = 30
+
+    @property
+    def has_webhook_in_stack(self) -> bool:
+        """Whether CloudFormation creates the webhook, which it cannot for GitHub Enterprise.
+
+        Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-codebuild-project-projecttriggers.html.
+        """
+        return is_on_github_com(self.project_url)
+
+    @property
+    def webhook_groups(self) -> str:
+        """The filter groups of the webhook in JSON, as the AWS CLI accepts them."""
+        filters = [
+            {"type": kind, "pattern": pattern, **({"excludeMatchedPattern": True} if excludes else {})}
+            for kind, pattern, excludes in (("EVENT", "PUSH", False), *self.webhook_filters)
+        ]
+        return json.dumps([filters])
+
+    @property
+    def webhook_filters(self) -> tuple[tuple[str, str, bool], ...]:
+        """The filters of the webhook besides its event: type, pattern, and whether matching pushes start no build."""
+        found = (
+            ("HEAD_REF", self.branch_filter, False),
+            ("FILE_PATH", self.path_filter, False),
+            ("FILE_PATH", self.exclude_path_filter, True),
+            ("COMMIT_MESSAGE", self.commit_message_filter, False),
+            ("COMMIT_MESSAGE", self.exclude_commit_message_filter, True),
+        )
+        return tuple((kind, pattern, excludes) for kind, pattern, excludes in found if pattern is not None)
 
 
 class ReleaseBuild(_Build):
@@ -249,7 +388,11 @@ class ReleaseBuild(_Build):
     template: ClassVar[str] = "release_build.yaml.j2"
     suffix: ClassVar[str] = "ReleaseCodeBuild"
     stack_suffix: ClassVar[str] = "Release"
+    keeps_versions: ClassVar[bool] = True
 
+    buildspec: Annotated[BuildspecPath, Field(description="Batch file in the repository that the project reads.")] = (
+        "aws-code-build/release/buildspec.yaml"
+    )
     log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")] = 180
     artifact_retention_in_days: Annotated[
         int, between(1, 36_500, "days"), Field(description="Days to keep artifacts.")

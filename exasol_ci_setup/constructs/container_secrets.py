@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final
-
-from exasol_ci_setup.constructs.values import matching
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-KeyArn = Annotated[
-    str,
-    matching(
-        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,64}",
-        "use the ARN of a KMS key, such as arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012",
-    ),
-]
 
 # An ARN of a secret, or the output of another stack, with key, version stage and version ID.
 _WITH_KEY: Final = re.compile(r"(arn(?::[^:]*){6}|[^:]+)(?::[^:]*){3}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
-from exasol_ci_setup.constructs.values import Items, SubnetId, Value, VpcId, between, matching, refusal
+from exasol_ci_setup.constructs.values import GroupId, Items, SubnetId, Value, VpcId, between, refusal
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -43,8 +43,6 @@ def _is_protocol(name: str) -> str:
 
 Protocol = Annotated[str, AfterValidator(_is_protocol)]
 Port = Annotated[int, between(-1, 65_535, "as the number of a port")]
-
-GroupId = Annotated[str, matching(r"sg-[0-9a-f]{8,17}", "use the id of a security group, such as sg-0123456789abcdef0")]
 
 
 class _Rule(Value):

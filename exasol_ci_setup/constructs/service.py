@@ -12,15 +12,15 @@ from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.builder import ContainerBuilder
 from exasol_ci_setup.constructs.ci import RetentionInDays
-from exasol_ci_setup.constructs.container_secrets import KeyArn, parameter_arns, secret_arns
+from exasol_ci_setup.constructs.container_secrets import parameter_arns, secret_arns
+from exasol_ci_setup.constructs.image import repository_arn
 from exasol_ci_setup.constructs.load_balancer import Domain, ListenerRule, LoadBalancer
 from exasol_ci_setup.constructs.network import Attached
-from exasol_ci_setup.constructs.placeholders import Placeholder, placeholder, split
 from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.registry import Registry, ecr_resource
 from exasol_ci_setup.constructs.routing import HealthCheck, RoutePath, Scaling
 from exasol_ci_setup.constructs.runtime import runtime
-from exasol_ci_setup.constructs.values import Items, SecretSource, Value, between, malformed, matching, refusal
+from exasol_ci_setup.constructs.values import Items, KeyArn, SecretSource, Value, between, malformed, matching, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,16 +105,6 @@ def require_distinct(variables: Mapping[str, object], secrets: Mapping[str, obje
         raise refusal(f"{min(both)} cannot be both a variable and a secret")
 
 
-def image_parts(text: str) -> tuple[str, str]:
-    """Split the name of an image from its digest or its tag; the default tag is `latest`, as in Docker."""
-    name, at, digest = text.partition("@")
-    if at:
-        return name, digest
-    folder, slash, last = text.rpartition("/")
-    last, colon, tag = last.partition(":")
-    return f"{folder}{slash}{last}", tag if colon else "latest"
-
-
 class PortMappings(Value):
     """A port that the container listens on. On Fargate `host_port` must be the same."""
 
@@ -194,11 +184,7 @@ class Container(Value):
     @property
     def repository_arn(self) -> str | None:
         """The output with the ARN of the repository if `source` is the `uri` of a registry of the program, or None."""
-        match split(self.source) if isinstance(self.source, str) else []:
-            case [Placeholder(construct=Registry() as registry, output="RepositoryUri")]:
-                return placeholder(registry, "RepositoryArn")
-            case _:
-                return None
+        return repository_arn(self.source) if isinstance(self.source, str) else None
 
     @property
     def separator(self) -> str:

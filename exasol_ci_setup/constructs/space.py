@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.image import image_parts
 from exasol_ci_setup.constructs.load_balancer import CertificateArn, Domain, ListenerRule, LoadBalancer
 from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.service import (
@@ -16,7 +17,6 @@ from exasol_ci_setup.constructs.service import (
     Cpu,
     Port,
     VariableName,
-    image_parts,
     require_distinct,
     require_fargate_size,
 )

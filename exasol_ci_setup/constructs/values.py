@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -176,14 +176,17 @@ RoleArn = Annotated[
 ]
 
 
-class HashableDict(dict[str, str]):
-    """Texts by name in a value that is compared and hashed; it is not changed."""
+_T = TypeVar("_T")
+
+
+class HashableDict(dict[str, _T]):
+    """Hashable values by name in a value that is compared and hashed; it is not changed."""
 
     def __hash__(self) -> int:  # type: ignore[override] # a dict has none
         return hash(frozenset(self.items()))
 
 
-def _are_tags(tags: dict[str, str]) -> HashableDict:
+def _are_tags(tags: dict[str, str]) -> HashableDict[str]:
     problem = next((problem for key, text in tags.items() if (problem := tag_problem(key, text))), "")
     if problem:
         raise malformed(problem)
@@ -192,10 +195,19 @@ def _are_tags(tags: dict[str, str]) -> HashableDict:
 
 Tags = Annotated[dict[str, str], AfterValidator(_are_tags)]
 
+KeyArn = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,64}",
+        "use the ARN of a KMS key, such as arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012",
+    ),
+]
+
 VpcId = Annotated[str, matching(r"vpc-[0-9a-f]{8,17}", "use the id of a VPC, such as vpc-0123456789abcdef0")]
 SubnetId = Annotated[
     str, matching(r"subnet-[0-9a-f]{8,17}", "use the id of a subnet, such as subnet-0123456789abcdef0")
 ]
+GroupId = Annotated[str, matching(r"sg-[0-9a-f]{8,17}", "use the id of a security group, such as sg-0123456789abcdef0")]
 
 
 class Value(BaseModel):

@@ -21,6 +21,7 @@ _Rule: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], Charges]
 _CPU_UNITS: Final = 1024  # in a vCPU
 _MIB: Final = 1024  # in a GB that AWS bills
 _COMPUTE_TYPE_PREFIX: Final = "BUILD_GENERAL1_"
+_BUILD_HOSTS: Final = ("LINUX_CONTAINER", "ARM_CONTAINER")
 # General-purpose volumes are billed by size only, unless provisioned IOPS or throughput are added.
 _BILLED_BY_SIZE: Final = {"gp2", "gp3"}
 # Default of the unlimited mode by instance family, in which CPU time above the earned credits is billed:
@@ -63,18 +64,16 @@ def charges(resource: Mapping[str, Any], resources: Mapping[str, Any]) -> Charge
 
 def _build_project(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
     environment = as_mapping(properties.get("Environment"))
-    size = environment.get("ComputeType")
-    if (
-        environment.get("Type") != "LINUX_CONTAINER"
-        or not isinstance(size, str)
-        or not size.startswith(_COMPUTE_TYPE_PREFIX)
-    ):
+    size, kind = environment.get("ComputeType"), environment.get("Type")
+    if kind not in _BUILD_HOSTS or not isinstance(size, str) or not size.startswith(_COMPUTE_TYPE_PREFIX):
         return None
     if "Fleet" in environment:
         # A fleet is billed while it exists, not by the build minute.
         return None
     name = size.removeprefix(_COMPUTE_TYPE_PREFIX).lower()
-    return (Charge(f"builds on a {name} host", "minute", rates.build_minutes(name)),)
+    arm = kind == "ARM_CONTAINER"
+    label = f"builds on {'an arm64' if arm else 'a'} {name} host"
+    return (Charge(label, "minute", rates.build_minutes(name, arm=arm)),)
 
 
 def _log_group(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:

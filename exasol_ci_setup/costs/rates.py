@@ -32,9 +32,10 @@ SECRET: Final = Rate("AWSSecretsManager", "AWSSecretsManager-Secrets")
 SECRET_REQUESTS: Final = Rate("AWSSecretsManager", "AWSSecretsManagerAPIRequest")
 
 
-def build_minutes(size: str) -> Rate:
+def build_minutes(size: str, *, arm: bool) -> Rate:
     """Return the rate of a Linux build host of `size`, such as ``small``."""
-    return Rate("CodeBuild", f"Build-Min:Linux:g1.{size}", (("productFamily", "Compute"),))
+    kind = "ARM" if arm else "Linux"
+    return Rate("CodeBuild", f"Build-Min:{kind}:g1.{size}", (("productFamily", "Compute"),))
 
 
 def fargate(*, arm: bool) -> tuple[Rate, Rate]:

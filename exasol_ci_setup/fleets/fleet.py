@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.constructs.source import SourceCredentials
@@ -15,7 +15,7 @@ from exasol_ci_setup.core.task_graph import Node
 from exasol_ci_setup.fleets.stack_sets import StackSets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from exasol_ci_setup.constructs.base import Construct
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from exasol_ci_setup.fleets.model import Target
     from exasol_ci_setup.fleets.problems import Place
     from exasol_ci_setup.template.input_files import StackOutput
+
+# Options whose values may be, or are always, names of resources of one account.
+_ARNS: Final = {"docker_secret", "secret_name", "connection_arn", "kms_key_arn", "managed_policy_arns", "boundary"}
+_NAMES: Final = {"bucket_name", "vpc_id", "subnet_ids", "security_groups"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +122,12 @@ class Fleet:
                     f"{self.path}: targets.{each.target} has no stack_set, which --stack-set needs",
                     hint="add its organizational_units and regions, or --select others",
                 )
-            options = each.construct.model_dump(
-                include={"docker_secret", "secret_name", "connection_arn", "bucket_name"}
-            )
-            for option, value in options.items():
-                if value is not None and (value.startswith("arn:") or option == "bucket_name"):
-                    raise InputError(
-                        f"{self.path}: {name} has {option} {value}, which exists in one account only",
-                        hint="a StackSet has the same template everywhere: use a name instead of an ARN, and no bucket name",
-                    )
+            option, value = next(_values_of_one_account(each.construct), ("", ""))
+            if value:
+                raise InputError(
+                    f"{self.path}: {name} has {option} {value}, which exists in one account only",
+                    hint="a StackSet has the same template everywhere: use a name instead of an ARN, no bucket name and no VPC",
+                )
             found[name] = StackSets(wanted)
         return found
 
@@ -168,3 +169,12 @@ class Fleet:
                 if node.name in names
             ],
         )
+
+
+def _values_of_one_account(construct: Construct) -> Iterator[tuple[str, str]]:
+    """Yield the options whose values exist in one account only, by their names in the file."""
+    for name, values in construct.model_dump(include=_ARNS | _NAMES).items():
+        for value in values if isinstance(values, tuple) else (values,):
+            # Managed policies of AWS exist in each account.
+            if value and (name in _NAMES or (value.startswith("arn:") and ":iam::aws:" not in value)):
+                yield type(construct).model_fields[name].alias or name, value

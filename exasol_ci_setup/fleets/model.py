@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
-from exasol_ci_setup.constructs.ci import CiBuild, ProjectName, ReleaseBuild, RepositoryUrl
+from exasol_ci_setup.constructs.ci import CiBuild, ProjectName, ReleaseBuild
+from exasol_ci_setup.constructs.repository import RepositoryUrl
 from exasol_ci_setup.constructs.scope import Region, Scope
 from exasol_ci_setup.constructs.source import SourceCredentials
 from exasol_ci_setup.constructs.values import Name, RoleArn, StackName, Value, between, matching, refusal

@@ -32,7 +32,7 @@ def checks(
 
     `connect` opens the account and may raise any SetupError; the checks that need the account then report a problem. `profile` is
     the profile that `connect` uses, None for the default chain of AWS. `docker_secret` is the name or ARN of the secret for the
-    login to Docker; only the names of its keys are checked. `now` returns the current time in UTC.
+    login to Docker, or ``none``; only the names of its keys are checked. `now` returns the current time in UTC.
     """
     opened: Account | SetupError
     try:

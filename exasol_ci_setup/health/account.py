@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, connect, error_code, translate_aws_errors
+from exasol_ci_setup.constructs.ci import NO_DOCKER_SECRET
 from exasol_ci_setup.core.commands import DEPLOY_SOURCE_CREDENTIALS
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
@@ -53,6 +54,7 @@ _MAX_CONNECTION_ATTEMPTS: Final = 2
 _SERVICES: Final = (CLOCK, CLOUDFORMATION, CODEBUILD, SECRETS_MANAGER, DOCKER_SECRET, SOURCE_CREDENTIALS)
 
 _KEYS: Final = ("User", "AccessToken")
+_NO_LOGIN: Final = "not used: builds do not log in to Docker Hub"
 _SOURCE_STACK: Final = "SLCSourceCredentials"
 
 
@@ -199,8 +201,9 @@ def _check_services(
     stacks = start("cloudformation", "describe_stacks", StackName=_SOURCE_STACK)
     projects = start("codebuild", "list_projects")
     sources = start("codebuild", "list_source_credentials")
-    described = start("secretsmanager", "describe_secret", SecretId=asked.secret)
-    keys = pool.submit(_filled_keys, account, asked.secret).result
+    has_login = asked.secret != NO_DOCKER_SECRET
+    described = start("secretsmanager", "describe_secret", SecretId=asked.secret) if has_login else _Answer
+    keys = pool.submit(_filled_keys, account, asked.secret).result if has_login else lambda: None
 
     def in_order() -> Iterator[Check]:
         yield _identity(identity(), credentials, now())
@@ -208,10 +211,13 @@ def _check_services(
         yield _clock([answer() for answer in (identity, stacks, projects, sources, described)], place)
         yield _service(CLOUDFORMATION, stacks(), "cloudformation:DescribeStacks", place, absent="ValidationError")
         yield _service(CODEBUILD, projects(), "codebuild:ListProjects", place)
-        yield _service(
-            SECRETS_MANAGER, described(), "secretsmanager:DescribeSecret", place, absent="ResourceNotFoundException"
-        )
-        yield _docker_secret(described(), keys(), place)
+        if has_login:
+            yield _service(
+                SECRETS_MANAGER, described(), "secretsmanager:DescribeSecret", place, absent="ResourceNotFoundException"
+            )
+            yield _docker_secret(described(), keys(), place)
+        else:
+            yield from (subject.ok(_NO_LOGIN) for subject in (SECRETS_MANAGER, DOCKER_SECRET))
         yield _source_credentials(sources(), place)
 
     return in_order()

@@ -89,7 +89,7 @@ def _linked_role_calls(parsed: Mapping[str, Any], place: Place) -> dict[str, tup
 def _secret_calls(construct: Construct, place: Place) -> dict[str, tuple[str, ...]]:
     """Return the call that checks a secret, with the ARN of the secret."""
     name = ""
-    if isinstance(construct, CiBuild | ReleaseBuild):
+    if isinstance(construct, CiBuild | ReleaseBuild) and construct.has_docker_login:
         name = construct.known_docker_secret_arn or construct.docker_secret
     elif isinstance(construct, SourceCredentials):
         name = construct.secret_name

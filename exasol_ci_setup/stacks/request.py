@@ -78,10 +78,10 @@ def resolve_secrets(construct: Construct, account: Account, *, spelled: Callable
 
     `spelled` returns how the user writes a field, for messages. Raises InputError if a secret does not exist.
     """
-    if isinstance(construct, CiBuild | ReleaseBuild) and construct.known_docker_secret_arn is None:
+    if isinstance(construct, CiBuild | ReleaseBuild) and construct.unknown_docker_secret is not None:
         arn = secretsmanager.arn_of(
             account.client("secretsmanager"),
-            construct.docker_secret,
+            construct.unknown_docker_secret,
             option=spelled("docker_secret"),
             keys="User and AccessToken",
         )

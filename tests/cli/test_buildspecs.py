@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -269,6 +270,15 @@ def test_default_command_without_config_file_warns(program):
         (["--batch-limit", "3"], "--flavors-per-build 3"),
         (["--docker-secret", "a b"], "--docker-secret 'a b' is invalid"),
         (["--build-command", ""], "--build-command is empty"),
+        (["--compute-type", "small"], "--compute-type 'small' is invalid: use one of BUILD_GENERAL1_SMALL, "),
+        (["--variable", "A"], "write NAME=VALUE"),
+        (["--variable", "A=1", "--variable", "A=2"], "--variable sets A twice"),
+        (["--variable", "A-B=1"], "--variable 'A-B' is invalid"),
+        (["--variable", "CODEBUILD_X=1"], "CODEBUILD_ is reserved"),
+        (["--variable", "FLAVOR=1"], "--variable FLAVOR is invalid: the files set this variable"),
+        (["--report-file", " "], "--report-file is empty"),
+        (["--flavor", "a b"], "flavor 'a b' cannot be built"),
+        (["--exclude", "*"], "no flavor found in flavors: it contains no directory that is not excluded"),
     ],
 )
 def test_bad_input_names_option_and_writes_nothing(arguments: list[str], expected: str, program):
@@ -287,11 +297,188 @@ def test_log_lists_found_flavors(program):
     assert f"flavors in flavors: {', '.join(repr(flavor) for flavor in sorted(FLAVORS))}" in ran.stderr
 
 
-def test_flavor_root_is_required(program):
+def test_root_or_flavor_is_required(program):
     ran = program("generate-buildspec")
 
     assert ran.code == 2
-    assert "--flavor-root-path" in ran.stderr
+    assert "--flavor-root-path or --flavor is required" in ran.stderr
+
+
+OWN = ("--build-command", "docker build .", "--docker-secret", "none")
+
+
+@pytest.mark.parametrize("more", [(), ("--flavors-per-build", "2")])
+@pytest.mark.parametrize("command", COMMANDS[::2])
+def test_files_with_own_command_name_no_other_company(command: str, more: tuple[str, ...], program):
+    ran = program(command, "--flavor", "web", "--flavor", "api", *OWN, *more)
+
+    assert ran.code == 0, ran.stderr
+    for text in tree().values():
+        assert not re.search(
+            "exadocker|exasol(?!-ci-setup)|poetry|docker_|docker login|runtime-versions|none:", text, re.IGNORECASE
+        )
+        assert len(re.findall("exasol-ci-setup", text)) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS[::2])
+def test_default_command_without_login_passes_no_credentials(command: str, program):
+    program(command, "--flavor", "a", "--docker-secret", "none")
+
+    [text] = [text for path, text in tree().items() if path.endswith("build_buildspec.yaml")]
+    assert "DOCKER_USER" not in text
+    assert "docker-password" not in text
+    script = yaml.safe_load(text)["phases"]["build"]["commands"][0]
+    assert subprocess.run(["bash", "-n", "-c", script], check=False).returncode == 0
+
+
+def test_own_command_keeps_parts_that_are_set(program):
+    program(*CI, *OWN, "--install-command", "make tools", "--python-version", "3.12", "--variable", "B=$HOME é")
+
+    build = yaml.safe_load(Path("aws-code-build/ci/build_buildspec.yaml").read_text())
+    assert build["env"] == {"shell": "bash", "variables": {"B": "$HOME é", "CUSTOM_BRANCH": ""}}
+    assert build["phases"]["install"] == {
+        "runtime-versions": {"python": "3.12"},
+        "commands": ["git submodule update --init --recursive", "make tools"],
+    }
+
+
+def test_variable_overrides_that_of_default_command(program):
+    program(*CI, "--variable", "BUILD_DOCKER_REPOSITORY=acme/cache", "--variable", "NO=off")
+
+    variables = yaml.safe_load(Path("aws-code-build/ci/build_buildspec.yaml").read_text())["env"]["variables"]
+    assert variables["BUILD_DOCKER_REPOSITORY"] == "acme/cache"
+    assert variables["RELEASE_DOCKER_REPOSITORY"] == "exasol/script-language-container"
+    assert variables["NO"] == "off"
+
+
+def test_options_of_host_are_in_batch_and_in_command_for_stack(program):
+    options = ("--compute-type", "BUILD_GENERAL1_LARGE", "--batch-limit", "200")
+    flags = ("--no-privileged", "--report-file", "out/**/*.xml")
+
+    ran = program(*CI, *OWN, *options, *flags, "--output-path", "./ci")
+
+    batch = yaml.safe_load(Path("ci/buildspec.yaml").read_text())["batch"]["build-graph"]
+    assert {(each["env"]["compute-type"], each["env"]["privileged-mode"]) for each in batch} == {
+        ("BUILD_GENERAL1_LARGE", False)
+    }
+    build = yaml.safe_load(Path("ci/build_buildspec.yaml").read_text())
+    assert build["reports"] == {"tests": {"files": ["out/**/*.xml"]}}
+    assert (
+        "deploy the stack with --buildspec ci/buildspec.yaml --docker-secret none --compute-type BUILD_GENERAL1_LARGE"
+        " --batch-limit 200 --no-privileged --test-reports"
+    ) in ran.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS[::2])
+def test_default_files_need_no_options_of_stack(command: str, program):
+    assert "deploy the stack with" not in program(command, "--flavor-root-path", "flavors").stderr
+
+
+@pytest.fixture
+def empty(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository, which is the working directory."""
+    folder = tmp_path_factory.mktemp("empty")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def flavors_in(path: str) -> list[str]:
+    return [
+        each["env"]["variables"]["FLAVOR"] for each in yaml.safe_load(Path(path).read_text())["batch"]["build-graph"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folders", "arguments", "batch", "expected"),
+    [
+        (["images/web"], ["--flavor-root-path", "."], "aws-code-build/ci/buildspec.yaml", ["images"]),
+        (["web", "ci"], ["--flavor-root-path", ".", "--output-path", "ci"], "ci/buildspec.yaml", ["web"]),
+        (["web"], ["--flavor-root-path", ".", "--output-path", "build/ci"], "build/ci/buildspec.yaml", ["web"]),
+        (
+            ["images/web"],
+            ["--flavor-root-path", "images", "--output-path", "images/out"],
+            "images/out/buildspec.yaml",
+            ["web"],
+        ),
+        (
+            ["images/web", "more/api"],
+            ["--flavor-root-path", "images", "--flavor-root-path", "more", "--output-path", "more/out/ci"],
+            "more/out/ci/buildspec.yaml",
+            ["api", "web"],
+        ),
+        (
+            ["images/web"],
+            ["--flavor-root-path", "images", "--output-path", "images/web/ci"],
+            "images/web/ci/buildspec.yaml",
+            ["web"],
+        ),
+        (
+            ["images/web/src"],
+            ["--flavor-root-path", "images", "--output-path", "images/web/ci"],
+            "images/web/ci/buildspec.yaml",
+            ["web"],
+        ),
+    ],
+)
+def test_directory_with_only_output_is_no_flavor(
+    empty: Path, folders: list[str], arguments: list[str], batch: str, expected: list[str], program
+):
+    for folder in folders:
+        (empty / folder).mkdir(parents=True)
+    command = ("generate-buildspec", *arguments, *OWN)
+
+    first = program(*command)
+    assert (first.code, flavors_in(batch)) == (0, expected), first.stderr
+    assert program(*command, "--check").code == 0
+    assert "unchanged: " in program(*command).stderr
+
+
+def test_output_of_ci_is_no_flavor_of_release(empty: Path, program):
+    (empty / "web").mkdir()
+    config = empty / "aws-code-build" / "build_config.json"
+    config.parent.mkdir()
+    config.write_text('{"release": {"timeout_in_minutes": 60}}')
+    arguments = ("--flavor-root-path", ".", *OWN, "--config-file", str(config))
+
+    for command in COMMANDS[::2] * 2:
+        assert program(command, *arguments).code == 0
+    assert (
+        flavors_in("aws-code-build/ci/buildspec.yaml") == flavors_in("aws-code-build/release/buildspec.yaml") == ["web"]
+    )
+    assert [program(command, *arguments, "--check").code for command in COMMANDS[::2]] == [0, 0]
+
+
+def test_directory_with_other_files_beside_output_is_flavor(empty: Path, program):
+    (empty / "web").mkdir()
+    arguments = ("generate-buildspec", "--flavor-root-path", ".", "--output-path", "tools/ci", *OWN)
+    program(*arguments)
+    (empty / "tools" / "Dockerfile").touch()
+
+    program(*arguments)
+
+    assert flavors_in("tools/ci/buildspec.yaml") == ["tools", "web"]
+
+
+def test_flavor_without_directory_is_one_build(empty: Path, program):
+    (empty / "Dockerfile").write_text("FROM scratch\n")
+
+    refused = program("generate-buildspec", "--flavor-root-path", ".", *OWN)
+    ran = program("generate-buildspec", "--flavor", "app", *OWN)
+
+    assert (refused.code, ran.code) == (2, 0)
+    assert "no flavor found in .: it contains no directory" in refused.stderr
+    assert "`--flavor app` in place of --flavor-root-path" in refused.stderr
+    assert flavors_in("aws-code-build/ci/buildspec.yaml") == ["app"]
+
+
+def test_excluded_directories_are_no_flavors(empty: Path, program):
+    for name in ("web", "api", "test-web", "docs"):
+        (empty / name).mkdir()
+
+    ran = program("generate-buildspec", "--flavor-root-path", ".", "--exclude", "test-*", "--exclude", "docs", *OWN)
+
+    assert ran.code == 0
+    assert flavors_in("aws-code-build/ci/buildspec.yaml") == ["api", "web"]
 
 
 def test_flavors_with_equal_identifiers_are_both_named(program):

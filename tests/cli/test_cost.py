@@ -204,7 +204,7 @@ def test_endpoint_without_price_list_is_warning(here):
 
     assert ran.code == 0
     assert ran.stderr == "warning: prices are missing: the endpoint in use does not have AWS's price list\n"
-    assert "CodeBuild          builds on a small host" in ran.stdout
+    assert "CodeBuild          builds on a medium host" in ran.stdout
     assert "no resource runs all the time: all costs depend on use" in ran.stdout
 
 

@@ -97,8 +97,53 @@ def test_task_role_policy_is_that_of_task_alone():
         {"actions": ["s3:GetObject"], "resources": []},
         {"actions": ["GetObject"], "resources": ["*"]},
         {"actions": ["s3:GetObject"], "resources": ["bucket"]},
+        {"actions": ["s3:GetObject"], "resources": ["arn:aws:s3:::${AWS::AccountId}-x"]},
+        {"actions": ["s3:GetObject"], "not_actions": ["s3:PutObject"], "resources": ["*"]},
+        {"Effect": "Allow", "Action": "s3:GetObject"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": []},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Sid": "a b"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {"Fn::Sub": {"a:b": "x"}}},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {"StringEquals": {"Fn::Sub": "x"}}},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {"StringEquals": {"Ref": "x"}}},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": {"StringEquals": {"aws:x": []}}},
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:x": "a\nb"}},
+        },
     ],
 )
 def test_invalid_policy_statement_is_rejected(values):
     with pytest.raises(ValidationError, match="use "):
         PolicyStatement(**values)
+
+
+def test_policy_statement_in_json_form_equals_other_form():
+    in_json = {
+        "Sid": "Read",
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Resource": ["*"],
+        "Condition": {"Bool": {"aws:SecureTransport": True}, "NumericLessThan": {"s3:max-keys": 10}},
+    }
+
+    statement = PolicyStatement.model_validate(in_json)
+
+    assert statement == PolicyStatement(
+        sid="Read",
+        actions=["s3:GetObject"],
+        resources=["*"],
+        conditions={"Bool": {"aws:SecureTransport": ["true"]}, "NumericLessThan": {"s3:max-keys": ["10"]}},
+    )
+    assert hash(statement)
+
+
+def test_policy_statement_in_json_form_requires_effect():
+    with pytest.raises(ValidationError, match="Effect is required"):
+        PolicyStatement.model_validate({"Action": "s3:GetObject", "Resource": "*"})
+
+
+def test_statement_of_trust_policy_is_rejected():
+    with pytest.raises(ValidationError, match="Principal"):
+        PolicyStatement.model_validate({"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"})

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from exasol_ci_setup.builds.buildspecs import Options
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, build
 from exasol_ci_setup.core.errors import InputError
 
@@ -93,15 +94,33 @@ def test_repository_url_is_accepted(url: str):
         "https://github.com/a/ü",
         "https://token@github.com/a/b",
         "https://github.com:443/a/b",
-        "https://github.com.evil.example/a/b",
+        "https://gist.github.com/a/b",
         "https://githubXcom/a/b",
         "https://gitlab.com/a/b",
-        "https://github.example.com/a/b",
+        "https://bitbucket.org/a/b",
     ],
 )
 def test_other_url_is_rejected_with_rule_and_example(url: str):
     with pytest.raises(InputError, match=r"--project-url .*on github\.com.*such as https://github\.com/exasol/"):
         ci(project_url=url)
+
+
+SERVER_URL = "https://github.example.com/some-one/re.po"
+CONNECTION = "arn:aws:codeconnections:eu-central-1:123456789012:connection/1-a"
+
+
+@pytest.mark.parametrize("url", [SERVER_URL, "https://github.com.example.org/a/b"])
+def test_url_of_enterprise_server_requires_connection(url: str):
+    with pytest.raises(InputError, match=r"GitHub Enterprise Server, .*--connection-arn"):
+        ci(project_url=url)
+
+    assert ci(project_url=url, connection_arn=CONNECTION).source_type == "GITHUB_ENTERPRISE"
+    assert ci(connection_arn=CONNECTION).source_type == "GITHUB"
+
+
+def test_url_of_enterprise_cloud_domain_is_rejected_with_reason():
+    with pytest.raises(InputError, match=r"CodeConnections does not support GitHub Enterprise Cloud .*ghe\.com"):
+        ci(project_url="https://acme.ghe.com/a/b", connection_arn=CONNECTION)
 
 
 @pytest.mark.parametrize("name", ["abc", "my.logs-1", "a" * 63, "1-2-3"])
@@ -209,3 +228,92 @@ def test_connection_actions_match_services_of_arn():
 def test_invalid_connection_is_rejected(arn: str):
     with pytest.raises(InputError, match="--connection-arn "):
         ci(connection_arn=arn)
+
+
+def test_docker_secret_none_needs_no_secret():
+    without = ci(docker_secret="none")
+    assert (without.has_docker_login, without.unknown_docker_secret) == (False, None)
+    assert ci().unknown_docker_secret == "Dockerhub"
+    assert ci(docker_secret=SECRET_ARN).unknown_docker_secret is None
+
+
+def test_builds_have_default_compute_type_of_buildspecs():
+    release = build(ReleaseBuild, project="Slc", project_url=URL)
+    assert {ci().compute_type, release.compute_type, Options(kind="ci", output_path="x").compute_type} == {
+        "BUILD_GENERAL1_MEDIUM"
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({}, "LINUX_CONTAINER"),
+        ({"architecture": "x86_64"}, "LINUX_CONTAINER"),
+        ({"architecture": "arm64"}, "ARM_CONTAINER"),
+        ({"image": "aws/codebuild/amazonlinux-aarch64-standard:3.0"}, "ARM_CONTAINER"),
+        ({"image": "aws/codebuild/amazonlinux2-aarch64-standard:3.0"}, "ARM_CONTAINER"),
+        ({"image": "public.ecr.aws/codebuild/amazonlinux-aarch64-standard:3.0"}, "ARM_CONTAINER"),
+        ({"image": "aws/codebuild/amazonlinux-x86_64-standard:5.0"}, "LINUX_CONTAINER"),
+        ({"image": "example/tools-aarch64:1"}, "LINUX_CONTAINER"),
+        ({"image": "example/tools-aarch64:1", "architecture": "arm64"}, "ARM_CONTAINER"),
+        ({"gpu": True, "compute_type": "BUILD_GENERAL1_LARGE"}, "LINUX_GPU_CONTAINER"),
+    ],
+)
+def test_host_has_architecture_of_image_or_option(values: dict[str, object], kind: str):
+    assert ci(**values).environment_type == kind
+
+
+def test_arm64_without_image_runs_in_arm_image():
+    assert ci(architecture="arm64").image == "aws/codebuild/amazonlinux-aarch64-standard:3.0"
+    assert ci(architecture="arm64", image="example/tools:1").image == "example/tools:1"
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        (
+            {"architecture": "arm64", "image": "aws/codebuild/standard:8.0"},
+            "is for x86_64, but the architecture is arm64",
+        ),
+        (
+            {"architecture": "x86_64", "image": "aws/codebuild/amazonlinux-aarch64-standard:3.0"},
+            "is for arm64, but the architecture is x86_64",
+        ),
+        ({"gpu": True}, "compute types BUILD_GENERAL1_SMALL and BUILD_GENERAL1_LARGE"),
+        ({"gpu": True, "compute_type": "BUILD_GENERAL1_LARGE", "architecture": "arm64"}, "have x86_64 processors"),
+        ({"vpc_id": "vpc-0123456789abcdef0"}, "all of vpc-id, subnet-id and security-group"),
+        ({"subnet_ids": ["subnet-0123456789abcdef0"]}, "all of vpc-id, subnet-id and security-group"),
+        (
+            {
+                "vpc_id": "vpc-0123456789abcdef0",
+                "subnet_ids": ["subnet-0123456789abcdef0"] * 17,
+                "security_groups": ["sg-0123456789abcdef0"],
+            },
+            "at most 16 subnets and 5 security groups",
+        ),
+        ({"managed_policy_arns": ["AdministratorAccess"]}, "use the ARN of a policy"),
+        ({"managed_policy_arns": ["arn:aws:iam::aws:policy/A"] * 2}, "listed twice"),
+        ({"permissions_boundary": "limit"}, "use the ARN of a policy"),
+        ({"role_path": "builds"}, "begins and ends with a slash"),
+        ({"kms_key_arn": "alias/mine"}, "use the ARN of a key"),
+        ({"queued_timeout_in_minutes": 481}, "use 5 to 480 minutes"),
+        ({"concurrent_build_limit": 0}, "builds"),
+        ({"path_filter": ""}, "use a regular expression"),
+    ],
+)
+def test_impossible_host_or_role_is_rejected(values: dict[str, object], rule: str):
+    with pytest.raises(InputError, match=rule):
+        ci(**values)
+
+
+@pytest.mark.parametrize("path", ["buildspec.yaml", "ci/buildspec.yml", ".ci/build-1/a.b"])
+def test_path_of_buildspec_is_accepted(path: str):
+    assert ci(buildspec=path).buildspec == path
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/ci/x", "./x", "../x", "a/../x", "a/.", "a//x", "a b", "arn:aws:s3:::b/x", "a\nb"]
+)
+def test_other_buildspec_is_rejected(path: str):
+    with pytest.raises(InputError, match="--buildspec "):
+        ci(buildspec=path)

@@ -131,6 +131,7 @@ FRANKFURT: dict[str, list[str]] = {
     "CodeBuild": [
         flat("CodeBuild", "EUC1-Build-Min:Linux:g1.small", "0.0050000000", unit="minutes"),
         flat("CodeBuild", "EUC1-Build-Min:ARM:g1.small", "0.0034000000", unit="minutes"),
+        flat("CodeBuild", "EUC1-Build-Min:Linux:g1.medium", "0.0100000000", unit="minutes"),
         flat("CodeBuild", "EUC1-Build-Min:Linux:g1.large", "0.0200000000", unit="minutes"),
     ],
     "AmazonEC2": [

@@ -186,7 +186,7 @@ def test_build_project_charges_minutes_by_size():
 @pytest.mark.parametrize(
     "environment",
     [
-        {"Type": "ARM_CONTAINER"},
+        {"Type": "LINUX_GPU_CONTAINER"},
         {"ComputeType": "BUILD_LAMBDA_1GB"},
         {"Fleet": {"FleetArn": "arn"}},
         {"ComputeType": 1},
@@ -196,6 +196,14 @@ def test_other_build_settings_are_unknown(environment):
     given = {"Type": "LINUX_CONTAINER", "ComputeType": "BUILD_GENERAL1_SMALL", **environment}
 
     assert charges({"Type": "AWS::CodeBuild::Project", "Properties": {"Environment": given}}, {}) is None
+
+
+def test_arm_build_host_has_its_own_rate():
+    given = {"Type": "ARM_CONTAINER", "ComputeType": "BUILD_GENERAL1_SMALL"}
+
+    (minutes,) = charges({"Type": "AWS::CodeBuild::Project", "Properties": {"Environment": given}}, {}) or ()
+
+    assert (minutes.what, minutes.rate.usage) == ("builds on an arm64 small host", "Build-Min:ARM:g1.small")
 
 
 def test_kms_charges_only_with_kms_encryption():

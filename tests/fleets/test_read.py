@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+from exasol_ci_setup.constructs import CiBuild, PolicyStatement, ReleaseBuild
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.fleets import Fleet, load
 from exasol_ci_setup.template.render import render
@@ -407,3 +407,75 @@ def test_percentage_of_accounts_is_never_zero(refused):
     )
 
     assert "max_concurrent_percentage 0: use 1 to 100 percent" in message
+
+
+def test_projects_take_options_of_role_and_host(fleet):
+    declared = fleet("""
+        targets:
+          main: {region: eu-central-1}
+        defaults:
+          release: {docker_secret: none}
+        projects:
+          Shop:
+            project_url: https://github.com/example/shop
+            ci:
+              docker_secret: none
+              buildspec: ci/buildspec.yaml
+              architecture: arm64
+              privileged: false
+              permissions_boundary: arn:aws:iam::123456789012:policy/limit
+              managed_policy_arns: [arn:aws:iam::aws:policy/A]
+              policy_statements:
+                - Effect: Allow
+                  Action: [ecr:PutImage, ecr:UploadLayerPart]
+                  Resource: arn:aws:ecr:eu-central-1:123456789012:repository/shop/*
+                  Condition: {Bool: {aws:SecureTransport: true}}
+            release: {managed_policy_arns: [arn:aws:iam::aws:policy/B]}
+    """)
+
+    of_ci, release = declared.constructs["main/Shop"], declared.constructs["main/ShopRelease"]
+    assert isinstance(of_ci, CiBuild)
+    assert of_ci.policy_statements == (
+        PolicyStatement(
+            actions=["ecr:PutImage", "ecr:UploadLayerPart"],
+            resources=["arn:aws:ecr:eu-central-1:123456789012:repository/shop/*"],
+            conditions={"Bool": {"aws:SecureTransport": ["true"]}},
+        ),
+    )
+    assert (of_ci.environment_type, of_ci.privileged, of_ci.has_docker_login) == ("ARM_CONTAINER", False, False)
+    assert of_ci.permissions_boundary == "arn:aws:iam::123456789012:policy/limit"
+    assert isinstance(release, ReleaseBuild)
+    assert (release.has_docker_login, release.managed_policy_arns) == (False, ("arn:aws:iam::aws:policy/B",))
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (
+            "policy_statements: [{Action: 's3:*', Resource: '*'}]",
+            "fleet.yaml:6: projects.Shop.ci.policy_statements[0]: Effect",
+        ),
+        (
+            "policy_statements: [{Effect: Allow, Action: x, Resource: '*'}]",
+            "fleet.yaml:6: projects.Shop.ci.policy_statements[0].actions[0] 'x': use an action",
+        ),
+        ("managed_policy_arns: [A]", "projects.Shop.ci.managed_policy_arns[0] 'A': use the ARN of a policy"),
+        (
+            "vpc_id: vpc-0123456789abcdef0",
+            "fleet.yaml:6: projects.Shop.ci: builds in a VPC",
+        ),
+        (
+            "image: 'aws/codebuild/standard:8.0', architecture: arm64",
+            "fleet.yaml:6: projects.Shop.ci: the image aws/codebuild",
+        ),
+    ],
+)
+def test_invalid_options_of_role_and_host_are_named_with_line(refused, options, rule):
+    assert rule in refused(f"""
+        targets:
+          main: {{region: eu-central-1}}
+        projects:
+          Shop:
+            project_url: https://github.com/example/shop
+            ci: {{{options}}}
+    """)

@@ -354,6 +354,17 @@ def test_delegated_administrator_is_sent_in_every_call(deploy, answers):
             ),
             "everywhere/Slc has docker_secret arn:aws",
         ),
+        (
+            FILE.replace("ci: }", "ci: {permissions_boundary: 'arn:aws:iam::123456789012:policy/limit'}}"),
+            "everywhere/Slc has permissions_boundary arn:aws:iam::123456789012",
+        ),
+        (
+            FILE.replace(
+                "ci: }",
+                "ci: {vpc_id: vpc-0123456789abcdef0, subnet_ids: [subnet-0123456789abcdef0], security_groups: [sg-0123456789abcdef0]}}",
+            ),
+            "everywhere/Slc has vpc_id vpc-0123456789abcdef0",
+        ),
     ],
 )
 def test_options_of_one_account_are_rejected_before_first_call(deploy, answers, text, said):

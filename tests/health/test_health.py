@@ -187,6 +187,16 @@ def test_missing_secret_is_problem_with_create_command(healthy):
     assert "--region eu-central-1 --profile 'o'\"'\"'hara'`" in found["E-CI-10"].fix
 
 
+def test_docker_secret_none_is_not_requested(healthy):
+    for operation in ("DescribeSecret", "GetSecretValue"):
+        healthy.on("secretsmanager", operation, AwsError("ResourceNotFoundException", "no"))
+
+    found = checked(healthy.account, docker_secret="none")
+
+    for code in ("E-CI-09", "E-CI-10"):
+        assert (found[code].status, found[code].message) == ("ok", "not used: builds do not log in to Docker Hub")
+
+
 def test_missing_secret_with_arn_has_no_create_command(healthy):
     missing = AwsError("ResourceNotFoundException", "no")
     healthy.on("secretsmanager", "DescribeSecret", missing)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exasol_ci_setup.constructs import CiBuild, Construct, ReleaseBuild, SourceCredentials, build
+from exasol_ci_setup.constructs import (
+    BuildkitBuilder,
+    CiBuild,
+    Construct,
+    ContainerBuilder,
+    ReleaseBuild,
+    SourceCredentials,
+    build,
+)
 from exasol_ci_setup.template.lint import lint
 from exasol_ci_setup.template.render import capabilities, parse, render, template_directory
 
@@ -34,12 +43,50 @@ MANY_OPTIONS = build(
     docker_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3",
     auto_retry_limit=2,
     cache="s3",
+    path_filter="^images/",
+    exclude_path_filter=r"\.md$",
+    commit_message_filter="^release",
+    exclude_commit_message_filter=r"\[skip ci\]",
     connection_arn="arn:aws:codestar-connections:eu-central-1:123456789012:connection/aEXAMPLE-8aad-4d5d",
     batch_limit=20,
+)
+CONNECTION = "arn:aws:codeconnections:eu-central-1:123456789012:connection/aEXAMPLE-8aad-4d5d"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+OTHER_COMPANY = build(
+    ReleaseBuild,
+    project="Shop",
+    project_url="https://github.example.com/shop/images",
+    connection_arn=CONNECTION,
+    image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/builder:1.4",
+    architecture="arm64",
+    privileged=False,
+    buildspec="ci/release.yaml",
+    docker_secret="none",
+    policy_statements=[
+        {
+            "Sid": "Push",
+            "Effect": "Allow",
+            "Action": ["ecr:PutImage", "ecr:InitiateLayerUpload"],
+            "Resource": "arn:aws:ecr:eu-central-1:123456789012:repository/shop/*",
+            "Condition": {"StringEquals": {"aws:ResourceAccount": "123456789012"}},
+        },
+        {"Effect": "Deny", "NotAction": "ecr:*", "NotResource": "*"},
+    ],
+    managed_policy_arns=["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"],
+    test_reports=True,
+    permissions_boundary="arn:aws:iam::123456789012:policy/limit",
+    role_path="/builds/",
+    kms_key_arn=KEY,
+    vpc_id="vpc-0123456789abcdef0",
+    subnet_ids=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    security_groups=["sg-0123456789abcdef0"],
+    queued_timeout_in_minutes=60,
+    concurrent_build_limit=10,
 )
 GOLDEN = {
     "ci_build.yaml": CI,
     "ci_build_many_options.yaml": MANY_OPTIONS,
+    "release_build_other_company.yaml": OTHER_COMPANY,
     "release_build.yaml": RELEASE,
     "source_credentials.yaml": SOURCE,
 }
@@ -68,10 +115,11 @@ def resources(construct: Construct) -> dict[str, Any]:
 
 
 def statements(construct: Construct) -> Iterator[dict[str, Any]]:
-    """Return every statement of the roles' policies."""
+    """Return every statement of the roles' policies, except those of a user."""
     for resource in resources(construct).values():
         for policy in resource["Properties"].get("Policies", ()):
-            yield from policy["PolicyDocument"]["Statement"]
+            if policy["PolicyName"] != "additional":
+                yield from policy["PolicyDocument"]["Statement"]
 
 
 def listed(value: Any) -> list[Any]:
@@ -125,12 +173,25 @@ def test_roles_have_no_wildcard_actions_or_resources(construct: Construct):
     for statement in statements(construct):
         assert statement["Effect"] == "Allow"
         assert "*" not in "".join(listed(statement["Action"]))
+        if statement["Sid"] in {"LogInToRegistry", "FindNetwork"}:
+            # Their actions support no resources.
+            assert all(
+                re.fullmatch(r"ecr:GetAuthorizationToken|ec2:Describe\w+", each) for each in listed(statement["Action"])
+            )
+            continue
         for resource in listed(statement["Resource"]):
             text = resource["Fn::Sub"] if isinstance(resource, dict) and "Fn::Sub" in resource else ""
             pattern = text[0] if isinstance(text, list) else text
-            # The remaining wildcards are below a bucket or a secret prefix of this project.
-            for scope in ("${ArtifactsBucket.Arn}/*", "secret:${Prefix}*"):
+            # The remaining wildcards are below a bucket, a secret prefix or report groups of this project, and in the network.
+            for scope in (
+                "${ArtifactsBucket.Arn}/*",
+                "secret:${Prefix}*",
+                "report-group/${Project}-*",
+                "network-interface/*",
+            ):
                 pattern = pattern.removesuffix(scope)
+            # An ID is unique in all accounts.
+            pattern = re.sub(r":\*:(?=(subnet/\$\{Subnet\}|security-group/\$\{Group\})$)", "::", pattern)
             assert "*" not in pattern
             assert resource != "*"
 
@@ -170,6 +231,92 @@ def test_build_role_has_exact_permissions(construct: CiBuild | ReleaseBuild):
         assert secret == arn(
             "secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${Prefix}*", Prefix="exasol-ci-setup/Slc/"
         )
+
+
+def test_additional_statements_are_policy_of_build_role_alone():
+    roles = {name: resources(OTHER_COMPANY)[name]["Properties"] for name in ("CodeBuildRole", "BatchBuildRole")}
+    assert [policy["PolicyName"] for policy in roles["CodeBuildRole"]["Policies"]] == ["build", "additional"]
+    assert roles["CodeBuildRole"]["Policies"][1]["PolicyDocument"]["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Sid": "Push",
+            "Action": ["ecr:PutImage", "ecr:InitiateLayerUpload"],
+            "Resource": ["arn:aws:ecr:eu-central-1:123456789012:repository/shop/*"],
+            "Condition": {"StringEquals": {"aws:ResourceAccount": ["123456789012"]}},
+        },
+        {"Effect": "Deny", "NotAction": ["ecr:*"], "NotResource": ["*"]},
+    ]
+    assert roles["CodeBuildRole"]["ManagedPolicyArns"] == list(OTHER_COMPANY.managed_policy_arns)
+    assert [policy["PolicyName"] for policy in roles["BatchBuildRole"]["Policies"]] == ["batch"]
+    assert "ManagedPolicyArns" not in roles["BatchBuildRole"]
+
+
+def test_boundary_and_path_apply_to_both_roles():
+    for role in ("CodeBuildRole", "BatchBuildRole"):
+        properties = resources(OTHER_COMPANY)[role]["Properties"]
+        assert properties["PermissionsBoundary"] == "arn:aws:iam::123456789012:policy/limit"
+        assert properties["Path"] == "/builds/"
+        assert not {"PermissionsBoundary", "Path"} & resources(CI)[role]["Properties"].keys()
+
+
+def test_docker_secret_none_grants_no_secret():
+    of_ci = build(CiBuild, project="Slc", project_url=URL, docker_secret="none")
+    assert "secretsmanager:GetSecretValue" not in granted(of_ci)
+    assert granted(OTHER_COMPANY)["secretsmanager:GetSecretValue"]["Fn::Sub"][1] == {"Prefix": "exasol-ci-setup/Shop/"}
+
+
+def test_role_pulls_image_from_its_repository_only():
+    environment = resources(OTHER_COMPANY)["CodeBuild"]["Properties"]["Environment"]
+    assert environment["ImagePullCredentialsType"] == "SERVICE_ROLE"
+    repository = arn("${Repository}", Repository="ecr:eu-central-1:123456789012:repository/tools/builder")
+    assert (
+        granted(OTHER_COMPANY)["ecr:BatchGetImage"]
+        == granted(OTHER_COMPANY)["ecr:GetDownloadUrlForLayer"]
+        == repository
+    )
+    assert not [action for action in granted(MANY_OPTIONS) if action.startswith("ecr:")]
+    assert "ImagePullCredentialsType" not in resources(MANY_OPTIONS)["CodeBuild"]["Properties"]["Environment"]
+
+
+def test_container_builder_pulls_image_from_its_repository_only():
+    image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/builder@sha256:" + "0" * 64
+    builder = build(
+        ContainerBuilder,
+        name="build",
+        asset="my-archives",
+        registry="images",
+        builder=build(BuildkitBuilder, name="host", image=image, architecture="arm64"),
+    )
+    properties = resources(builder)["Project"]["Properties"]["Environment"]
+    assert (properties["Type"], properties["ImagePullCredentialsType"]) == ("ARM_CONTAINER", "SERVICE_ROLE")
+    pull = next(each for each in statements(builder) if each["Sid"] == "PullBuildImage")
+    assert pull["Resource"] == arn("${Repository}", Repository="ecr:eu-central-1:123456789012:repository/tools/builder")
+    assert lint(render(builder), "eu-central-1") == []
+
+
+def test_only_releases_keep_versions_of_artifacts():
+    release, of_ci = (resources(each)["ArtifactsBucket"]["Properties"] for each in (RELEASE, CI))
+    assert release["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert release["LifecycleConfiguration"]["Rules"][0]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 180}
+    assert "VersioningConfiguration" not in of_ci
+    assert "NoncurrentVersionExpiration" not in of_ci["LifecycleConfiguration"]["Rules"][0]
+
+
+def test_webhook_is_omitted_for_enterprise_server():
+    on_server = build(CiBuild, project="Slc", project_url=OTHER_COMPANY.project_url, connection_arn=CONNECTION)
+    project = resources(on_server)["CodeBuild"]["Properties"]
+    assert "Triggers" not in project
+    assert project["Source"]["Type"] == "GITHUB_ENTERPRISE"
+
+
+def test_webhook_filters_by_path_and_message():
+    [group] = resources(MANY_OPTIONS)["CodeBuild"]["Properties"]["Triggers"]["FilterGroups"]
+    assert group[2:] == [
+        {"Type": "FILE_PATH", "Pattern": "^images/"},
+        {"Type": "FILE_PATH", "Pattern": r"\.md$", "ExcludeMatchedPattern": True},
+        {"Type": "COMMIT_MESSAGE", "Pattern": "^release"},
+        {"Type": "COMMIT_MESSAGE", "Pattern": r"\[skip ci\]", "ExcludeMatchedPattern": True},
+    ]
 
 
 def test_docker_secret_has_arn_if_known():
@@ -256,9 +403,11 @@ def test_release_has_no_trigger():
 @pytest.mark.parametrize("construct", BUILDS)
 def test_log_group_precedes_project_and_expires(construct: CiBuild):
     found = resources(construct)
+    key = {} if construct.kms_key_arn is None else {"KmsKeyId": construct.kms_key_arn}
     assert found["CodeBuildLogGroup"]["Properties"] == {
         "LogGroupName": construct.log_group_name,
         "RetentionInDays": construct.log_retention_in_days,
+        **key,
     }
     assert found["CodeBuild"]["Properties"]["LogsConfig"] == {
         "CloudWatchLogs": {"Status": "ENABLED", "GroupName": {"Ref": "CodeBuildLogGroup"}},

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from exasol_ci_setup.builds.buildspecs.files import GeneratedFile, compare, from_root, write
 from exasol_ci_setup.builds.buildspecs.flavors import BuildGroup, build_groups, find_flavors, identifier
+from exasol_ci_setup.builds.buildspecs.output import BATCH_FILE, BUILD_FILE
 from exasol_ci_setup.builds.buildspecs.package import PACKAGE, VERSIONS, excluding_file
 from exasol_ci_setup.builds.buildspecs.render import (
-    BATCH_FILE,
-    BUILD_FILE,
     DEFAULT_DOCKER_SECRET,
     DEFAULT_PYTHON_VERSION,
     Options,

@@ -6,8 +6,10 @@ import logging
 import os
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.builds.buildspecs.output import holds_only_output
 from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
 from exasol_ci_setup.core.errors import InputError
 
@@ -37,19 +39,26 @@ class BuildGroup:
     flavors: tuple[str, ...]
 
 
-def find_flavors(roots: Iterable[Path]) -> tuple[str, ...]:
-    """Return the names of the flavors below `roots`, sorted and without duplicates.
+def find_flavors(
+    roots: Iterable[Path], *, named: Iterable[str] = (), exclude: Iterable[str] = (), own: Iterable[Path] = ()
+) -> tuple[str, ...]:
+    """Return the names of the flavors below `roots`, and those in `named`, sorted and without duplicates.
 
-    Each directory directly below a root is a flavor, also if it is a symbolic link. Files and names that begin with a dot are
-    ignored. Raises InputError for a root that is not a directory, cannot be read, or has no flavor, and for a link to a missing target.
+    Each directory directly below a root is a flavor, also if it is a symbolic link. Not included are files, names that begin with a
+    dot or match a pattern of `exclude`, and directories that have only generated files; `own` are paths of this tool that count as
+    such. Raises InputError for a root that is not a directory, cannot be read, or has no flavor, and for a link to a missing target.
     """
-    flavors: set[str] = set()
+    flavors: set[str] = set(named)
+    excluded = tuple(exclude)
+    kept = frozenset(map(str, own))
     for root in roots:
-        names = _directories(root)
+        found = [name for name in _directories(root) if not any(fnmatchcase(name, each) for each in excluded)]
+        names = [name for name in found if not holds_only_output(os.path.join(root, name), kept)]  # noqa: PTH118 - a Path for each flavor costs more
         if not names:
             raise InputError(
-                f"no flavor found in {root}: it contains no directory",
-                hint="set --flavor-root-path to the directory that contains one directory for each flavor",
+                f"no flavor found in {root}: it contains no directory{' that is not excluded' if excluded else ''}",
+                hint="set --flavor-root-path to the directory that contains one directory for each flavor\n"
+                "or, to build something without such a directory, name it: `--flavor app` in place of --flavor-root-path",
             )
         _LOG.info("flavors in %s: %s", root, ", ".join(map(ascii, sorted(names))))
         flavors.update(names)

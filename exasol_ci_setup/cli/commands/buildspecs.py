@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -9,12 +10,15 @@ import click
 
 from exasol_ci_setup.cli import generated
 from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
+from exasol_ci_setup.cli.options import Pairs, merged
 from exasol_ci_setup.cli.session import log_level_option, markdown_output_option, pass_session, require_preview
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from exasol_ci_setup.builds.buildspecs import Options
     from exasol_ci_setup.cli.session import Session
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -28,12 +32,38 @@ def _options(output_path: str) -> Callable[[F], F]:
             click.option(
                 "--python-version",
                 metavar="VERSION",
-                help="Python version of CodeBuild's image; none for a custom image.  [default: 3.10]",
+                help="Python version of CodeBuild's image; none for a custom image, and if --build-command sets no version.  [default: 3.10]",
+            ),
+            click.option(
+                "--report-file",
+                "report_files",
+                metavar="PATTERN",
+                multiple=True,
+                help="Files with test results in the format of JUnit, for reports of CodeBuild; may be repeated.",
+            ),
+            click.option(
+                "--variable",
+                "variables",
+                type=Pairs("variable", "write NAME=VALUE"),
+                metavar="NAME=VALUE",
+                multiple=True,
+                callback=merged,
+                help="Variable of the builds, which is no secret; may be repeated.",
+            ),
+            click.option(
+                "--privileged/--no-privileged",
+                default=None,
+                help="Run builds in privileged mode, the same as in the stack.  [default: privileged]",
+            ),
+            click.option(
+                "--compute-type",
+                metavar="TYPE",
+                help="Size of the build host, the same as in the stack.  [default: BUILD_GENERAL1_MEDIUM]",
             ),
             click.option(
                 "--docker-secret",
                 metavar="NAME",
-                help="Secret for the login to Docker Hub, the same as in the stack.  [default: Dockerhub]",
+                help="Secret for the login to Docker Hub, the same as in the stack; none for builds without login.  [default: Dockerhub]",
             ),
             click.option(
                 "--install-command",
@@ -80,8 +110,20 @@ def _options(output_path: str) -> Callable[[F], F]:
                 type=NonEmptyPath(path_type=Path),
                 metavar="PATH",
                 multiple=True,
-                required=True,
-                help="Directory with one subdirectory for each flavor; may be repeated.",
+                help="Directory with one subdirectory for each flavor; may be repeated. This or --flavor is required.",
+            ),
+            click.option(
+                "--flavor",
+                "named_flavors",
+                metavar="NAME",
+                multiple=True,
+                help="Flavor without a directory, such as that of a Dockerfile in the root; may be repeated.",
+            ),
+            click.option(
+                "--exclude",
+                metavar="PATTERN",
+                multiple=True,
+                help="Directories below a root that are no flavors, such as 'test*'; may be repeated.",
             ),
         ):
             command = option(command)
@@ -95,6 +137,8 @@ def _generate(
     kind: Literal["ci", "release"],
     *,
     flavor_root_paths: Sequence[Path],
+    named_flavors: Sequence[str],
+    exclude: Sequence[str],
     output_path: Path,
     config_file: Path | None,
     check: bool,
@@ -104,6 +148,11 @@ def _generate(
     from exasol_ci_setup.cli.render import records
 
     output = session.output
+    if not flavor_root_paths and not named_flavors:
+        raise InputError(
+            "no flavor: --flavor-root-path or --flavor is required",
+            hint="set --flavor-root-path to the directory that contains one directory for each flavor, or name flavors with --flavor",
+        )
     options = buildspecs.Options(
         kind=kind,
         output_path=buildspecs.from_root(output_path, "the output path"),
@@ -111,15 +160,41 @@ def _generate(
         **{name: value for name, value in values.items() if value is not None},
     )
     _check_config(session, config_file, kind, has_own_command=options.build_command is not None)
-    flavors = buildspecs.find_flavors(flavor_root_paths)
+    own = [output_path] if config_file is None else [output_path, config_file]
+    flavors = buildspecs.find_flavors(flavor_root_paths, named=named_flavors, exclude=exclude, own=own)
     files = buildspecs.compare(Path(options.output_path), buildspecs.render(flavors, options))
     stale = generated.write_or_show(output, files, check=check)
     builds = -(-len(flavors) // options.flavors_per_build)
+    if stack_options := _stack_options(kind, options):
+        output.say(f"deploy the stack with {shlex.join(stack_options)}")
     output.say(f"{counted(len(flavors), 'flavor')} in {counted(builds, 'build')}")
     status = generated.status(stale, check=check)
     output.record(records.result(status, changed=bool(stale) and not check, flavors=len(flavors), builds=builds))
     if check:
         generated.require_same(stale, "generate-buildspec" if kind == "ci" else "generate-release-buildspec")
+
+
+def _stack_options(kind: Literal["ci", "release"], options: Options) -> list[str]:
+    """Return the options of the stack whose project reads and builds the files, without those that have their defaults."""
+    from exasol_ci_setup.builds import buildspecs
+    from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+
+    path = f"{options.output_path}/{buildspecs.BATCH_FILE}".removeprefix("./")
+    defaults = (CiBuild if kind == "ci" else ReleaseBuild).model_fields
+    values = {
+        "buildspec": path,
+        "docker_secret": options.docker_secret,
+        "compute_type": options.compute_type,
+        "batch_limit": options.batch_limit,
+    }
+    found = [
+        word
+        for name, value in values.items()
+        if value != defaults[name].default
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    flags = ("--no-privileged", not options.privileged), ("--test-reports", bool(options.report_files))
+    return [*found, *(flag for flag, is_set in flags if is_set)]
 
 
 def _check_config(

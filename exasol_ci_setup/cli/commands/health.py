@@ -24,7 +24,7 @@ _COLORS: Final = {"ok": "green", "warning": "yellow", "problem": "red", "skipped
     metavar="NAME",
     default="Dockerhub",
     show_default=True,
-    help="Secret with the keys User and AccessToken, for the login of builds to Docker Hub.",
+    help="Secret with the keys User and AccessToken, for the login of builds to Docker Hub; none for builds without login.",
 )
 @common_options
 def health(session: Session, docker_secret: str) -> None:

@@ -36,7 +36,7 @@ KINDS = {"ci": CI, "release": RELEASE, "grouped": GROUPED}
 
 # Keys that https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html and batch-build-buildspec.html allow.
 LEGAL = {
-    "": {"version", "env", "phases", "artifacts", "batch"},
+    "": {"version", "env", "phases", "artifacts", "batch", "reports"},
     "env": {"shell", "variables", "secrets-manager"},
     "phases": {"install", "pre_build", "build"},
     "artifacts": {"files", "name", "base-directory", "s3-prefix"},

@@ -1,0 +1,106 @@
+"""The hosts of builds: their size, their processors, and the Docker image in which builds run."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import Field, model_validator
+
+from exasol_ci_setup.constructs.image import image_parts, repository_arn
+from exasol_ci_setup.constructs.registry import ecr_resource
+from exasol_ci_setup.constructs.values import Value, matching, refusal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+DEFAULT_IMAGE: Final = "aws/codebuild/standard:8.0"
+"""The newest Ubuntu image (24.04) that AWS maintains and lists in CodeBuild's console:
+https://github.com/aws/aws-codebuild-docker-images."""
+
+DEFAULT_ARM_IMAGE: Final = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
+"""The newest image for arm64 that AWS maintains; it has none of Ubuntu:
+https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html."""
+
+ComputeType = Literal[
+    "BUILD_GENERAL1_SMALL",
+    "BUILD_GENERAL1_MEDIUM",
+    "BUILD_GENERAL1_LARGE",
+    "BUILD_GENERAL1_XLARGE",
+    "BUILD_GENERAL1_2XLARGE",
+]
+"""The sizes of a privileged Linux container; the Lambda compute types cannot run Docker:
+https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
+
+DEFAULT_COMPUTE_TYPE: Final[ComputeType] = "BUILD_GENERAL1_MEDIUM"
+"""The size for the builds of a batch. The entries of a buildspec override that of the project, so both have this default:
+https://docs.aws.amazon.com/codebuild/latest/userguide/batch-build-buildspec.html."""
+
+Architecture = Literal["x86_64", "arm64"]
+
+Image = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,511}", "use the name of a Docker image, such as aws/codebuild/standard:8.0"
+    ),
+]
+
+_AWS_IMAGE: Final = re.compile(r"(?:aws|public\.ecr\.aws)/codebuild/(?P<name>.*)")
+
+
+def architecture_of(image: str) -> Architecture | None:
+    """Return the architecture in the name of an image that AWS maintains for CodeBuild, or None if it is unknown."""
+    found = _AWS_IMAGE.fullmatch(image)
+    name = found["name"] if found else ""
+    if "aarch64" in name:
+        return "arm64"
+    return "x86_64" if "x86_64" in name or name.startswith("standard:") else None
+
+
+class BuildHost(Value):
+    """The host of a build, and the Docker image in which it runs."""
+
+    image: Annotated[
+        Image,
+        Field(description=f"Docker image of the builds. Default: {DEFAULT_IMAGE}; for arm64 {DEFAULT_ARM_IMAGE}."),
+    ] = DEFAULT_IMAGE
+    compute_type: Annotated[ComputeType, Field(description="Size of the build host.")] = DEFAULT_COMPUTE_TYPE
+    architecture: Annotated[
+        Architecture | None,
+        Field(description="Processors of the build host. Default: those in the name of AWS's image, otherwise x86_64."),
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_image_of_architecture(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("architecture") == "arm64" and "image" not in data:
+            return {**data, "image": DEFAULT_ARM_IMAGE}
+        return data
+
+    @model_validator(mode="after")
+    def _runs_its_image(self) -> Self:
+        known = architecture_of(self.image)
+        if self.architecture is not None and known not in {None, self.architecture}:
+            raise refusal(f"the image {self.image} is for {known}, but the architecture is {self.architecture}")
+        return self
+
+    @property
+    def environment_type(self) -> str:
+        """The type of the build environment in CodeBuild."""
+        architecture = self.architecture or architecture_of(self.image)
+        return "ARM_CONTAINER" if architecture == "arm64" else "LINUX_CONTAINER"
+
+    @property
+    def ecr_resource(self) -> str | None:
+        """The part of the ARN after the partition if the image is in ECR, or None."""
+        return ecr_resource(image_parts(self.image)[0])
+
+    @property
+    def repository_arn(self) -> str | None:
+        """The output with the ARN of the repository if the image is in a registry of the program, or None."""
+        return repository_arn(image_parts(self.image)[0])
+
+    @property
+    def has_image_in_ecr(self) -> bool:
+        """Whether the image is in a private repository of ECR, so that the role of the build pulls it."""
+        return self.ecr_resource is not None or self.repository_arn is not None
