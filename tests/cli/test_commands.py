@@ -103,7 +103,8 @@ def test_help_of_option_begins_with_description_of_field(kind):
     for option in OPTIONS[kind]:
         option(command)
     for parameter in [*command.params, *getattr(command, "__click_params__", [])]:
-        name = {"stack_name": "stack", "codebuild_name": "codebuild"}.get(parameter.name, parameter.name)
+        aliases = {"stack_name": "stack", "codebuild_name": "codebuild", "permissions_boundary": "boundary"}
+        name = aliases.get(parameter.name, parameter.name)
         model = BuildkitBuilder if kind is ContainerBuilder and name in BUILDER_OPTIONS else kind
         described, _, default = model.model_fields[name].description.partition(" Default: ")
         described = re.sub(r"`(\w+)`", lambda match: f"--{match[1].replace('_', '-')}", described).removesuffix(".")
