@@ -295,7 +295,7 @@ def test_arm64_without_image_runs_in_arm_image():
         ({"managed_policy_arns": ["arn:aws:iam::aws:policy/A"] * 2}, "listed twice"),
         ({"permissions_boundary": "limit"}, "use the ARN of a policy"),
         ({"role_path": "builds"}, "begins and ends with a slash"),
-        ({"kms_key_arn": "alias/mine"}, "use the ARN of a key"),
+        ({"kms_key_arn": "alias/mine"}, "use the ARN of a KMS key"),
         ({"queued_timeout_in_minutes": 481}, "use 5 to 480 minutes"),
         ({"concurrent_build_limit": 0}, "builds"),
         ({"path_filter": ""}, "use a regular expression"),
