@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import PlanOutdatedError, TemplateRejectedError
+from exasol_ci_setup.core.errors import UNCHANGED, PlanOutdatedError, TemplateRejectedError
 from exasol_ci_setup.core.stacks import Plan
 from exasol_ci_setup.stacks.changeset import delete_on_error, new_name, out_of_date
 from exasol_ci_setup.stacks.upload import template_source
@@ -154,7 +154,7 @@ def _raise_rejection(error: ClientError, request: Request) -> None:
     if code in {"ValidationError", "InsufficientCapabilitiesException"}:
         raise TemplateRejectedError(
             f"AWS rejected the template of stack {request.name}: {said}",
-            hint="correct the template or its options; nothing was changed",
+            hint=f"correct the template or its options; {UNCHANGED}",
         ) from error
 
 
@@ -174,9 +174,7 @@ def require_no_changes(request: Request, reason: str, errors: tuple[str, ...], *
             if importing
             else "choose another name, or import the existing resource with --import-existing"
         )
-    raise TemplateRejectedError(
-        f"AWS rejected the change to stack {request.name}:{why}", hint=f"{hint}; nothing was changed"
-    )
+    raise TemplateRejectedError(f"AWS rejected the change to stack {request.name}:{why}", hint=f"{hint}; {UNCHANGED}")
 
 
 def can_revert_drift(cfn: CloudFormationClient) -> bool:

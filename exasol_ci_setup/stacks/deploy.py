@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import (
+    INTERRUPTED_UNCHANGED,
+    UNCHANGED,
     AwsUnavailableError,
     DeployFailedError,
     InputError,
@@ -208,7 +210,13 @@ def _recreate(planned: OpenPlan) -> Result:
     if planned.stack is not None:
         with context.operation(name, f"deleting {name}") as running:
             delete(running, planned.stack)
-    with plan(context, planned.request, replace(planned.options, drift=None, revert_drift=False)) as created:
+    try:
+        opened = plan(context, planned.request, replace(planned.options, drift=None, revert_drift=False))
+    except SetupError as error:
+        error.message = f"stack {name} was deleted, but not created again: {error.message.replace(INTERRUPTED_UNCHANGED, 'interrupted')}"
+        error.hint = error.hint.replace(UNCHANGED, f"the deletion of {name} remains")
+        raise
+    with opened as created:
         if more := excess(planned.plan, created.plan):
             raise NotApprovedError(
                 f"stack {name} was deleted, but not created again: the approved plan does not show {more}",

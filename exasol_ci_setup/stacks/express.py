@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.errors import UNCHANGED, InputError
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def require_finished(stack: Stack) -> None:
     if state.has_failed_without_rollback(stack):
         raise InputError(
             f"--express is not for stack {stack.name} in {stack.status}: AWS updates it only without rollback",
-            hint="run the same command without --express; nothing was changed",
+            hint=f"run the same command without --express; {UNCHANGED}",
         )
 
 
@@ -49,5 +49,5 @@ def require_harmless(stack_name: str, changes: Iterable[Change], unseen: Iterabl
 def _refused(stack_name: str, why: str) -> InputError:
     return InputError(
         f"--express is not for this change to stack {stack_name}: {why}",
-        hint="run the same command without --express; nothing was changed",
+        hint=f"run the same command without --express; {UNCHANGED}",
     )

@@ -9,6 +9,7 @@ from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import (
+    UNCHANGED,
     DeployFailedError,
     InputError,
     OperationInterruptedError,
@@ -259,7 +260,7 @@ def _create_plan(context: Context, request: Request, wanted: Mapping[str, Any], 
         if described["Status"] == "FAILED" or described.get("ExecutionStatus") == "UNAVAILABLE":
             raise InputError(
                 f"AWS rejected the import into stack {request.name}: {reason}",
-                hint="check the identifiers, and that no other stack has the resources; nothing was changed",
+                hint=f"check the identifiers, and that no other stack has the resources; {UNCHANGED}",
             )
         changes, notes = changeset.changes(cfn, created.change_set_id, described)
     return replace(created, changes=changes, notes=notes)

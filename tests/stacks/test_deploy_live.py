@@ -269,6 +269,24 @@ def test_used_bucket_name_is_reported_with_reason_of_aws(live, other_account):
     assert result.stack.status == "CREATE_COMPLETE"
 
 
+def test_refused_creation_after_deletion_names_deletion(live):
+    with pytest.raises(DeployFailedError):
+        run(live, request())  # without source credentials
+    live.client("s3").create_bucket(
+        Bucket="taken-by-myself-too", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+
+    with pytest.raises(TemplateRejectedError) as refused:
+        run(live, request(bucket_name="taken-by-myself-too"), recreate_failed=True)
+
+    assert refused.value.message.startswith(
+        "stack Slc was deleted, but not created again: AWS rejected the change to stack Slc"
+    )
+    assert "the deletion of Slc remains" in refused.value.hint
+    assert "nothing was changed" not in refused.value.hint
+    assert state.find(live.client("cloudformation"), "Slc") is None
+
+
 def test_declined_recreation_keeps_stack(live):
     with pytest.raises(DeployFailedError):
         run(live, request())  # without source credentials

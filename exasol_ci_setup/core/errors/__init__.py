@@ -186,7 +186,8 @@ class MissingExtraError(SetupError):
     code = "extra-missing"
 
 
-INTERRUPTED_UNCHANGED: Final = "interrupted; nothing was changed"
+UNCHANGED: Final = "nothing was changed"
+INTERRUPTED_UNCHANGED: Final = f"interrupted; {UNCHANGED}"
 
 
 class OperationInterruptedError(SetupError):
