@@ -88,6 +88,7 @@ def _declaration(construct: Construct) -> tuple[object, ...]:
 
 def _collect(program: Program, report: Callable[[str], None], *, names_only: bool = False) -> Declared:
     from exasol_ci_setup.constructs.placeholders import in_run, readable
+    from exasol_ci_setup.constructs.unresolved import guarded
     from exasol_ci_setup.programs import Declared, images
     from exasol_ci_setup.programs.actions import Runtime, use_runtime
     from exasol_ci_setup.programs.templates import AnyOutput, placeholders, require_valid
@@ -103,7 +104,7 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
         else:
             # Here the error has the line of the program.
             require_valid(construct)
-            construct.set_outputs(placeholders(construct))
+            construct.set_outputs(guarded(placeholders(construct)))
         return construct.outputs
 
     def collect(construct: Construct) -> None:
@@ -114,11 +115,11 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
     runtime = Runtime(_fail_connect, SystemClock(), report, resolve=collect, is_dry_run=True, outputs=outputs_of)
     with (
         use_runtime(runtime),
-        in_run(refused=not names_only),
+        in_run(refused=not names_only) as run,
         contextlib.redirect_stdout(io.StringIO()),
     ):
         try:
-            program.run()
+            program.run(run)
         except SetupError as error:
             error.message = readable(error.message)
             raise

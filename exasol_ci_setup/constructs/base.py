@@ -15,6 +15,7 @@ from exasol_ci_setup.constructs.output_values import constructs_in, outputs_in
 from exasol_ci_setup.constructs.placeholders import are_only_placeholders, placeholder
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.scope import Scope
+from exasol_ci_setup.constructs.unresolved import UnresolvedText
 from exasol_ci_setup.constructs.values import HashableDict, Name, StackName, Tags, Value, refusal
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.stacks import Options, StackSettings
@@ -211,7 +212,7 @@ class Construct(Value):
         Raises InputError if the stack is neither deployed nor declared by a running program, or lacks the output.
         """
         if are_only_placeholders():
-            return placeholder(self, name)
+            return UnresolvedText(placeholder(self, name))
         outputs = self._outputs if self._outputs is not None else runtime().outputs(self)
         if name not in outputs:
             near = difflib.get_close_matches(name, outputs, n=1)

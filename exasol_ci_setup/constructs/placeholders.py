@@ -60,11 +60,15 @@ class Placeholder:
         return f"the {self.what} of {type(self.construct).__name__} {name!r}"
 
 
-class _Run:
-    """The placeholders of one run of a program: one text for each output of each construct."""
+class Run:
+    """The placeholders of one run of a program: one text for each output of each construct.
+
+    `refusal` is the first error for a use of an output that needs its value; the program may have caught it.
+    """
 
     def __init__(self, *, refused: bool) -> None:
         self.refused = refused
+        self.refusal: InputError | None = None
         self.made: dict[tuple[int, str], Placeholder] = {}
         self._number = next(_NUMBERS)
 
@@ -76,16 +80,16 @@ class _Run:
 
 
 _NUMBERS: Final = count()
-_RUNS: Final = [_Run(refused=True)]
+_RUNS: Final = [Run(refused=True)]
 
 
 @contextmanager
-def in_run(*, refused: bool) -> Iterator[None]:
+def in_run(*, refused: bool) -> Iterator[Run]:
     """Use new placeholders in all threads while the context is open."""
-    run = _Run(refused=refused)
+    run = Run(refused=refused)
     _RUNS.append(run)
     try:
-        yield
+        yield run
     finally:
         _RUNS.remove(run)
 
@@ -171,6 +175,17 @@ def refusal_of(found: Placeholder, field: str, of: str, annotation: Any = None) 
     )
 
 
+def refuse_use(found: Placeholder, use: str) -> InputError:
+    """Return the error for a `use` that needs the value of a placeholder, such as a comparison. The current run stores the first one."""
+    error = InputError(
+        f"{use} needs the value of {found.described}, which is not known before the deployment",
+        hint=f"use the output as it is, alone or in other text; {_hint_of_value(found)}",
+    )
+    with _LOCK:
+        _RUNS[-1].refusal = _RUNS[-1].refusal or error
+    return error
+
+
 def require_unaltered(value: Any, field: str, of: str) -> None:
     """Raise InputError if a placeholder in `value` was changed to upper case."""
     for text in _texts(value):
@@ -188,12 +203,15 @@ def _hint(found: Placeholder, field: str, annotation: Any) -> str:
     if _accepts(annotation, type(construct)):
         return f"{field} accepts the {type(construct).__name__} itself: pass the construct instead of its {found.what}"
     hint = "print it, or use it in an action such as run_command"
-    if not found.output:
-        return hint
+    return f"{hint}; {_hint_of_value(found)}" if found.output else hint
+
+
+def _hint_of_value(found: Placeholder) -> str:
+    construct = found.construct
     scope: Scope | None = getattr(construct, "resolved_scope", None)
     region = f" --region {scope.region}" if scope else ""
     return (
-        f"{hint}; to declare resources with it, deploy {construct.stack_name} with a separate program, "
+        f"to declare resources with its value, deploy {construct.stack_name} with a separate program, "
         f"then use the value that `exasol-ci-setup outputs {construct.stack_name}{region}` prints"
     )
 

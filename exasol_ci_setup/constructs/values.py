@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from exasol_ci_setup.constructs.placeholders import placeholders_in, refusal_of, require_unaltered
+from exasol_ci_setup.constructs.unresolved import guarded, plain
 from exasol_ci_setup.core import patterns
 from exasol_ci_setup.core.tags import tag_problem
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from pydantic import GetJsonSchemaHandler, ValidationInfo, ValidatorFunctionWrapHandler
     from pydantic_core import CoreSchema, ErrorDetails
+
+    from exasol_ci_setup.constructs.placeholders import Placeholder
 
 _CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 # Line breaks and tabs are allowed in dictionaries and lists, such as the values of variables.
@@ -266,6 +269,14 @@ class Value(BaseModel):
         found = list(placeholders_in(value))
         if not found:
             return validate(value)
+        accepted = cls._with_outputs(plain(value), found, validate, info)
+        # The code of a user's own class must not decide by an output either.
+        return accepted if _is_shipped(cls) else guarded(accepted)
+
+    @classmethod
+    def _with_outputs(
+        cls, value: Any, found: list[Placeholder], validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
         field = cls.model_fields[info.field_name or ""]
         argument = field.alias or info.field_name or ""
         annotation = field.annotation
@@ -299,6 +310,11 @@ def _texts_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts_in(item)
+
+
+def _is_shipped(cls: type) -> bool:
+    """Return whether a class is of this package."""
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _are_rules_for_text(problems: list[ErrorDetails]) -> bool:

@@ -17,10 +17,13 @@ from pydantic import ValidationError
 
 from exasol_ci_setup.constructs.base import simplify_errors
 from exasol_ci_setup.core.errors import InputError, SetupError
+from exasol_ci_setup.programs.source import ModuleFinder, compile_source, run_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from exasol_ci_setup.constructs.placeholders import Run
 
 FUNCTION: Final = "hangar_run"
 
@@ -35,12 +38,27 @@ class Program:
     path: Path
     function: Callable[[], Any]
 
-    def run(self) -> None:
-        """Call the function; if it is async, in its own event loop.
+    def run(self, dry: Run | None = None) -> None:
+        """Call the function; if it is async, in its own event loop. `dry` is the dry run, if it is one.
 
         Raises SetupError with the line of the program at which an exception was raised, InputError if a construct rejected its
-        arguments there, and intended errors of this library unchanged.
+        arguments there, and intended errors of this library unchanged. Raises the error for the use of an unknown output also if the program
+        has caught it.
         """
+        try:
+            self._call()
+        except SetupError as error:
+            if isinstance(error, InputError) or dry is None or dry.refusal is None:
+                raise
+        if dry is not None and dry.refusal is not None:
+            raise self._with_line(dry.refusal)
+
+    def _with_line(self, error: InputError) -> InputError:
+        """Return the error with the program and its line in the message."""
+        error.message = f"{_place(error, self.path)}: {error.message}"
+        return error
+
+    def _call(self) -> None:
         with _importing_from(self.path), _awaiting_all(self.path):
             try:
                 returned = self.function()
@@ -51,8 +69,7 @@ class Program:
                     raise SetupError(f"{self.path} exited: sys.exit({end.code!r})") from None
                 return
             except InputError as error:
-                error.message = f"{_place(error, self.path)}: {error.message}"
-                raise
+                raise self._with_line(error) from error.__cause__
             except SetupError:
                 raise
             except KeyboardInterrupt:
@@ -118,7 +135,7 @@ def _module(path: Path) -> ModuleType:
     with _importing_from(path):
         # Compiled here and not by an import, which would write bytecode beside the user's file.
         try:
-            code = compile(source, str(path), "exec", dont_inherit=True)
+            code = compile_source(source, str(path))
         except (SyntaxError, ValueError) as error:
             line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             said = error.msg if isinstance(error, SyntaxError) else str(error)
@@ -126,7 +143,7 @@ def _module(path: Path) -> ModuleType:
         # Dataclasses and pydantic look up the module of a class.
         sys.modules[_MODULE] = module
         try:
-            exec(code, module.__dict__)  # noqa: S102 - this is what the file is for
+            run_code(code, module)
         except InputError as error:
             error.message = f"{_place(error, path)}: {error.message}"
             raise
@@ -144,9 +161,12 @@ def _importing_from(path: Path) -> Iterator[None]:
     """Let the program import modules in its directory, as `python FILE` does."""
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
+    finder = ModuleFinder(folder)
+    finder.install()
     try:
         yield
     finally:
+        finder.remove()
         if folder in sys.path:
             sys.path.remove(folder)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.constructs.placeholders import only_placeholders, placeholder, placeholders_in, refusal_of
 from exasol_ci_setup.constructs.stack import Stack
+from exasol_ci_setup.constructs.unresolved import UnresolvedText
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template.artifacts import LocalArtifacts, find_artifacts
 from exasol_ci_setup.template.input_files import StackOutput
@@ -60,7 +61,7 @@ def _hints_for_programs() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if "--" in error.hint:
+        if "--var" in error.hint:
             error.hint = "the variables are those in variables= of the Stack; a construct of your own is `construct`"
         raise
 
@@ -141,7 +142,7 @@ class AnyOutput(dict[str, str]):
         self._construct = construct
 
     def __missing__(self, name: str) -> str:
-        return placeholder(self._construct, name)
+        return UnresolvedText(placeholder(self._construct, name))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str)

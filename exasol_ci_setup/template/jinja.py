@@ -10,11 +10,12 @@ import jinja2
 import jinja2.meta
 import jinja2.sandbox
 
+from exasol_ci_setup.constructs.unresolved import guarded
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import suggestion
 from exasol_ci_setup.template.input_files import label, parse_data, read_text
 from exasol_ci_setup.template.limits import LARGEST_TEMPLATE
-from exasol_ci_setup.template.render import Template, finalize, logical_id, secret_reference
+from exasol_ci_setup.template.render import Template, finalize, literal, logical_id, secret_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,14 +75,15 @@ def render_file(path: Path, variables: Mapping[str, Any], *, template_dir: Path 
         raise InputError(f"{loader.place(error.__traceback__)}: {why}") from None
     except Exception as error:  # noqa: BLE001 - an expression of the file can fail in any way, such as a division by zero
         why = error.message if isinstance(error, InputError) else str(error) or type(error).__name__
-        raise InputError(f"{loader.place(error.__traceback__)}: {why}") from None
+        hint = error.hint if isinstance(error, InputError) else ""
+        raise InputError(f"{loader.place(error.__traceback__)}: {why}", hint=hint) from None
     return Template(name=str(path).removesuffix(SUFFIX), body=body)
 
 
 def _generate(template: jinja2.Template, variables: Mapping[str, Any]) -> str:
     """Return the rendered text. Raises InputError once it is larger than a template may be."""
     parts, size = [], 0
-    for part in template.generate(dict(variables)):
+    for part in template.generate(guarded(dict(variables))):
         parts.append(part)
         size += len(part.encode("utf-8", "surrogatepass"))
         if size > LARGEST_TEMPLATE:
@@ -145,6 +147,7 @@ def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     environment.globals.pop("lipsum", None)
     environment.globals["secret_reference"] = secret_reference
     environment.filters["logical_id"] = logical_id
+    environment.filters["literal"] = literal
     environment.filters["tojson"] = _json
     return environment
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 
+from exasol_ci_setup.constructs.unresolved import plain
 from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 from exasol_ci_setup.template.yaml import UnreadableYamlError, dump, load
 
@@ -104,12 +105,18 @@ def literal(text: str) -> str:
     return _Literal(text)
 
 
+def literal_json(text: str) -> str:
+    """Return a JSON text for metadata, where CloudFormation evaluates no functions, with ``${`` in another notation of JSON."""
+    return text.replace("${", r"\u0024{")
+
+
 def finalize(value: object) -> str:
     """Return `value` as a scalar that YAML parsers of every version read as exactly this value.
 
     Accepts str, int, float, bool and None; text becomes a double-quoted ASCII scalar. Raises InputError for text that is
     invalid in a template, and TypeError for any other object: that is a mistake in the template.
     """
+    value = plain(value)
     if value is None:
         return "null"
     if value is True or value is False:
@@ -182,6 +189,7 @@ def _cloudformation() -> jinja2.Environment:
     cloudformation.globals["secret_reference"] = secret_reference
     cloudformation.filters["logical_id"] = logical_id
     cloudformation.filters["literal"] = literal
+    cloudformation.filters["literal_json"] = literal_json
     return cloudformation
 
 

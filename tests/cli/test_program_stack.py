@@ -263,6 +263,50 @@ def test_invalid_own_template_exits_2_before_deployment(here, live, using, text,
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
+@pytest.mark.parametrize(
+    ("template", "use"),
+    [
+        ("{% if construct.queue.QueueUrl == 'x' %}{% endif %}", "a comparison"),
+        ("{% if construct.title == 'x' %}{% endif %}", "a comparison"),
+        ("{{ construct.title | length }}", "the length of a text"),
+        ("{{ construct.queue.QueueUrl | upper }}", "a change of a text"),
+        ("{% if construct.is_long %}{% endif %}", "the length of a text"),
+    ],
+)
+def test_decision_by_output_in_own_construct_exits_2(here, live, using, tmp_path, template, use):
+    program = using(f"""\
+        queue = Stack(scope=scope, name="queue", template="queue.yaml", {GIVEN})
+        class Note(Alarm):
+            template = "note.yaml.j2"
+            template_folder = Path({str(tmp_path)!r})
+            @property
+            def is_long(self):
+                return len(self.title) > 10
+        Note(scope=scope, name="note", title=f"of {{queue.QueueUrl}}", queue=queue).deploy()
+        """)
+    (tmp_path / "note.yaml.j2").write_text(f"# a note\n# {template}\n{ALARM}", encoding="utf-8")
+
+    ran = here("up", program, "--yes", "--no-lint")
+
+    assert ran.code == 2
+    assert "program.py:25: " in ran.stderr
+    assert f"note.yaml.j2:2: {use} needs the value of the output QueueUrl of Stack 'queue'" in ran.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_variable_with_output_is_not_compared(here, using, tmp_path):
+    (tmp_path / "note.yaml.j2").write_text("{% if 'x' in url %}{% endif %}" + ALARM, encoding="utf-8")
+    program = using(f"""\
+        queue = Stack(scope=scope, name="queue", template="queue.yaml", {GIVEN})
+        Stack(scope=scope, name="note", template="note.yaml.j2", variables={{"url": f"{{queue.QueueUrl}}/x"}}).deploy()
+        """)
+
+    ran = here("plan", program, "--no-lint")
+
+    assert ran.code == 2
+    assert "note.yaml.j2:1: a search needs the value of the output QueueUrl of Stack 'queue'" in ran.stderr
+
+
 def test_output_that_breaks_rule_of_parameter_exits_2(here, live, using):
     program = using(f"""\
         q = Stack(scope=scope, name="q", template="queue.yaml", {GIVEN})

@@ -128,6 +128,15 @@ def test_jinja_file_is_rendered_with_quoted_values(tmp_path):
     }
 
 
+def test_literal_filter_keeps_dollar_braces(tmp_path):
+    text = JINJA.replace("{{ name }}", "{{ name | literal }}")
+    source = open_source(write(tmp_path, "a.yaml.j2", text), {"name": "a ${AWS::Region}", "tags": []})
+
+    assert parse_own(source.render())["Resources"]["Topic"]["Properties"]["TopicName"] == {
+        "Fn::Join": ["", ["a $", "{AWS::Region}"]]
+    }
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from exasol_ci_setup.constructs import (
+    CiBuild,
     Cluster,
     Container,
     Ingress,
@@ -26,11 +29,12 @@ from exasol_ci_setup.constructs import (
     Service,
     Space,
 )
+from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template.lint import lint
-from exasol_ci_setup.template.render import capabilities, logical_id, parse, render
+from exasol_ci_setup.template.render import capabilities, logical_id, parse, render, texts
 from tests.templates import samples
-from tests.templates.test_structure import TEXT, leaves
+from tests.templates.test_structure import TEXT, joined, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,14 +80,44 @@ def test_dollar_braces_of_user_reach_container(text: str):
     assert joined(container["Environment"]) == [{"Name": "A", "Value": text}]
 
 
-def joined(value: Any) -> Any:
-    """Return a value in which ``Fn::Join`` is evaluated."""
-    if isinstance(value, list):
-        return [joined(each) for each in value]
-    if isinstance(value, dict) and set(value) == {"Fn::Join"}:
-        separator, words = value["Fn::Join"]
-        return separator.join(words)
-    return {key: joined(each) for key, each in value.items()} if isinstance(value, dict) else value
+VARIABLE = "${AWS::StackId}"
+
+
+def with_variable(value: Any) -> Iterator[Any]:
+    """Yield copies of a value in which one text also contains `VARIABLE`; not those that are invalid."""
+    if isinstance(value, str):
+        yield value + VARIABLE
+        yield f"/{VARIABLE}"
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from ((*value[:index], changed, *value[index + 1 :]) for changed in with_variable(item))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from ({**value, key: changed} for changed in with_variable(item))
+    elif isinstance(value, Value):
+        cls = type(value)
+        fields = {field.alias or name: getattr(value, name) for name, field in cls.model_fields.items()}
+        for key, item in fields.items():
+            for changed in with_variable(item):
+                with suppress(ValidationError):
+                    yield cls.model_validate({**fields, key: changed})
+
+
+@of_each
+def test_dollar_braces_in_any_field_are_literal(construct: ScopedConstruct):
+    for changed in with_variable(construct):
+        if getattr(changed, "path_to_key", None) != getattr(construct, "path_to_key", None):
+            continue  # there is no such key
+        assert [place for place, text in texts(parse(render(changed).body)) if VARIABLE in text] == [], changed
+
+
+def test_dollar_braces_in_branch_filter_are_literal():
+    build = CiBuild(project="Slc", project_url="https://github.com/a/b", branch_filter="^refs/heads/${AWS::Region}$")
+    template = render(build.model_copy(update={"docker_secret_arn": samples.SECRET}))
+
+    assert lint(template, "eu-central-1") == []
+    triggers = parse(template.body)["Resources"]["CodeBuild"]["Properties"]["Triggers"]
+    assert joined(triggers["FilterGroups"])[0][1]["Pattern"] == "^refs/heads/${AWS::Region}$"
 
 
 def test_cluster_without_services_has_no_findings():
