@@ -1,0 +1,48 @@
+"""Notes about services whose image does not exist: their deployment would be rolled back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.aws.session import error_code, translate_aws_errors
+from exasol_ci_setup.constructs.placeholders import placeholders_in
+from exasol_ci_setup.constructs.service import Cluster
+from exasol_ci_setup.core.errors import SetupError
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.registry import Registry
+
+_MISSING = frozenset({"ImageNotFoundException", "RepositoryNotFoundException"})
+
+
+def notes(account: Account, construct: Construct) -> tuple[str, ...]:
+    """Return a note for each service that runs a missing image of a registry of the program; empty if AWS denies the check.
+
+    ECS waits for the image until the circuit breaker stops the deployment:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html.
+    """
+    if not isinstance(construct, Cluster):
+        return ()
+    return tuple(
+        f"service {each.name} runs image {each.container.registry.repository_name}{each.container.separator}{each.container.tag}, "
+        "which does not exist yet: push it before the deployment, or use Container(source=builder), which builds it first"
+        for each in construct.services
+        if each.container.registry is not None
+        and each.container.builder is None
+        and _is_missing(account, each.container.registry, str(each.container.tag))
+    )
+
+
+def _is_missing(account: Account, registry: Registry, tag: str) -> bool:
+    repository = registry.output("RepositoryName")
+    if any(placeholders_in(repository)):
+        return True
+    image = {"imageDigest": tag} if tag.startswith("sha256:") else {"imageTag": tag}
+    try:
+        with translate_aws_errors():
+            answer = account.client("ecr").describe_images(repositoryName=repository, imageIds=[image])  # type: ignore[list-item] # one of both
+    except SetupError as error:
+        return error_code(error.__cause__ or error) in _MISSING
+    return not answer.get("imageDetails")
