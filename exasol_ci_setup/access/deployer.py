@@ -16,7 +16,7 @@ from exasol_ci_setup.access.resource_permissions import (
     permissions,
     resource_kinds,
 )
-from exasol_ci_setup.template.intrinsics import as_mapping, readable, resolve
+from exasol_ci_setup.template.intrinsics import as_mapping, readable, resolve, resources_with_loops
 from exasol_ci_setup.template.references import resource_references
 from exasol_ci_setup.template.render import texts, transforms
 
@@ -54,6 +54,11 @@ _ACCOUNT_ACTIONS: Final = (
     "EstimateTemplateCost",
     *("GetTemplateSummary", "ListExports", "ListImports", "ListStacks", "ValidateTemplate"),
 )
+# What CloudFormation does for a nested stack, with the permissions of the caller or of its role.
+_NESTED_ACTIONS: Final = (
+    *("CreateChangeSet", "CreateStack", "DeleteChangeSet", "DeleteStack", "DescribeChangeSet", "DescribeStacks"),
+    *("ExecuteChangeSet", "TagResource", "UntagResource", "UpdateStack"),
+)
 _BUCKET_ACTIONS: Final = (
     *("CreateBucket", "ListBucket", "PutBucketPublicAccessBlock", "PutBucketTagging", "PutBucketVersioning"),
     *("PutEncryptionConfiguration", "PutLifecycleConfiguration"),
@@ -89,7 +94,7 @@ class StackToDeploy:
     """A stack of which a policy is made: its name, its parsed template, and the values of parameters as far as they are known.
 
     `has_uploads`: the template is large, or it has local artifacts. `bucket` is the user's bucket for them, empty for that of this tool.
-    `nested` has the parsed templates of nested stacks by logical ID. `calls` are further actions that this tool calls before the deployment,
+    `nested` has the parsed templates of nested stacks, at any depth, by their paths of logical IDs, such as ``Outer/Inner``. `calls` are further actions that this tool calls before the deployment,
     with their ARNs, such as ``secretsmanager:DescribeSecret``.
     """
 
@@ -219,29 +224,36 @@ def _grant_calls(grants: _Grants, stack: StackToDeploy) -> None:
     place = grants.place
     name = pattern(stack.name)
     arns = [place.arn("cloudformation", f"stack/{name}/*")]
-    resources = as_mapping(stack.template.get("Resources"))
-    if any(_STACK in created_types(as_mapping(each)) for each in resources.values()):
-        # CloudFormation creates nested stacks with the permissions of the caller.
+    templates = [stack.template, *stack.nested.values()]
+    kinds = {
+        kind for each in templates for _, resource in resources_with_loops(each) for kind in created_types(resource)
+    }
+    if _STACK in kinds:
+        # This tool follows nested stacks too.
         arns.append(place.arn("cloudformation", f"stack/{name}-*/*"))
-        grants.add(("cloudformation:CreateStack", "cloudformation:UpdateStack"), arns)
     grants.add((f"cloudformation:{each}" for each in _STACK_ACTIONS), arns)
     change_sets = place.arn("cloudformation", f"changeSet/{CHANGE_SETS}*")
     grants.add((f"cloudformation:{each}" for each in _CHANGE_SET_ACTIONS), [change_sets])
     grants.add((f"cloudformation:{each}" for each in _ACCOUNT_ACTIONS), ["*"])
-    for macro in transforms(stack.template):
-        owner = "aws" if macro.startswith("AWS::") else place.account
-        transform = pattern(macro.removeprefix("AWS::"))
-        arn = f"arn:{place.partition}:cloudformation:{place.region}:{owner}:transform/{transform}"
-        grants.add(("cloudformation:CreateChangeSet",), [arn])
+    _grant_transforms(grants, stack.template)
     for action, on in stack.calls.items():
         grants.add([action], on)
-    kinds = {str(as_mapping(each).get("Type")) for each in resources.values()}
     if "AWS::ECS::Service" in kinds:
         grants.add(_OF_SERVICE, ["*"])
     if any(kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource" for kind in kinds):
         grants.add(_OF_FUNCTION, ["*"])
     # Explains general failure reasons.
     grants.add(["cloudtrail:LookupEvents"], ["*"])
+
+
+def _grant_transforms(grants: _Grants, template: Mapping[str, Any]) -> None:
+    """Allow to use the macros of a template."""
+    place = grants.place
+    for macro in transforms(template):
+        owner = "aws" if macro.startswith("AWS::") else place.account
+        transform = pattern(macro.removeprefix("AWS::"))
+        arn = f"arn:{place.partition}:cloudformation:{place.region}:{owner}:transform/{transform}"
+        grants.add(("cloudformation:CreateChangeSet",), [arn])
 
 
 class _Resources:
@@ -251,12 +263,8 @@ class _Resources:
         values = {"AWS::StackName": stack.name, "AWS::Partition": place.partition, **stack.parameters}
         known = {"AWS::AccountId": place.account, "AWS::Region": place.region}
         values |= {name: value for name, value in known.items() if value != "*"}
-        self._original = as_mapping(stack.template.get("Resources"))
-        self.by_id: dict[str, dict[str, Any]] = {
-            str(logical_id): resource
-            for logical_id, resource in as_mapping(resolve(stack.template, values).get("Resources")).items()
-            if isinstance(resource, dict)
-        }
+        self._original = _by_id(stack.template)
+        self.by_id = _by_id(resolve(stack.template, values))
         self.arns = {
             logical_id: {
                 kind: own_arns(logical_id, kind, resource, stack.name, place) for kind in created_types(resource)
@@ -275,11 +283,15 @@ class _Resources:
 
     def type(self, logical_id: str) -> str:
         """Return the type of a resource, empty if no resource has that logical ID."""
-        return str(self.by_id.get(logical_id, {}).get("Type", ""))
+        return str(as_mapping(self.by_id.get(logical_id)).get("Type", ""))
+
+
+def _by_id(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(keys[-1]): resource for keys, resource in resources_with_loops(template)}
 
 
 def _grant_resources(grants: _Grants, stack: StackToDeploy) -> Iterator[str]:
-    """Allow what CloudFormation does for the resources of one stack; yield notes."""
+    """Allow what CloudFormation does for the resources of a stack, and of those nested in it; yield notes."""
     _grant_parameters(grants, stack)
     resources = _Resources(stack, grants.place)
     for logical_id, resource in resources.by_id.items():
@@ -293,10 +305,30 @@ def _grant_resources(grants: _Grants, stack: StackToDeploy) -> Iterator[str]:
             _grant_resource(grants, resource, actions, resources.arns[logical_id][kind], near)
         if any(_PASSING in (permissions(kind) or ()) for kind in kinds):
             _grant_roles(grants, resources, logical_id)
-        if resources.type(logical_id) == _STACK and logical_id not in stack.nested:
-            yield f"{logical_id}: the permissions for the resources of this nested stack are not in the policy"
-    for logical_id, template in stack.nested.items():
-        yield from _grant_resources(grants, StackToDeploy(f"{stack.name}-{logical_id}-*", template))
+        if _STACK in kinds:
+            yield from _grant_nested(grants, stack, logical_id, resource)
+
+
+def _grant_nested(grants: _Grants, stack: StackToDeploy, logical_id: str, resource: Mapping[str, Any]) -> Iterator[str]:
+    """Allow what CloudFormation does for a nested stack; yield notes."""
+    name = f"{stack.name}-{logical_id}-*"
+    arn = grants.place.arn("cloudformation", f"stack/{pattern(name)}/*")
+    grants.add((f"cloudformation:{each}" for each in _NESTED_ACTIONS), [arn])
+    template = stack.nested.get(logical_id)
+    if template is None:
+        yield f"{logical_id}: the permissions for the resources of this nested stack are not in the policy"
+        return
+    _grant_transforms(grants, template)
+    given = as_mapping(as_mapping(resource.get("Properties")).get("Parameters"))
+    prefix = f"{logical_id}/"
+    inner = StackToDeploy(
+        name,
+        template,
+        {str(key): value for key, value in given.items() if isinstance(value, str)},
+        nested={path.removeprefix(prefix): each for path, each in stack.nested.items() if path.startswith(prefix)},
+    )
+    for note in _grant_resources(grants, inner):
+        yield f"{prefix}{note}"
 
 
 def _grant_resource(

@@ -131,6 +131,8 @@ def _generated(stack_name: str, logical_id: str) -> str:
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-supplied-names.html
     """
-    if len(stack_name) + len(logical_id) + _RANDOM_LENGTH > _LONGEST_NAME:
-        return f"{stack_name[:_SHORTENED]}*"
-    return f"{stack_name}-{logical_id}*"
+    # A wildcard in the name of a nested stack is as long as the random characters.
+    longest = (len(each) + (_RANDOM_LENGTH - 2) * each.count("*") for each in (stack_name, logical_id))
+    if sum(longest) + _RANDOM_LENGTH > _LONGEST_NAME:
+        return f"{stack_name.partition('*')[0][:_SHORTENED]}*"
+    return f"{stack_name}-{logical_id.removesuffix('*')}*"

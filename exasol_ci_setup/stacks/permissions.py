@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.access.deployer import StackToDeploy
 from exasol_ci_setup.constructs import CiBuild, Instance, ReleaseBuild, SourceCredentials
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.user_template import TemplateStack
     from exasol_ci_setup.template.artifacts import LocalArtifacts
     from exasol_ci_setup.template.render import Template
-
-_TEMPLATE_URL: Final = "TemplateURL"
 
 
 def of_construct(
@@ -62,13 +60,16 @@ def of_template(stack: TemplateStack, place: Place, *, bucket: str = "") -> Stac
     )
 
 
-def _nested(artifacts: LocalArtifacts) -> dict[str, dict[str, Any]]:
-    """Return the parsed templates of nested stacks in local files by logical ID."""
-    return {
-        str(each.keys[1]): parse(each.nested.template.body)
-        for each in artifacts.artifacts
-        if each.nested is not None and each.keys[-1] == _TEMPLATE_URL
-    }
+def _nested(artifacts: LocalArtifacts, above: str = "") -> dict[str, dict[str, Any]]:
+    """Return the parsed templates of nested stacks in local files at any depth, by their paths of logical IDs."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in artifacts.artifacts:
+        if each.nested is None:
+            continue
+        path = f"{above}{each.keys[-3]}"
+        found[path] = parse(each.nested.template.body)
+        found |= _nested(each.nested, f"{path}/")
+    return found
 
 
 def _is_large(template: Template) -> bool:

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, Protocol
 from exasol_ci_setup.core import archive
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template.input_files import read_text
-from exasol_ci_setup.template.intrinsics import as_mapping
+from exasol_ci_setup.template.intrinsics import resources_with_loops
 from exasol_ci_setup.template.render import Template
 from exasol_ci_setup.template.replacement import replace_values
 from exasol_ci_setup.template.source import parse_own
@@ -324,7 +324,7 @@ class _Finder:
 
 def _local_values(parsed: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], ArtifactProperty, str]]:
     """Yield place, property and path of each local artifact."""
-    for keys, resource in _resources(as_mapping(parsed.get("Resources")), ("Resources",)):
+    for keys, resource in resources_with_loops(parsed):
         of_type = resource.get("Type")
         for each in PROPERTIES.get(of_type, ()) if isinstance(of_type, str) else ():
             yield from _local_value(resource, (*keys, "Properties", *each.path), each, len(keys))
@@ -350,18 +350,6 @@ def _local_value(
 def _is_local(value: Any) -> bool:
     # A text with a variable of a loop or a dynamic reference is not a path.
     return isinstance(value, str) and bool(value) and not _REMOTE.match(value) and not {"${", "{{"} & {value[:2]}
-
-
-def _resources(
-    resources: Mapping[str, Any], keys: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
-    """Yield the resources, also those in loops (``Fn::ForEach``), with their places."""
-    for name, resource in resources.items():
-        match resource:
-            case [_, _, dict() as body] if str(name).startswith("Fn::ForEach::"):
-                yield from _resources(body, (*keys, name, 2))
-            case dict():
-                yield (*keys, name), resource
 
 
 def _includes(value: Any, keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], ArtifactProperty, str]]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MASK: Final = "****"
 
@@ -98,6 +101,22 @@ def variable_name(found: re.Match[str]) -> str | None:
     https://github.com/aws-cloudformation/cfn-lint/issues/236
     """
     return None if found[1] else found[2].strip()
+
+
+def resources_with_loops(parsed: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
+    """Yield the resources of a parsed template with their places, those in loops (``Fn::ForEach``) once, with a variable in their name."""
+    yield from _resources(as_mapping(parsed.get("Resources")), ("Resources",))
+
+
+def _resources(
+    resources: Mapping[str, Any], keys: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
+    for name, resource in resources.items():
+        match resource:
+            case [_, _, dict() as body] if str(name).startswith("Fn::ForEach::"):
+                yield from _resources(body, (*keys, name, 2))
+            case dict():
+                yield (*keys, name), resource
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:

@@ -248,6 +248,55 @@ def test_nested_stack_and_unknown_type_are_noted():
     assert allowed(nested)["sqs:CreateQueue"] == {"arn:aws:sqs:eu-central-1:123456789012:app-Inner-*-Q*"}
 
 
+NESTED = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "x.yaml"}}
+
+
+def test_nested_stacks_of_any_depth_are_included():
+    jobs = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": "Name"}}}
+    deep = {
+        "Transform": "Own",
+        "Parameters": {"Name": {"Type": "String"}},
+        **of_resources(Jobs=jobs, ExecutionRole={"Type": "AWS::IAM::Role"}, Own={"Type": "My::Own::Type"}),
+    }
+    inner = {**NESTED, "Properties": {"TemplateURL": "x.yaml", "Parameters": {"Name": {"Fn::Sub": "${Prefix}-jobs"}}}}
+    middle = {
+        "Parameters": {"Prefix": {"Type": "String", "Default": "shop"}},
+        **of_resources(Deep=inner, Remote=NESTED),
+    }
+    stacks = "arn:aws:cloudformation:eu-central-1:123456789012:stack/app-Middle-*"
+
+    for audience in ("caller", "cloudformation-role"):
+        nested = {"Middle": middle, "Middle/Deep": deep}
+        found = policy(of_resources(Middle=NESTED), audience=audience, nested=nested)
+        actions = allowed(found)
+
+        require_valid(found)
+        assert actions["sqs:CreateQueue"] == {"arn:aws:sqs:eu-central-1:123456789012:shop-jobs"}
+        assert actions["cloudformation:CreateStack"] == {f"{stacks}{each}/*" for each in ("", "-Deep-*", "-Remote-*")}
+        assert [note.partition(": ")[0] for note in found.notes] == ["Middle/Deep/Own", "Middle/Remote"]
+        # CloudFormation shortens names over 64 characters, also the part of the stack.
+        assert actions["iam:CreateRole"] == {f"{ROLES}app-Middle-*"}
+        macro = "arn:aws:cloudformation:eu-central-1:123456789012:transform/Own"
+        assert macro in actions["cloudformation:CreateChangeSet"]
+
+
+def test_resources_of_loops_are_included():
+    template = {
+        "Transform": "AWS::LanguageExtensions",
+        "Resources": {
+            "Fn::ForEach::Queues": ["N", ["A", "B"], {"Queue${N}": {"Type": "AWS::SQS::Queue"}}],
+            "Fn::ForEach::Stacks": ["N", ["A", "B"], {"Stack${N}": NESTED}],
+        },
+    }
+
+    found = policy(template, nested={"Stack${N}": of_resources(Topic={"Type": "AWS::SNS::Topic"})})
+
+    require_valid(found)
+    assert found.notes == ()
+    assert allowed(found)["sqs:CreateQueue"] == {"arn:aws:sqs:eu-central-1:123456789012:app-Queue*"}
+    assert allowed(found)["sns:CreateTopic"] == {"arn:aws:sns:eu-central-1:123456789012:app-Stack*-*-Topic*"}
+
+
 def test_custom_resource_calls_its_function_only():
     found = policy(
         of_resources(

@@ -48,6 +48,25 @@ def test_policy_of_own_template_includes_uploads_and_nested_stacks(program, tmp_
     assert found["sqs:CreateQueue"] == "arn:aws:sqs:*:*:app-Inner-*-Queue*"
 
 
+def test_policy_includes_templates_nested_in_nested_ones(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    stack = "{{Type: 'AWS::CloudFormation::Stack', Properties: {{TemplateURL: {}}}}}"
+    (tmp_path / "outer.yaml").write_text(f"Resources: {{Middle: {stack.format('sub/middle.yaml')}}}")
+    (tmp_path / "sub/middle.yaml").write_text(f"Resources: {{Deep: {stack.format('deep.yaml')}}}")
+    (tmp_path / "sub/deep.yaml").write_text("Resources: {Queue: {Type: 'AWS::SQS::Queue'}}")
+    (tmp_path / "fleet.yaml").write_text(
+        "targets: {main: {region: eu-central-1}}\nstacks: {app: {template: outer.yaml}}\n"
+    )
+
+    for arguments in (("template", "outer.yaml", "--stack-name", "app"), ("fleet", "fleet.yaml")):
+        ran = program("iam-policy", *arguments, "--region", "eu-central-1")
+
+        assert (ran.code, ran.stderr) == (0, "")
+        found = actions(json.loads(ran.stdout))
+        assert found["sqs:CreateQueue"] == "arn:aws:sqs:eu-central-1:*:app-Middle-*-Deep-*-Queue*"
+
+
 def test_policy_of_cloudformation_role_has_trust(program, tmp_path):
     file = tmp_path / "t.yaml"
     file.write_text("Resources: {Topic: {Type: 'AWS::SNS::Topic'}}")
