@@ -48,6 +48,14 @@ class Tag(click.ParamType):  # type: ignore[type-arg] # as above
         return key, text
 
 
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} is set twice")
+    return values
+
+
 class Pairs(click.ParamType):  # type: ignore[type-arg] # as above
     """NAME=VALUE, or a JSON object if `json` is set; converted to a dictionary."""
 
@@ -69,7 +77,10 @@ class Pairs(click.ParamType):  # type: ignore[type-arg] # as above
 
     def _of_json(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
         try:
-            values = json.loads(text)
+            # A number keeps its text: 1.10 is not 1.1.
+            values = json.loads(
+                text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_without_duplicates
+            )
         except ValueError as error:
             self.fail(f"not valid JSON: {error}", param, ctx)
         invalid = next((name for name, each in values.items() if isinstance(each, dict | list) or each is None), None)

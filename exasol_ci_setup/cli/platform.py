@@ -40,6 +40,25 @@ def change_options(command: F) -> F:
     return command
 
 
+def _without_effect(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    """Print a remark once for options that have no effect."""
+    if value in (None, False) or ctx.meta.get(_without_effect.__name__):
+        return
+    ctx.meta[_without_effect.__name__] = True
+    click.echo(f"{param.opts[0]} has no effect: lists are complete, and a terminal gets tables", err=True)
+
+
+def published_options(command: F) -> F:
+    """Add the options of naas-python for the display of lists, which have no effect."""
+    for names, more in (
+        (("--rich-preview", "-rp"), {"is_flag": True}),
+        (("--page-size",), {"type": int}),
+        (("--page-number",), {"type": int}),
+    ):
+        command = click.option(*names, hidden=True, expose_value=False, callback=_without_effect, **more)(command)
+    return command
+
+
 @contextmanager
 def acting(
     session: Session,
@@ -156,6 +175,7 @@ __all__ = [
     "listing",
     "plan_option",
     "planned_deletion",
+    "published_options",
     "require_yes",
     "yes_option",
 ]

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 name_option: Final = click.option(
-    "--name", "--space-name", "name", metavar="NAME", required=True, help="Name of the space."
+    "--name", "--space-name", "-n", "-sn", "name", metavar="NAME", required=True, help="Name of the space."
 )
 
 _OPTIONS: Final = (
     click.option(
         "--domain",
+        "-d",
         metavar="DOMAIN",
         help="Domain of the host NAME.DOMAIN; if DOMAIN begins with NAME and a dot, it is the host.",
     ),
@@ -45,13 +46,14 @@ _OPTIONS: Final = (
         help="Environment variable with the value of a secret (name or ARN); may be repeated.",
     ),
     click.option("--count", type=int, metavar="N", help="Number of tasks, 0 to 50; 0 stops the space.  [default: 1]"),
-    click.option("--cpu", metavar="VCPUS", help="Number of vCPUs, such as 1, 0.5 or 250m.  [default: 250m]"),
+    click.option("--cpu", "-c", metavar="VCPUS", help="Number of vCPUs, such as 1, 0.5 or 250m.  [default: 250m]"),
     click.option(
-        "--memory", metavar="SIZE", help="Memory in MiB, or with a unit, such as 512Mi or 1Gi.  [default: 512Mi]"
+        "--memory", "-m", metavar="SIZE", help="Memory in MiB, or with a unit, such as 512Mi or 1Gi.  [default: 512Mi]"
     ),
     click.option(
         "--port",
         "--container-port",
+        "-cp",
         "port",
         type=int,
         metavar="PORT",

@@ -50,7 +50,9 @@ Cpu = Literal[256, 512, 1024, 2048, 4096, 8192, 16384]
 ImageName = Annotated[
     str,
     matching(
-        r"(?=.{1,255}\Z)[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(:[0-9]{1,5}(?=/))?(/[a-z0-9]+(\.|_{1,2}|-+)?[a-z0-9._-]*)*",
+        # Upper case is for the host alone: https://pkg.go.dev/github.com/distribution/reference.
+        r"(?=.{1,255}\Z)([A-Za-z0-9]+([._-]+[A-Za-z0-9]+)*(:[0-9]{1,5})?/)?"
+        r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*",
         "use the name of an image without its tag, such as public.ecr.aws/nginx/nginx",
     ),
 ]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from exasol_ci_setup.constructs.base import Construct
 from exasol_ci_setup.constructs.values import Value, between, matching, refusal
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 WorkspaceId = Annotated[
     str,
+    # Programs pass the numbers that the commands accept.
+    BeforeValidator(_as_text),
     matching(
         r"(?=.{1,64}\Z)[A-Za-z0-9]+(-[A-Za-z0-9]+)*",
         "use letters, digits and single hyphens between them, at most 64 characters, since a stack is named after it",

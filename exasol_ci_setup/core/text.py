@@ -69,3 +69,8 @@ def quote(value: object) -> str:
 
 def _parts(first: int, unit: str, second: int, smaller: str) -> str:
     return f"{first} {unit} {second} {smaller}" if second else f"{first} {unit}"
+
+
+def is_text(value: object) -> bool:
+    """Return whether an argument is text; programs without type checks pass other values."""
+    return isinstance(value, str)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -85,6 +86,18 @@ def image_id(image: str) -> str:
     said: list[str] = []
     _run(["image", "inspect", "--format", "{{.Id}}", "--", image], f"{image} cannot be inspected", said.append)
     return said[-1].rpartition(":")[2]
+
+
+def exposed_ports(image: str) -> list[int]:
+    """Return the TCP ports that a local image exposes. Raises DockerFailedError."""
+    said: list[str] = []
+    _run(["image", "inspect", "--format", "{{json .Config}}", "--", image], f"{image} cannot be inspected", said.append)
+    try:
+        config = json.loads(said[-1])
+    except (ValueError, IndexError):
+        return []
+    ports = (config or {}).get("ExposedPorts") or {}
+    return sorted(int(port.removesuffix("/tcp")) for port in ports if port.endswith("/tcp"))
 
 
 def tag(image: str, another: str) -> None:

@@ -357,6 +357,8 @@ def _write(context: Context, bucket: Bucket, asset: Asset, **condition: str) -> 
 
 def _load(context: Context, workspace_id: str, asset_id: str) -> tuple[Bucket, Asset, str]:
     """Return the workspace's bucket, the recorded asset, and the ETag of the record."""
+    if not isinstance(asset_id, str):
+        raise AssetRequestError(f"asset_id: {asset_id!r} is not text", hint="use the ID that `asset create` printed")
     bucket = workspaces.find(context, workspace_id)
     key = _record(asset_id.lower())
     # An id of another form could be the key of another object.

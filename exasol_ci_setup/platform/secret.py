@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import secretsmanager
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import InputError, SecretConflictError, SecretNotFoundError, SetupError
+from exasol_ci_setup.core.text import is_text
+from exasol_ci_setup.platform import space_stacks
 from exasol_ci_setup.stacks import users
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Mapping
     from datetime import datetime
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -61,12 +63,15 @@ def create(name: str, value: str | bytes, *, context: Context | None = None) -> 
     return _create(client, name, value)
 
 
-def bulk_create(secrets: Mapping[str, str | bytes], *, context: Context | None = None) -> builtins.list[SecretEntry]:
-    """Store several secrets, values by name; none of them if one is invalid.
+def bulk_create(
+    secrets: Mapping[str, str | bytes] | Iterable[Mapping[str, Any]], *, context: Context | None = None
+) -> builtins.list[SecretEntry]:
+    """Store several secrets, values by name or mappings with ``name`` and ``value``; none of them if one is invalid.
 
     All are checked before the first is stored. Raises InputError without secrets or for an invalid one, and SecretConflictError with the
     names that already exist. If AWS rejects one after others were stored, the hint of the error names these.
     """
+    secrets = _by_name(secrets)
     if not secrets:
         raise InputError("the input contains no secrets")
     for name, value in secrets.items():
@@ -76,7 +81,7 @@ def bulk_create(secrets: Mapping[str, str | bytes], *, context: Context | None =
     if taken:
         raise SecretConflictError(
             f"{_named(taken)} already: none of the {len(secrets)} was created",
-            hint="delete the existing ones first, or omit them",
+            hint=f"omit them; `exasol-ci-setup secret set --name {taken[0]}` replaces a value",
         )
     made: builtins.list[SecretEntry] = []
     for name, value in secrets.items():
@@ -87,6 +92,51 @@ def bulk_create(secrets: Mapping[str, str | bytes], *, context: Context | None =
                 error.hint = f"{error.hint}\ncreated before that: {', '.join(each.name for each in made)}".strip()
             raise
     return made
+
+
+def set(name: str, value: str | bytes, *, context: Context | None = None) -> SecretEntry:  # noqa: A001 - the command's name
+    """Store a secret, or replace the value of an existing one; its ARN stays the same.
+
+    Running tasks keep the old value: `spaces_with` returns the spaces to restart. Raises InputError for an invalid name or value, and the
+    errors of the AWS boundary. Errors and logs never contain the value.
+    """
+    _require(name, value)
+    client = (context or default_context()).account.client("secretsmanager")
+    try:
+        return _create(client, name, value)
+    except SecretConflictError:
+        with translate_aws_errors():
+            stored = client.put_secret_value(SecretId=_full(name), **_as_stored(value))
+        return SecretEntry(name, stored["ARN"])
+
+
+def spaces_with(name: str, *, context: Context | None = None) -> builtins.list[str]:
+    """Return the names of the spaces whose current release reads a secret. Raises SecretNotFoundError."""
+    _require_name(name)
+    context = context or default_context()
+    found = _describe(context.account.client("secretsmanager"), name)
+    if found is None:
+        raise _not_found(context.account.client("secretsmanager"), name)
+    return sorted(
+        space_stacks.describe(stack).name
+        for stack in users.of_secret(context.cfn, found["ARN"], _full(name))
+        if space_stacks.is_of_space(stack)
+        and found["ARN"] in space_stacks.record(space_stacks.metadata(context, stack))["secrets"].values()
+    )
+
+
+def _by_name(secrets: object) -> Mapping[str, str | bytes]:
+    """Return values by name, also of a list of mappings with name and value. Raises InputError."""
+    if isinstance(secrets, Mapping):
+        return secrets
+    found: dict[str, str | bytes] = {}
+    for each in secrets if isinstance(secrets, Iterable) and not isinstance(secrets, str | bytes) else (None,):
+        if not isinstance(each, Mapping) or each.keys() != {"name", "value"}:
+            raise InputError("secrets: use a mapping of names and values, or mappings with the keys name and value")
+        if each["name"] in found:
+            raise InputError(f"secrets: {each['name']!r} is set twice")
+        found[each["name"]] = each["value"]
+    return found
 
 
 def get(name: str, *, context: Context | None = None) -> Secret:
@@ -168,7 +218,7 @@ def _create(client: SecretsManagerClient, name: str, value: str | bytes) -> Secr
             if _is_live(found):
                 raise SecretConflictError(
                     f"secret {name!r} already exists in {client.meta.region_name}",
-                    hint=f"to replace it, delete it first: `exasol-ci-setup secret delete --name {name}`",
+                    hint=f"`exasol-ci-setup secret set --name {name}` replaces its value",
                 ) from None
             return _restore(client, name, stored)
     return SecretEntry(name, made["ARN"])
@@ -241,7 +291,7 @@ def _require(name: str, value: object) -> None:
 
 
 def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+    if not is_text(name) or not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise InputError(
             f"invalid name of a secret: {name!a}",
             hint=f"use letters, digits and _+=.@-, with single / between parts, at most {_LONGEST_NAME} characters",

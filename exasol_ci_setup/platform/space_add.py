@@ -25,6 +25,8 @@ from exasol_ci_setup.platform.space_settings import AddSettings, SourceSettings,
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Unpack
 
     from exasol_ci_setup.aws.context import Context
@@ -71,6 +73,8 @@ def add(
 
     `role_arn` is the pipeline's role. `vpc_id` and `subnet_ids` apply only to a new space, `unset` to an existing one. The other settings are in `AddSettings`.
 
+    Without `container_port` a new space uses the only TCP port that the built image exposes, otherwise 80.
+
     Raises NotApprovedError if plans are only shown, InputError before any change, and the errors of each step. Their hints name what was
     created before: DockerFailedError with docker's exit code, EngineUnavailableError, and those of `registry.create`, `registry.docker_login`,
     `space.create` and `space.update`.
@@ -101,9 +105,12 @@ def add(
         engine.connect().close()
     created: list[str] = []
     try:
+        exposed: list[int] = []
         if source is not None:
-            wanted["image"] = _build_and_push(context, _ensure_registry(context, name, created), source, created)
-        space = _deploy_space(context, space_name, created, wanted)
+            image = _build_and_push(context, _ensure_registry(context, name, created), source, created)
+            wanted["image"] = image
+            exposed = program.exposed_ports(image)
+        space = _deploy_space(context, space_name, created, wanted, exposed)
         if isinstance(pipeline, workflows.SpaceWorkflow):
             context.note(_write_command_hint(pipeline))
         elif pipeline is not None:
@@ -258,21 +265,39 @@ def _has_image(context: Context, repository: str, tag: str) -> bool:
     return bool(found["imageDetails"])
 
 
-def _deploy_space(context: Context, name: str, created: list[str], settings: dict[str, Any]) -> Space:
+def _deploy_space(
+    context: Context, name: str, created: list[str], settings: dict[str, Any], exposed: Sequence[int] = ()
+) -> Space:
+    """Create or update the space. A new one without a port gets the only one of the `exposed` ports of its image."""
     try:
-        spaces.get(name, context=context)
+        found = spaces.get(name, context=context)
     except SpaceNotFoundError:
         if settings.get("unset"):
             raise InputError(
                 f"--unset needs an existing space, but {name} does not exist", hint="omit --unset"
             ) from None
+        if settings["port"] is None and len(exposed) == 1:
+            settings["port"] = exposed[0]
+            context.note(f"the image exposes port {exposed[0]}: the space uses it")
+        _compare_ports(context, settings["port"] or spaces.DEFAULT_PORT, exposed)
         of_new = {key: value for key, value in settings.items() if key not in _OF_EXISTING_SPACES}
         new = spaces.create(name, **of_new, context=context)
         created.append(f"space {name}")
         return new
     context.note(f"space {name} already exists: updating it to image {settings['image']}")
+    _compare_ports(context, settings["port"] or found.port, exposed)
     values = {key: value for key, value in settings.items() if key not in _OF_NEW_SPACES}
     return spaces.update(name, **values, context=context)
+
+
+def _compare_ports(context: Context, port: int, exposed: Sequence[int]) -> None:
+    """Report a port of the space that is not the only one of the image."""
+    if exposed and list(exposed) != [port]:
+        listed = " and ".join(map(str, exposed))
+        context.note(
+            f"warning: the image exposes port{'s' if len(exposed) > 1 else ''} {listed}, and the space uses {port}: "
+            "--container-port selects another one"
+        )
 
 
 def _write(context: Context, pipeline: workflows.GeneratedFile, created: list[str]) -> None:

@@ -20,6 +20,7 @@ from exasol_ci_setup.core.errors import (
 )
 from exasol_ci_setup.core.stacks import Change
 from exasol_ci_setup.core.tags import TAG_PREFIX
+from exasol_ci_setup.core.text import is_text
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.stacks import deploy, preview
 from exasol_ci_setup.stacks import state
@@ -66,7 +67,7 @@ class Space:
 
 def find(context: Context, name: str) -> Stack | None:
     """Return the stack of the space called `name`, or None, also for an invalid name."""
-    if not re.fullmatch(SPACE_NAME, name):
+    if not is_text(name) or not re.fullmatch(SPACE_NAME, name):
         return None
     stack = state.find(context.account.client("cloudformation"), f"space-{name}")
     return stack if stack is not None and not state.is_absent(stack) and is_of_space(stack) else None
@@ -226,7 +227,7 @@ def log_group(stack: Stack) -> str:
 
 def kept_log_groups(context: Context, name: str) -> list[str]:
     """Return the log groups of failed creations of a space that does not exist, oldest first; none for an invalid name."""
-    return _log_groups(context, f"/ecs/space-{name}/") if re.fullmatch(SPACE_NAME, name) else []
+    return _log_groups(context, f"/ecs/space-{name}/") if is_text(name) and re.fullmatch(SPACE_NAME, name) else []
 
 
 def _log_groups(context: Context, prefix: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +15,7 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.load_balancer import LoadBalancer
 from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError
 from exasol_ci_setup.core.reporter import NullReporter
+from exasol_ci_setup.core.text import is_text
 from exasol_ci_setup.platform import domains, load_balancer, load_balancer_quotas, sizes, space_releases
 from exasol_ci_setup.platform import space_stacks as stacks
 from exasol_ci_setup.platform.space_releases import Release
@@ -25,7 +28,6 @@ from exasol_ci_setup.template.render import parse, render
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -36,6 +38,7 @@ __all__ = ["Release", "Space", "create", "delete", "get", "list", "releases", "r
 
 DEFAULT_CPU: Final = "250m"
 DEFAULT_MEMORY: Final = "512Mi"
+DEFAULT_PORT: Final = 80
 _OF_CONTAINER: Final = ("image", "env", "cpu", "memory", "port")
 _OF_SERVICE: Final = (
     "domain",
@@ -129,7 +132,7 @@ def update(name: str, *, context: Context | None = None, **settings: Unpack[Spac
     require_known("update", settings, SpaceUpdate)
     context = context or default_context()
     given = _container_values(settings)
-    secrets, unset = settings.get("secrets") or {}, settings.get("unset", ())
+    secrets, unset = settings.get("secrets") or {}, settings.get("unset") or ()
 
     def attempt() -> Space:
         stack = stacks.require(context, name)
@@ -282,9 +285,13 @@ def _without_none(**values: Any) -> dict[str, Any]:
 def _container_values(settings: SpaceSettings) -> dict[str, Any]:
     """Return the values of the container, passed as arguments or in the list of containers."""
     flat = _without_none(**{name: settings.get(name) for name in _OF_CONTAINER})
-    containers = settings.get("containers")
+    containers: object = settings.get("containers")
     if containers is None:
-        return flat
+        return _as_typed(flat)
+    if not isinstance(containers, Sequence) or not all(isinstance(each, Mapping) for each in containers):
+        raise SpaceRequestError(
+            "containers: use a list with one mapping", hint=f"its keys: name, {', '.join(_OF_CONTAINER)}"
+        )
     if len(containers) != 1:
         raise SpaceRequestError(f"a space has one container, not {len(containers)}", hint="create a space for each")
     inside = _without_none(**{key: value for key, value in containers[0].items() if key != "name"})
@@ -294,7 +301,20 @@ def _container_values(settings: SpaceSettings) -> dict[str, Any]:
         )
     if twice := flat.keys() & inside.keys():
         raise SpaceRequestError(f"{min(twice)} is set twice: in the container and as an argument")
-    return inside
+    return _as_typed(inside)
+
+
+def _as_typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with numbers of variables as text, and texts of a port as a number, as the commands accept them."""
+    typed = dict(values)
+    env, port = typed.get("env"), typed.get("port")
+    if env is not None:
+        if not isinstance(env, Mapping):
+            raise SpaceRequestError(f"env: {env!r} is not a mapping of names and values")
+        typed["env"] = {name: json.dumps(each) if isinstance(each, int | float) else each for name, each in env.items()}
+    if isinstance(port, str) and port.isdecimal():
+        typed["port"] = int(port)
+    return typed
 
 
 def _size(context: Context, cpu: str | float, memory: str | int) -> dict[str, int]:
@@ -335,6 +355,9 @@ def _secret_arns(context: Context, secrets: Mapping[str, str] | None) -> dict[st
     """Return the secrets with full ARNs in context of names."""
     if secrets is None:
         return None
+    values: object = secrets
+    if not isinstance(values, Mapping) or not all(map(is_text, values.values())):
+        raise SpaceRequestError("secrets: use a mapping of variables and names or ARNs of secrets")
     client = context.account.client("secretsmanager")
     return {
         variable: secret if secret.startswith("arn:") else secretsmanager.team_arn_of(client, secret, option="--secret")

@@ -151,13 +151,15 @@ def connect(*, workspace_id: str, storage_name: str, context: Context | None = N
 
 
 def list_object(
-    *, workspace_id: str, storage_name: str, storage_prefix: str = "", context: Context | None = None
+    *, workspace_id: str, storage_name: str, storage_prefix: str | None = "", context: Context | None = None
 ) -> Iterator[StoredObject]:
     """Return the objects of a storage whose names begin with `storage_prefix`, by name. Raises StorageNotFoundError."""
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
+    if storage_prefix is not None and not isinstance(storage_prefix, str):
+        raise InputError(f"storage_prefix: {storage_prefix!r} is not text")
     storage = open_storage(context or default_context(), address)
     folder = workspaces.folder(storage_name)
-    return _objects(storage.client(), storage.bucket.name, folder + storage_prefix, below=folder)
+    return _objects(storage.client(), storage.bucket.name, folder + (storage_prefix or ""), below=folder)
 
 
 def put_object(

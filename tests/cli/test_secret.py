@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import pty
 import subprocess
@@ -176,3 +177,19 @@ def test_invalid_secret_options_give_one_line_and_code(here, arguments, code, sa
     assert ran.code == code
     assert says in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_set_replaces_value_and_names_spaces(here, run):
+    run("create", "--name", "k", "--value", "-").communicate(b"one")
+    here("space", "create", "--name", "web", "--image", "nginx:1", "--secret", "X=k")
+    refused = run("create", "--name", "k", "--value", "-").communicate(b"two")[1]
+
+    setting = run("set", "-n", "k", "--value", "-", "--output", "json")
+    out, err = setting.communicate(VALUE.encode())
+
+    assert b"`exasol-ci-setup secret set --name k` replaces its value" in refused
+    assert setting.returncode == 0
+    assert b"space web reads it with its next tasks: `exasol-ci-setup space restart --name web`" in err
+    assert json.loads(out.splitlines()[-1])["spaces"] == ["web"]
+    assert VALUE.encode() not in out + err
+    assert run("get", "--name", "k").communicate()[0] == VALUE.encode()

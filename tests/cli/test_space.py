@@ -111,6 +111,8 @@ def test_variables_as_pairs_and_json(create, here):
         (["--env", "{"], "not valid JSON"),
         (["--env", '{"A": {}}'], "the value of 'A' is neither text nor a number"),
         (["--env", "A=1", "--env", '{"A": 2}'], "--env sets A twice"),
+        (["--env", '{"A": "1", "A": "2"}'], "A is set twice"),
+        (["--env", '{"A": "a\\u0000b"}'], "control characters"),
         (["--secret", "A"], "not a secret"),
         (["--cpu", "much"], "invalid amount of CPU: 'much'"),
         (["--memory", "much"], "invalid amount of memory: 'much'"),
@@ -339,6 +341,29 @@ def write_log(live, group: str, stream: str, lines: list[tuple[int, str]]) -> No
     now = time.time()
     events = [{"timestamp": int((now + age) * 1000), "message": text} for age, text in lines]
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def test_published_spellings_are_accepted(here):
+    assert here("space", "create", "-n", "web", "--image", IMAGE, "-d", "example.com").code == 0
+    assert here("space", "update", "-n", "web", "-m", "1Gi", "-c", "0.5").code == 0
+    got = here("space", "get", "-n", "web", "-rp")
+    listed = here("space", "list", "--rich-preview", "--page-size", "10", "--page-number", "1")
+
+    assert "http://web.example.com/" in got.stdout
+    assert listed.stderr.splitlines() == [
+        "--rich-preview has no effect: lists are complete, and a terminal gets tables"
+    ]
+    assert here("space", "delete", "-n", "web", "--yes").code == 0
+
+
+def test_number_in_json_keeps_its_text(create, here):
+    create("--env", '{"V": 1.10, "E": 1e3, "B": true}')
+
+    assert here("space", "get", "-n", "web", "--output", "json").records[0]["env"] == {
+        "V": "1.10",
+        "E": "1e3",
+        "B": "true",
+    }
 
 
 def test_releases_rollback_and_restart(create, here):

@@ -93,6 +93,21 @@ def test_published_options_are_accepted(here, docker):
     assert any(command.endswith("/images:stable") for command in docker.commands)
 
 
+@pytest.mark.usefixtures("docker")
+def test_published_short_options_are_accepted(here):
+    ran = here(
+        *("space", "add", "-sn", "my-space", "-st", "docker", "-dfp", "Dockerfile", "-dc", ".", "-it", "stable"),
+        *("-cp", "5080", "-gci", "-ct", "github-actions", "-c", "2", "-m", "4Gi", "-rn", "images", "--output", "json"),
+    )
+
+    assert ran.code == 0
+    (space,) = (record for record in ran.records if record["type"] == "space")
+    assert (space["cpu"], space["memory"], space["port"]) == (2, 4096, 5080)
+    skipped = here("space", "add", "-sn", "other", "-sr", "-i", "nginx:1", "--no-generate-ci")
+    assert skipped.code == 0
+    assert here("space", "add", "-sn", "my-space", "-st", "vm").code == 2
+
+
 def test_plan_shows_stacks_and_creates_nothing(here, live, docker):
     ran = here("space", "add", "--name", "my-space", "--plan")
 

@@ -54,6 +54,7 @@ def test_host_is_domain_or_below_it(domain, host):
         ({"listener_port": 80}, "8000 to 8999"),
         ({"image": "nginx:"}, "image with its tag"),
         ({"image": "ngi nx"}, "image with its tag"),
+        ({"image": "NGINX:1"}, "image with its tag"),
         ({"image": ""}, "image with its tag"),
         ({"port": 0}, "1 to 65535"),
         ({"cpu": 256, "memory": 4096}, "Fargate supports 512 to 2048"),

@@ -213,3 +213,37 @@ def test_non_utf8_input_is_rejected():
 @given(st.dictionaries(st.text(), st.text()))
 def test_any_json_object_of_texts_is_parsed(values):
     assert secret_files.parse(json.dumps(values).encode()) == values
+
+
+@pytest.mark.live
+def test_set_replaces_value_and_keeps_arn(context):
+    made = secret.create("k", "one", context=context)
+
+    stored = secret.set("k", "two", context=context)
+
+    assert stored.arn == made.arn
+    assert secret.get("k", context=context).value == "two"
+
+
+@pytest.mark.live
+def test_set_creates_and_restores_secret(context):
+
+    secret.set("k", "one", context=context)
+    secret.delete("k", context=context)
+    secret.set("k", b"\xff", context=context)
+
+    assert secret.get("k", context=context).value == b"\xff"
+
+
+@pytest.mark.live
+def test_spaces_with_secret_are_those_that_read_it_now(context):
+    secret.create("k", "one", context=context)
+    exasol_ci_setup.space.create("old", image="nginx:1", secrets={"K": "k"}, context=context)
+    exasol_ci_setup.space.create("web", image="nginx:1", secrets={"K": "k"}, context=context)
+    exasol_ci_setup.space.create("api", image="nginx:1", context=context)
+    # Its former release still reads the secret.
+    exasol_ci_setup.space.update("old", unset=["K"], context=context)
+
+    assert secret.spaces_with("k", context=context) == ["web"]
+    with pytest.raises(SecretNotFoundError):
+        secret.spaces_with("missing", context=context)

@@ -90,6 +90,7 @@ def test_add_runs_all_steps_in_order(context, docker, reporter):
         f"tag -- {uri}:latest {uri}:{ID[:12]}",
         f"push -- {uri}:{ID[:12]}",
         f"push -- {uri}:latest",
+        f"image inspect --format {{{{json .Config}}}} -- {uri}:{ID[:12]}",
     ]
     assert (made.image, made.port, made.cpu) == (f"{uri}:{ID[:12]}", 8080, 1)
     assert space.get("my-space", context=context).env == {"A": "b"}
@@ -114,6 +115,37 @@ def test_second_add_reuses_resources_and_updates_space(context, reporter):
     said = "\n".join(reporter.notes)
     assert "registry my-space-registry already exists: using it" in said
     assert f"pipeline {PIPELINE} already exists: not changed" in said
+
+
+def test_only_exposed_port_is_used_and_reported(context, docker, reporter):
+    docker.plan(image_says=f"sha256:{ID}", exposed=["8000/tcp", "53/udp"])
+
+    assert space.add("my-space", context=context).port == 8000
+    assert "the image exposes port 8000: the space uses it" in reporter.notes
+    assert space.add("my-space", context=context).port == 8000
+    assert not [note for note in reporter.notes if note.startswith("warning")]
+
+
+@pytest.mark.parametrize(
+    ("exposed", "port", "used", "named"),
+    [
+        (["8000/tcp", "80/tcp"], None, 80, "ports 80 and 8000, and the space uses 80"),
+        (["8000/tcp"], 9000, 9000, "port 8000, and the space uses 9000"),
+    ],
+)
+def test_other_exposed_port_is_warning(context, docker, reporter, exposed, port, used, named):
+    docker.plan(image_says=f"sha256:{ID}", exposed=exposed)
+
+    assert space.add("my-space", container_port=port, context=context).port == used
+    assert f"warning: the image exposes {named}: --container-port selects another one" in reporter.notes
+
+
+def test_existing_space_keeps_its_port(context, docker, reporter):
+    space.create("my-space", image="a/b:1", port=9000, context=context)
+    docker.plan(image_says=f"sha256:{ID}", exposed=["8000/tcp"])
+
+    assert space.add("my-space", context=context).port == 9000
+    assert any("port 8000, and the space uses 9000" in note for note in reporter.notes)
 
 
 def test_given_image_runs_without_build(context, docker):

@@ -41,6 +41,8 @@ _disposition_option = click.option(
     metavar="TEXT",
     help="HTTP header Content-Disposition: inline or attachment, optionally with a file name.",
 )
+# Rejected with the same reason as in the JSON file.
+_password_option = click.option("-p", "--password", "password", hidden=True, metavar="TEXT")
 _broadening_option = click.option(
     "--allow-broadening",
     is_flag=True,
@@ -67,6 +69,7 @@ def asset() -> None:
 )
 @_visibility_option
 @_disposition_option
+@_password_option
 @_broadening_option
 @change_options
 @common_options
@@ -120,6 +123,7 @@ def get(session: Session, workspace_id: str, asset_id: str) -> None:
 @_data_option
 @_visibility_option
 @_disposition_option
+@_password_option
 @_broadening_option
 @change_options
 @common_options

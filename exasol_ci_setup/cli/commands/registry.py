@@ -14,6 +14,7 @@ from exasol_ci_setup.cli.platform import (
     listing,
     plan_option,
     planned_deletion,
+    published_options,
     require_yes,
     yes_option,
 )
@@ -34,6 +35,7 @@ def registry() -> None:
 
 
 @registry.command("list")
+@published_options
 @common_options
 def list_(session: Session) -> None:
     """List the registries."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.platform import acting, done, listing, require_yes, yes_option
+from exasol_ci_setup.cli.platform import acting, done, listing, published_options, require_yes, yes_option
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.errors import InputError, SetupError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -45,12 +45,25 @@ def _only_stdin(_ctx: click.Context, parameter: click.Parameter, value: str | No
     return value
 
 
+_value_option = click.option(
+    "--value", "-v", callback=_only_stdin, metavar="-", help="Read the value from standard input."
+)
+_file_option = click.option(
+    "--file",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Read the value from a file, unchanged.",
+)
+
+
 @click.group("secret")
 def secret() -> None:
     """Manage a team's secrets in AWS Secrets Manager."""
 
 
 @secret.command("list")
+@published_options
 @common_options
 def list_(session: Session) -> None:
     """List the names of the secrets."""
@@ -67,14 +80,8 @@ def list_(session: Session) -> None:
 @secret.command("create", cls=RedactedCommand)
 @common_options
 @_name_option
-@click.option("--value", "-v", callback=_only_stdin, metavar="-", help="Read the value from standard input.")
-@click.option(
-    "--file",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="PATH",
-    help="Read the value from a file, unchanged.",
-)
+@_value_option
+@_file_option
 def create(session: Session, name: str, value: str | None, file: Path | None) -> None:
     """Store a secret.
 
@@ -88,6 +95,35 @@ def create(session: Session, name: str, value: str | None, file: Path | None) ->
     session.output.say(f"created secret {created.name}")
     session.output.record({"type": "secret", "name": created.name, "arn": created.arn})
     done(session, "created", changed=True, name=name)
+
+
+@secret.command("set", cls=RedactedCommand)
+@common_options
+@_name_option
+@_value_option
+@_file_option
+def set_(session: Session, name: str, value: str | None, file: Path | None) -> None:
+    """Store a secret, or replace the value of an existing one.
+
+    The value is read as for create. Running tasks of spaces keep the old value until they are restarted; the command prints which.
+    """
+    from exasol_ci_setup.platform import secret as verbs
+
+    with acting(session) as context:
+        stored = verbs.set(name, _value(session, value, file), context=context)
+        session.output.say(f"stored secret {stored.name}")
+        try:
+            spaces = verbs.spaces_with(name, context=context)
+        except SetupError as error:
+            # The value is stored; the caller may have no permissions for stacks.
+            spaces = []
+            session.output.warn(f"the spaces that read this secret are unknown: {error}")
+        for space in spaces:
+            session.output.say(
+                f"space {space} reads it with its next tasks: `exasol-ci-setup space restart --name {space}`"
+            )
+    session.output.record({"type": "secret", "name": stored.name, "arn": stored.arn})
+    done(session, "stored", changed=True, name=name, spaces=spaces)
 
 
 @secret.command("bulk-create", cls=RedactedCommand)

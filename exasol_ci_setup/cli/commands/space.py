@@ -16,6 +16,7 @@ from exasol_ci_setup.cli.platform import (
     listing,
     plan_option,
     planned_deletion,
+    published_options,
     require_yes,
     yes_option,
 )
@@ -37,6 +38,7 @@ def space() -> None:
 
 
 @space.command("list")
+@published_options
 @common_options
 def list_(session: Session) -> None:
     """List the spaces.
@@ -60,6 +62,7 @@ def list_(session: Session) -> None:
 @space_options
 @network_options
 @change_options
+@published_options
 @common_options
 def create(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: bool, **values: Any) -> None:
     """Run a container under a host name.
@@ -78,13 +81,15 @@ def create(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
 @space.command()
 @name_option
 @click.option("--image", "-i", metavar="IMAGE", help="Image to run, with its tag or digest, instead of building one.")
-@click.option("--dockerfile-path", metavar="PATH", help="Dockerfile to build with.  [default: Dockerfile]")
-@click.option("--docker-context", metavar="PATH", help="Build context.  [default: .]")
-@click.option("--image-tag", metavar="TAG", help="Additional tag of the image.  [default: latest]")
-@click.option("--registry-name", metavar="NAME", help="Registry of the image.  [default: NAME-registry]")
-@click.option("--skip-registry", is_flag=True, help="Create no registry and build no image; needs --image.")
+@click.option("--dockerfile-path", "-dfp", metavar="PATH", help="Dockerfile to build with.  [default: Dockerfile]")
+@click.option("--docker-context", "-dc", metavar="PATH", help="Build context.  [default: .]")
+@click.option("--image-tag", "-it", metavar="TAG", help="Additional tag of the image.  [default: latest]")
+@click.option("--registry-name", "-rn", metavar="NAME", help="Registry of the image.  [default: NAME-registry]")
+@click.option("--skip-registry", "-sr", is_flag=True, help="Create no registry and build no image; needs --image.")
+@click.option("--space-type", "-st", type=click.Choice(["docker"]), expose_value=False, hidden=True)
+@click.option("--ci-type", "-ct", type=click.Choice(["github-actions"]), expose_value=False, hidden=True)
 @click.option(
-    "--generate-ci/--no-generate-ci", default=True, show_default=True, help="Write the GitHub Actions workflow."
+    "--generate-ci/--no-generate-ci", "-gci", default=True, show_default=True, help="Write the GitHub Actions workflow."
 )
 @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role of the workflow.  [default: the secret AWS_ROLE_ARN]")
 @click.option(
@@ -127,6 +132,7 @@ def add(
 
 @space.command()
 @name_option
+@published_options
 @common_options
 def get(session: Session, name: str) -> None:
     """Show a space."""
@@ -143,6 +149,7 @@ def get(session: Session, name: str) -> None:
 @space_options
 @unset_option
 @change_options
+@published_options
 @common_options
 def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: bool, **values: Any) -> None:
     """Change a space.

@@ -14,6 +14,7 @@ from exasol_ci_setup.cli.platform import (
     done,
     listing,
     plan_option,
+    published_options,
     require_yes,
     yes_option,
 )
@@ -73,6 +74,7 @@ def create(
 
 @storage.command("list")
 @workspace_option
+@published_options
 @common_options
 def list_(session: Session, workspace_id: str) -> None:
     """List the storages of a workspace."""
@@ -143,6 +145,7 @@ def connect(session: Session, workspace_id: str, storage_name: str) -> None:
 @workspace_option
 @storage_option
 @click.option("-p", "--prefix", "prefix", metavar="TEXT", default="", help="Only objects whose names begin with TEXT.")
+@published_options
 @common_options
 def list_object(session: Session, workspace_id: str, storage_name: str, prefix: str) -> None:
     """List the objects of a storage."""

@@ -437,3 +437,12 @@ class SSHKeyUnusableError(SSHError):
 
 class HostKeyChangedError(SSHError):
     """The host key of the machine differs from the pinned one."""
+
+
+# Names of the errors of naas-python, which programs catch.
+BadCredentials = CredentialsInvalidError
+ExpiredToken = CredentialsInvalidError
+RegistryValidationError = InputError
+SecretValidationError = InputError
+SpaceNotFound = SpaceNotFoundError
+SpaceValidationError = SpaceRequestError
