@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -54,6 +54,15 @@ _Branch = Annotated[
         "use the name of a branch, or a pattern such as release/*",
     ),
 ]
+_Environment = Annotated[
+    str,
+    matching(
+        r"[^\x00-\x1f\x7f]{1,255}",
+        "use the name of an environment of the repository, at most 255 characters",
+    ),
+]
+_LONGEST_NUMBER: Final = len("-pr-1234567")
+_LONGEST_SPACE: Final = 63
 _Requirement = Annotated[
     str, matching(r"[^\x00-\x20\x7f-][^\x00-\x1f\x7f]*", "use one requirement for pip, not an option")
 ]
@@ -68,6 +77,8 @@ class _Workflow:
     """
 
     branch: str = "main"
+    role_setting: ClassVar[str] = "AWS_ROLE_ARN"
+
     role_arn: str | None = None
     region: str | None = None
     package: str
@@ -86,7 +97,8 @@ class SpaceWorkflow(_Workflow):
     """Builds the image of a space, pushes it with the commit as its tag, and updates the space.
 
     `dockerfile_path` and `docker_context` are POSIX paths relative to the repository's root. With `registry` None nothing is built: the
-    workflow then only updates the space.
+    workflow then only checks the space. With `environment` its runs wait for the protection rules of that environment on GitHub. A manual run
+    can roll back the space.
 
     Raises InputError for an invalid value, naming its option.
     """
@@ -97,10 +109,13 @@ class SpaceWorkflow(_Workflow):
     registry: str | None
     dockerfile_path: str = "Dockerfile"
     docker_context: str = "."
+    environment: str | None = None
 
     def __post_init__(self) -> None:
         _Workflow.__post_init__(self)
         _require("name", SpaceName, self.space)
+        if self.environment is not None:
+            _require("environment", _Environment, self.environment)
         if self.registry is not None:
             _require("registry-name", Name, self.registry)
         _require("dockerfile-path", _Path, self.dockerfile_path)
@@ -110,6 +125,37 @@ class SpaceWorkflow(_Workflow):
     def file_name(self) -> str:
         """The name of the file."""
         return f"ci-{self.space}.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewWorkflow(_Workflow):
+    """Deploys each pull request against `branch` as a space of its own, and deletes that space when the pull request is closed.
+
+    The space is called after `space` and the number of the pull request. With `role_arn` None the role is the secret AWS_PREVIEW_ROLE_ARN.
+
+    Raises InputError for an invalid value, naming its option.
+    """
+
+    template = "preview.yaml.j2"
+    role_setting: ClassVar[str] = "AWS_PREVIEW_ROLE_ARN"
+
+    space: str
+    registry: str
+    dockerfile_path: str = "Dockerfile"
+    docker_context: str = "."
+
+    def __post_init__(self) -> None:
+        _Workflow.__post_init__(self)
+        if len(self.space) + _LONGEST_NUMBER > _LONGEST_SPACE:
+            raise InputError(
+                f"--name {self.space} is too long for previews: with the number of a pull request, it is the name of a space",
+                hint=f"use a name of at most {_LONGEST_SPACE - _LONGEST_NUMBER} characters, or omit --preview",
+            )
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file."""
+        return f"preview-{self.space}.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +179,7 @@ class BuildWorkflow(_Workflow):
         return f"ci-{self.project}.yaml"
 
 
-def render(workflow: SpaceWorkflow | BuildWorkflow) -> str:
+def render(workflow: SpaceWorkflow | PreviewWorkflow | BuildWorkflow) -> str:
     """Return the text of the file; the same on every machine.
 
     Raises InputError for a value that is invalid in a workflow: GitHub would evaluate an expression in it.
@@ -170,7 +216,7 @@ def package_of(path: Path, chosen: str | None = None) -> str | None:
     return named if isinstance(named, str) and "://" in named and named != origin.EXAMPLE else None
 
 
-def on_disk(workflow: SpaceWorkflow | BuildWorkflow, directory: Path = DIRECTORY) -> GeneratedFile:
+def on_disk(workflow: SpaceWorkflow | PreviewWorkflow | BuildWorkflow, directory: Path = DIRECTORY) -> GeneratedFile:
     """Return the file in `directory`, as generated and as it exists.
 
     Raises InputError as `render` does, if the file cannot be read, and below the root of a repository unless `directory` is that of the root.
@@ -202,6 +248,16 @@ def _action(name: Literal["checkout", "configure_aws_credentials", "setup_python
     return _Literal(f"{commit} # {version}")
 
 
+def _secret(name: str) -> _Literal:
+    """Return the expression for a secret of the repository."""
+    return _Literal(f"{_EXPRESSION} secrets.{name} }}}}")
+
+
+def _numbered(prefix: str) -> _Literal:
+    """Return the name of the space of a pull request; `prefix` needs no quotes."""
+    return _Literal(f"{prefix}{_EXPRESSION} github.event.number }}}}")
+
+
 def _finalize(value: object) -> str:
     if type(value) is _Literal:
         return str(value)
@@ -213,7 +269,7 @@ def _finalize(value: object) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = template_environment("workflow", _finalize)
-    environment.globals["action"] = _action
+    environment.globals.update(action=_action, secret=_secret, numbered=_numbered)
     return environment
 
 
@@ -222,6 +278,7 @@ __all__ = [
     "DIRECTORY",
     "BuildWorkflow",
     "GeneratedFile",
+    "PreviewWorkflow",
     "SpaceWorkflow",
     "from_root",
     "on_disk",

@@ -55,7 +55,14 @@ def published_options(command: F) -> F:
         (("--page-size",), {"type": int}),
         (("--page-number",), {"type": int}),
     ):
-        command = click.option(*names, hidden=True, expose_value=False, callback=_without_effect, **more)(command)
+        command = click.option(
+            *names,
+            help="Without effect: lists are complete.",
+            hidden=True,
+            expose_value=False,
+            callback=_without_effect,
+            **more,
+        )(command)
     return command
 
 

@@ -181,3 +181,31 @@ def test_output_path_that_is_file_exits_2(program):
 
     assert ran.code == 2
     assert "is not a directory" in ran.stderr
+
+
+def test_preview_option_writes_second_workflow(program):
+    ran = program("generate-pipeline", "--name", "my-space", "--preview", "--environment", "production")
+
+    assert ran.code == 0
+    preview = FILE.with_name("preview-my-space.yaml")
+    assert preview.is_file()
+    assert 'environment: "production"' in FILE.read_text(encoding="utf-8")
+    assert "runs of preview-my-space.yaml is the repository's secret AWS_PREVIEW_ROLE_ARN" in ran.stderr
+    preview.write_text("", encoding="utf-8")
+    checked = program("generate-pipeline", "--name", "my-space", "--preview", "--environment", "production", "--check")
+    assert checked.code == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--preview", "--skip-registry"), "--preview needs a registry"),
+        (("--preview-role-arn", "arn:aws:iam::123456789012:role/p"), "--preview-role-arn needs --preview"),
+        (("--environment", ""), "--environment '' is invalid"),
+    ],
+)
+def test_invalid_preview_options_exit_2(program, options, message):
+    ran = program("generate-pipeline", "--name", "my-space", *options)
+
+    assert (ran.code, FILE.exists()) == (2, False)
+    assert message in ran.stderr

@@ -325,8 +325,8 @@ def test_followed_log_has_new_lines_until_interrupted(create, here, live, begin)
 
     with begin("space", "logs", "--name", "web", "--follow") as terminal:
         terminal.wait_for("first line")
-        write_log(live, group, "two", [(0, "second line"), (0, "second line")])
-        terminal.wait_for("second line")
+        write_log(live, group, "two", [(0, "second line"), (0, "second line"), (0, "last line")])
+        terminal.wait_for("last line")
         terminal.interrupt()
 
         assert terminal.end() == 130

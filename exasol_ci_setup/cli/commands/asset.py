@@ -42,7 +42,7 @@ _disposition_option = click.option(
     help="HTTP header Content-Disposition: inline or attachment, optionally with a file name.",
 )
 # Rejected with the same reason as in the JSON file.
-_password_option = click.option("-p", "--password", "password", hidden=True, metavar="TEXT")
+_password_option = click.option("-p", "--password", "password", hidden=True, metavar="TEXT", help="Rejected.")
 _broadening_option = click.option(
     "--allow-broadening",
     is_flag=True,

@@ -15,10 +15,18 @@ from exasol_ci_setup.cli.session import log_level_option, markdown_output_option
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
-    from exasol_ci_setup.builds.workflows import BuildWorkflow, SpaceWorkflow
+    from exasol_ci_setup.builds.workflows import BuildWorkflow, PreviewWorkflow, SpaceWorkflow
     from exasol_ci_setup.cli.session import Session
 
-_SPACE_OPTIONS = ("registry_name", "skip_registry", "dockerfile_path", "docker_context")
+_SPACE_OPTIONS = (
+    "registry_name",
+    "skip_registry",
+    "dockerfile_path",
+    "docker_context",
+    "environment",
+    "preview",
+    "preview_role_arn",
+)
 
 
 @click.command("generate-pipeline")
@@ -52,6 +60,22 @@ _SPACE_OPTIONS = ("registry_name", "skip_registry", "dockerfile_path", "docker_c
     metavar="ARN",
     help="Role that the workflow assumes; it has to trust the repository.  [default: the repository's secret AWS_ROLE_ARN]",
 )
+@click.option(
+    "--environment",
+    metavar="NAME",
+    help="Environment on GitHub of the deployment, whose protection rules can require an approval.",
+)
+@click.option(
+    "--preview",
+    is_flag=True,
+    help="Also write preview-NAME.yaml, which deploys each pull request as a space of its own.",
+)
+@click.option(
+    "--preview-role-arn",
+    type=ROLE,
+    metavar="ARN",
+    help="Role that the previews assume.  [default: the repository's secret AWS_PREVIEW_ROLE_ARN]",
+)
 @click.option("--region", metavar="NAME", help="AWS region.  [default: the repository's secret AWS_REGION]")
 @click.option(
     "--package",
@@ -71,7 +95,7 @@ _SPACE_OPTIONS = ("registry_name", "skip_registry", "dockerfile_path", "docker_c
 def generate_pipeline(session: Session, target: str, output_path: Path, check: bool, **values: Any) -> None:
     """Generate the GitHub Actions workflow of a space or a CI stack.
 
-    Writes ci-NAME.yaml. Its runs assume an AWS role with a token of GitHub, so no keys are stored. Run the command in
+    Writes ci-NAME.yaml, and with --preview also preview-NAME.yaml. Their runs assume an AWS role with a token of GitHub, so no keys are stored. Run the command in
     the repository's root.
     """
     from exasol_ci_setup.builds import workflows
@@ -83,14 +107,41 @@ def generate_pipeline(session: Session, target: str, output_path: Path, check: b
     # Checks all values first; the example is never written.
     workflow = create({**values, "package": origin.EXAMPLE if package is None else package})
     workflow = replace(workflow, package=_package(session, output_path / workflow.file_name, package))
-    stale = generated.write_or_show(session.output, [workflows.on_disk(workflow, output_path)], check=check)
-    if not check and workflow.role_arn is None:
-        session.output.say(
-            "the role of its runs is the repository's secret AWS_ROLE_ARN (Settings, Secrets and variables, Actions)"
-        )
+    pipelines = [workflow, *_previews(workflow, values)]
+    files = [workflows.on_disk(each, output_path) for each in pipelines]
+    stale = generated.write_or_show(session.output, files, check=check)
+    for each in pipelines if not check else ():
+        if each.role_arn is None:
+            session.output.say(
+                f"the role of the runs of {each.file_name} is the repository's secret {each.role_setting} (Settings, Secrets and variables, Actions)"
+            )
     session.output.record(records.result(generated.status(stale, check=check), changed=bool(stale) and not check))
     if check:
         generated.require_same(stale, "generate-pipeline")
+
+
+def _previews(workflow: SpaceWorkflow | BuildWorkflow, values: dict[str, Any]) -> list[PreviewWorkflow]:
+    """Return the workflow for pull requests, if it is wanted."""
+    from exasol_ci_setup.builds import workflows
+
+    if not values["preview"]:
+        if values["preview_role_arn"] is not None:
+            raise InputError("--preview-role-arn needs --preview")
+        return []
+    if not isinstance(workflow, workflows.SpaceWorkflow) or workflow.registry is None:
+        raise InputError("--preview needs a registry", hint="omit --skip-registry")
+    return [
+        workflows.PreviewWorkflow(
+            branch=workflow.branch,
+            role_arn=values["preview_role_arn"],
+            region=workflow.region,
+            package=workflow.package,
+            space=workflow.space,
+            registry=workflow.registry,
+            dockerfile_path=workflow.dockerfile_path,
+            docker_context=workflow.docker_context,
+        )
+    ]
 
 
 def _package(session: Session, path: Path, chosen: str | None) -> str:
@@ -118,7 +169,8 @@ def _space_workflow(values: dict[str, Any]) -> SpaceWorkflow:
     options = {
         name: value
         for name, value in values.items()
-        if value is not None and name not in {"name", "project", "registry_name", "skip_registry"}
+        if value is not None
+        and name not in {"name", "project", "registry_name", "skip_registry", "preview", "preview_role_arn"}
     }
     registry = None if values["skip_registry"] else values["registry_name"] or f"{values['name']}-registry"
     return SpaceWorkflow(space=values["name"], registry=registry, **options)

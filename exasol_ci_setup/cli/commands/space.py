@@ -86,8 +86,12 @@ def create(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
 @click.option("--image-tag", "-it", metavar="TAG", help="Additional tag of the image.  [default: latest]")
 @click.option("--registry-name", "-rn", metavar="NAME", help="Registry of the image.  [default: NAME-registry]")
 @click.option("--skip-registry", "-sr", is_flag=True, help="Create no registry and build no image; needs --image.")
-@click.option("--space-type", "-st", type=click.Choice(["docker"]), expose_value=False, hidden=True)
-@click.option("--ci-type", "-ct", type=click.Choice(["github-actions"]), expose_value=False, hidden=True)
+@click.option(
+    "--space-type", "-st", type=click.Choice(["docker"]), expose_value=False, hidden=True, help="Without effect."
+)
+@click.option(
+    "--ci-type", "-ct", type=click.Choice(["github-actions"]), expose_value=False, hidden=True, help="Without effect."
+)
 @click.option(
     "--generate-ci/--no-generate-ci", "-gci", default=True, show_default=True, help="Write the GitHub Actions workflow."
 )

@@ -15,16 +15,29 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from exasol_ci_setup.builds.workflows import ACTIONS, BuildWorkflow, SpaceWorkflow, on_disk, render
+from exasol_ci_setup.builds.workflows import ACTIONS, BuildWorkflow, PreviewWorkflow, SpaceWorkflow, on_disk, render
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template import lint
 from exasol_ci_setup.template.render import Template, parse
 from tests.origins import AT_COMMIT, DIGEST, WHEEL
 
 ROLE = "arn:aws:iam::123456789012:role/pipeline"
-WORKFLOWS: dict[str, SpaceWorkflow | BuildWorkflow] = {
+AnyWorkflow = SpaceWorkflow | PreviewWorkflow | BuildWorkflow
+WORKFLOWS: dict[str, AnyWorkflow] = {
     "space": SpaceWorkflow(space="my-space", registry="my-space-registry", package="exasol-ci-setup==1.0"),
     "space_many_options": SpaceWorkflow(
+        space="shop",
+        registry="images",
+        dockerfile_path="deploy/Docker file",
+        docker_context="src; rm -rf $HOME",
+        branch="release/*",
+        role_arn=ROLE,
+        region="eu-central-1",
+        package=AT_COMMIT,
+        environment="production of: {all}",
+    ),
+    "preview": PreviewWorkflow(space="my-space", registry="my-space-registry", package="exasol-ci-setup==1.0"),
+    "preview_many_options": PreviewWorkflow(
         space="shop",
         registry="images",
         dockerfile_path="deploy/Docker file",
@@ -47,15 +60,14 @@ WORKFLOWS: dict[str, SpaceWorkflow | BuildWorkflow] = {
 every = pytest.mark.parametrize("kind", WORKFLOWS)
 
 
-def read(workflow: SpaceWorkflow | BuildWorkflow) -> dict[str, Any]:
+def read(workflow: AnyWorkflow) -> dict[str, Any]:
     parsed: dict[Any, Any] = yaml.safe_load(render(workflow))
     # In YAML 1.1 the key `on` is a boolean.
     return {"on" if key is True else key: value for key, value in parsed.items()}
 
 
-def steps(workflow: SpaceWorkflow | BuildWorkflow) -> list[dict[str, Any]]:
-    (job,) = read(workflow)["jobs"].values()
-    return list(job["steps"])
+def steps(workflow: AnyWorkflow) -> list[dict[str, Any]]:
+    return [step for job in read(workflow)["jobs"].values() for step in job["steps"]]
 
 
 @every
@@ -128,6 +140,7 @@ def test_steps_are_those_of_seed_and_not_empty():
         "Login to Docker Registry",
         "Build and Push Docker Image",
         "Update Naas Space",
+        "Roll back Naas Space",
     ]
     assert all(("uses" in step) != ("run" in step) for step in found)
 
@@ -135,6 +148,9 @@ def test_steps_are_those_of_seed_and_not_empty():
 def test_only_push_builds_and_deploys():
     conditional = {step["name"]: step["if"] for step in steps(WORKFLOWS["space"]) if "if" in step}
 
+    assert (
+        conditional.pop("Roll back Naas Space") == "${{ github.event_name == 'workflow_dispatch' && inputs.rollback }}"
+    )
     assert conditional == dict.fromkeys(
         ["Login to Docker Registry", "Build and Push Docker Image", "Update Naas Space"],
         "${{ github.event_name == 'push' }}",
@@ -153,14 +169,14 @@ def test_image_has_tag_of_commit_and_space_runs_it():
 @every
 def test_workflow_has_least_permissions_on_github(kind: str):
     parsed = read(WORKFLOWS[kind])
-    (job,) = parsed["jobs"].values()
-    checks_out = any(step.get("uses", "").startswith("actions/checkout") for step in job["steps"])
 
     assert parsed["permissions"] == {}
-    assert job["permissions"] == {
-        "id-token": "write",
-        **({"contents": "read"} if checks_out else {}),
-    }
+    for job in parsed["jobs"].values():
+        checks_out = any(step.get("uses", "").startswith("actions/checkout") for step in job["steps"])
+        assert job["permissions"] == {
+            "id-token": "write",
+            **({"contents": "read"} if checks_out else {}),
+        }
 
 
 @every
@@ -176,7 +192,7 @@ def test_actions_are_pinned_by_commit_with_release_comment(kind: str):
 def test_workflow_stores_no_keys(kind: str):
     text = render(WORKFLOWS[kind])
 
-    assert set(re.findall(r"secrets\.(\w+)", text)) <= {"AWS_ROLE_ARN", "AWS_REGION"}
+    assert set(re.findall(r"secrets\.(\w+)", text)) <= {"AWS_ROLE_ARN", "AWS_PREVIEW_ROLE_ARN", "AWS_REGION"}
     assert "access-key" not in text
     assert all(
         step["with"]["persist-credentials"] is False
@@ -363,7 +379,13 @@ def test_documented_role_trusts_one_branch_of_one_repository():
     assert trust["Condition"] == {
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-            "token.actions.githubusercontent.com:sub": {"Fn::Sub": "repo:${Repository}:ref:refs/heads/${Branch}"},
+            "token.actions.githubusercontent.com:sub": {
+                "Fn::If": [
+                    "HasEnvironment",
+                    {"Fn::Sub": "repo:${Repository}:environment:${Environment}"},
+                    {"Fn::Sub": "repo:${Repository}:ref:refs/heads/${Branch}"},
+                ]
+            },
         }
     }
 
@@ -375,3 +397,30 @@ def test_file_is_compared_with_existing_file(tmp_path: Path):
     (tmp_path / "ci-my-space.yaml").write_text(render(workflow), encoding="utf-8")
 
     assert not on_disk(workflow, tmp_path).stale
+
+
+def test_deployment_waits_for_environment():
+    (job,) = read(WORKFLOWS["space_many_options"])["jobs"].values()
+
+    assert job["environment"] == "production of: {all}"
+    assert "environment" not in next(iter(read(WORKFLOWS["space"])["jobs"].values()))
+
+
+def test_manual_run_can_roll_back():
+    assert read(WORKFLOWS["space"])["on"]["workflow_dispatch"]["inputs"].keys() == {"rollback", "release"}
+    step = steps(WORKFLOWS["space"])[-1]
+
+    assert step["if"] == "${{ github.event_name == 'workflow_dispatch' && inputs.rollback }}"
+    assert "inputs" not in step["run"]
+
+
+def test_preview_is_space_of_pull_request_without_forks():
+    preview = read(WORKFLOWS["preview"])
+
+    assert preview["on"]["pull_request"]["types"] == ["opened", "reopened", "synchronize", "closed"]
+    for job in preview["jobs"].values():
+        assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+        assert job["env"]["SPACE"] == "my-space-pr-${{ github.event.number }}"
+    assert "secrets.AWS_PREVIEW_ROLE_ARN" in render(WORKFLOWS["preview"])
+    with pytest.raises(InputError, match="too long for previews"):
+        PreviewWorkflow(space="s" * 53, registry="r", package="p")
