@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-import pytest
+import cmarkgfm
 from markdown_it import MarkdownIt
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ def _markdown_it(text: str) -> str:
 
 def _cmark_gfm(text: str) -> str:
     # GitHub's own parser.
-    cmarkgfm = pytest.importorskip("cmarkgfm")
     html: str = cmarkgfm.github_flavored_markdown_to_html(text, options=cmarkgfm.cmark.Options.CMARK_OPT_UNSAFE)
     return html
 
