@@ -58,6 +58,12 @@ class ManyStacks:
         self.reporter.show_plans(as_data=self.flags.plan_only)
         return ends
 
+    def check(self, declared: Stacks) -> None:
+        """Lint all templates before the first deployment. Raises the error of the templates with errors."""
+        with self.reporter.checking(len(declared.constructs)):
+            ends = self.deployment.check(declared)
+        self.reporter.conclude(ends)
+
     @property
     def changing(self) -> int:
         """The number of stacks whose shown plans have changes."""

@@ -81,9 +81,11 @@ def up(session: Session, file: Path, flags: UpFlags) -> None:
             return
         plans = {name: each.removal for name, each in removed.items()}
         run.ask(plans, contents=CONTENTS if flags.empty else "")
-    elif removed:
-        removals.show(removed, as_data=False)
-        flags.consent(session).require(*(each.removal for each in removed.values()))
+    else:
+        run.check(declared)
+        if removed:
+            removals.show(removed, as_data=False)
+            flags.consent(session).require(*(each.removal for each in removed.values()))
     ends = run.apply(declared)
     reporter.conclude(ends)
     if removed:

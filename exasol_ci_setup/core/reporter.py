@@ -6,7 +6,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
+
+    from exasol_ci_setup.core.errors.details import Finding
 
 
 class Reporter(Protocol):
@@ -45,7 +48,10 @@ class TemplateLinter(Protocol):
     """Checks templates before anything is created from them."""
 
     def check(self, template: Any, region: str, reporter: Reporter, /) -> None:
-        """Report the findings in `template`. Raises TemplateRejectedError if one is an error."""
+        """Report the findings in `template`, once. Raises TemplateRejectedError if one is an error."""
+
+    def errors(self, template: Any, region: str, /) -> Sequence[Finding]:
+        """Return the findings in `template` that are errors, without a report."""
 
 
 class NullReporter:

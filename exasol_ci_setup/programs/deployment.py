@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs.placeholders import placeholders_in, readable
 from exasol_ci_setup.core.stacks import Options, Outcome, StackSettings
-from exasol_ci_setup.core.task_graph import CONCURRENCY, End, interruption, run
+from exasol_ci_setup.core.task_graph import CONCURRENCY, End, Node, interruption, run
 from exasol_ci_setup.programs import images
 from exasol_ci_setup.programs.actions import Runtime
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
 from exasol_ci_setup.programs.requests import declared_request
-from exasol_ci_setup.programs.templates import placeholders, require_values
+from exasol_ci_setup.programs.templates import checked_template, placeholders, require_values
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import OpenPlan, retry_outdated
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.core.reporter import Reporter, TemplateLinter
     from exasol_ci_setup.core.stacks import Drift, Plan, Result, Stack
-    from exasol_ci_setup.core.task_graph import Ended, Node
+    from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.stacks.model import Request
 
 C = TypeVar("C", bound="Construct")
@@ -143,6 +143,26 @@ class Deployment:
         with self._open(name, context, request) as planned:
             # A stack that is created again has new outputs.
             return planned.plan, None if planned.plan.is_recreation else planned.stack
+
+    def check(self, declared: Stacks) -> list[Ended]:
+        """Lint the templates of all stacks, and return the result of each check. Stacks that have no changes may have errors.
+
+        Nothing is changed, and AWS is called only for a template with errors.
+        """
+        clock = InterruptibleClock(self.clock)
+
+        def work(name: str) -> End:
+            construct = declared.constructs[name]
+            template = checked_template(construct)
+            if self.linter is not None and self.linter.errors(template, declared.scope_of(name).region):
+                context = self._context(name, declared, clock)
+                request = self._request(name, self.complete(construct, context.account), context.account)
+                if from_templates(context.cfn, request, state.find(context.cfn, request.name), note=""):
+                    context.lint(template)
+            return End.UNCHANGED
+
+        nodes = [Node(name) for name in declared.constructs]
+        return run(nodes, work, concurrency=self.concurrency, interrupt=clock.interrupt, ended=self.planned)
 
     def apply(self, declared: Stacks) -> list[Ended]:
         """Deploy the declared stacks, set the outputs of the constructs, and return the result of each stack.

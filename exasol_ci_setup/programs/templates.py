@@ -10,7 +10,7 @@ from exasol_ci_setup.constructs.placeholders import only_placeholders, placehold
 from exasol_ci_setup.constructs.stack import Stack
 from exasol_ci_setup.constructs.unresolved import UnresolvedText
 from exasol_ci_setup.core.errors import InputError
-from exasol_ci_setup.template.artifacts import LocalArtifacts, find_artifacts
+from exasol_ci_setup.template.artifacts import LocalArtifacts, PlaceholderStore, find_artifacts, package
 from exasol_ci_setup.template.input_files import StackOutput
 from exasol_ci_setup.template.output_parameters import declare_outputs
 from exasol_ci_setup.template.parameters import GivenParameter, choose, declarations
@@ -53,6 +53,12 @@ def template_of(construct: Construct) -> DeclaredTemplate:
     found = declare_outputs(loaded.template, loaded.parsed, described(construct))
     parsed = parse(found.template.body) if found.outputs else loaded.parsed
     return DeclaredTemplate(found.template, parsed, found.outputs, loaded.folder)
+
+
+def checked_template(construct: Construct) -> Template:
+    """Return the template of a construct with placeholders for its local artifacts, for a check without AWS. Raises as `template_of`."""
+    declared = template_of(construct)
+    return package(declared.artifacts, PlaceholderStore()).template if declared.artifacts else declared.template
 
 
 @contextmanager

@@ -117,7 +117,8 @@ class Linter:
     def __init__(self, *, in_background: bool = False) -> None:
         self._background = Background() if in_background else None
         self._started: tuple[str, str] | None = None
-        self._linted: set[tuple[str, str]] = set()
+        self._found: dict[tuple[str, str], list[Finding]] = {}
+        self._reported: set[tuple[str, str]] = set()
         # cfn-lint has global state.
         self._lock = Lock()
 
@@ -128,20 +129,29 @@ class Linter:
             self._background.start(template, region)
 
     def check(self, template: Template, region: str, reporter: Reporter) -> None:
-        """Lint `template` if that was not done before, and report its findings. Raises TemplateRejectedError if one is an error, and as `lint`."""
+        """Lint `template`, and report its findings the first time. Raises TemplateRejectedError if one is an error, and as `lint`."""
+        findings = self._lint(template, region)
         with self._lock:
             key = (template.body, region)
-            if key in self._linted:
-                return
-            findings = (
-                self._background.findings()
-                if self._background is not None and key == self._started
-                else lint(template, region)
-            )
-            self._linted.add(key)
-        for finding in findings:
+            is_reported = key in self._reported
+            self._reported.add(key)
+        for finding in () if is_reported else findings:
             reporter.event(replace(finding, template=template.name))
         reject_errors(template, findings)
+
+    def errors(self, template: Template, region: str) -> list[Finding]:
+        """Return the errors in `template`, without a report. Raises as `lint`."""
+        return [finding for finding in self._lint(template, region) if finding.level == "error"]
+
+    def _lint(self, template: Template, region: str) -> list[Finding]:
+        key = (template.body, region)
+        with self._lock:
+            if key not in self._found:
+                is_started = self._background is not None and key == self._started
+                self._found[key] = (
+                    self._background.findings() if self._background and is_started else lint(template, region)
+                )
+            return self._found[key]
 
 
 class Background:

@@ -401,3 +401,50 @@ def test_library_deploys_own_template_and_construct(live, tmp_path):
         assert not planned.plan
     [stack] = live.client("cloudformation").describe_stacks(StackName="label")["Stacks"]
     assert stack["Parameters"] == [{"ParameterKey": "QueueQueueUrl", "ParameterValue": queue.QueueUrl}]
+
+
+TYPO = """
+Stack(scope=scope, name="queue", template="queue.yaml", parameters={"Owner": "me"}).deploy()
+for name in ("b", "c"):
+    body = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayNmae": name}}}}
+    Stack(scope=scope, name=name, template=body).deploy()
+"""
+
+
+def test_lint_error_in_any_template_stops_up_before_deployment(here, live, using):
+    ran = here("up", using(TYPO), "--yes")
+
+    assert ran.code == 3
+    assert "the template of Stack 'own-b'" in ran.stderr
+    assert "the template of Stack 'own-c'" in ran.stderr
+    assert "'DisplayNmae' was unexpected" in ran.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_lint_error_of_unchanged_stack_does_not_stop_up(here, using):
+    program = using(TYPO)
+    assert here("up", program, "--yes", "--no-lint").code == 0
+
+    ran = here("up", program, "--yes")
+
+    assert ran.code == 0, ran.stderr
+    assert "3 stacks up to date" in ran.stderr
+
+
+def test_template_with_local_files_is_linted_as_deployed(here, using, tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "index.py").write_text("handler = print\n", encoding="utf-8")
+    body = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Code": "./src",
+            "Handler": "index.handler",
+            "Runtime": "python3.13",
+            "Role": "arn:aws:iam::123456789012:role/f",
+        },
+    }
+    program = using(f"Stack(scope=scope, name='f', template={{'Resources': {{'F': {body!r}}}}}).deploy()")
+
+    ran = here("up", program, "--yes")
+
+    assert ran.code == 0, ran.stderr

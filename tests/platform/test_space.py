@@ -154,6 +154,9 @@ def test_update_keeps_concurrent_changes(live, context):
     class Meddling:
         """Another process changes the space while this update is planned."""
 
+        def errors(self, _template, _region, /):
+            return ()
+
         def check(self, _template, _region, _reporter, /):
             if not meddled:
                 meddled.append(True)
