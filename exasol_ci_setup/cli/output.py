@@ -81,6 +81,10 @@ class Output:
             ending = b"\n" if self.on_terminal and not data.endswith(b"\n") else b""
             self._write(lambda: sys.stdout.buffer.write(data + ending))
 
+    def binary(self, data: bytes) -> None:
+        """Write a piece of binary data to stdout."""
+        self._write(lambda: sys.stdout.buffer.write(data))
+
     def say(self, *lines: str) -> None:
         """Write lines to stderr. They may contain styles of click."""
         if self._terminal is not None:

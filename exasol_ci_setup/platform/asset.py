@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.platform.workspaces import Bucket
 
+_MOST_SECONDS: Final = 3600
 _FOLDER: Final = ".assets/"
 _NAMESPACE: Final = uuid.UUID("6b3bd2f5-3c0b-4f0e-9a4f-2c6d5f0f8a51")
 # Another process created or changed the object first, or at the same time.
@@ -135,11 +136,24 @@ def _require_new(context: Context, asset: Asset) -> None:
     raise _conflict(asset)
 
 
-def get(*, workspace_id: str, asset_id: str, context: Context | None = None) -> Asset:
-    """Return an asset with a new link. Raises AssetNotFound."""
+def get(*, workspace_id: str, asset_id: str, expires_in: float | None = None, context: Context | None = None) -> Asset:
+    """Return an asset with a new link, which expires after `expires_in` seconds, by default an hour.
+
+    Raises AssetNotFound, and AssetRequestError for a time that a link cannot have, or for a public asset with a time.
+    """
+    if expires_in is not None and not 1 <= expires_in <= _MOST_SECONDS:
+        raise AssetRequestError(
+            f"a link cannot expire after {expires_in:g} seconds: it ends with the session that signs it",
+            hint="use a time from 1s to 1h; `exasol-ci-setup asset get` prints a new link at any time",
+        )
     context = context or default_context()
     bucket, asset, _ = _load(context, workspace_id, asset_id)
-    return _with_link(context, bucket, asset)
+    if expires_in is not None and asset.visibility == "public":
+        raise AssetRequestError(
+            f"the link of asset {asset_id} does not expire: the asset is public",
+            hint=f"make it private: `exasol-ci-setup asset update --workspace-id {workspace_id} --asset-id {asset_id} --visibility private`",
+        )
+    return _with_link(context, bucket, asset, expires_in)
 
 
 def update(
@@ -387,8 +401,8 @@ def _not_found(workspace_id: str, asset_id: str) -> AssetNotFound:
     )
 
 
-def _with_link(context: Context, bucket: Bucket, asset: Asset) -> Asset:
+def _with_link(context: Context, bucket: Bucket, asset: Asset, expires_in: float | None = None) -> Asset:
     if asset.visibility == "public":
         return replace(asset, url=links.public_url(context, bucket, asset))
-    url, expires_at = links.signed_url(context, bucket, asset)
+    url, expires_at = links.signed_url(context, bucket, asset, expires_in)
     return replace(asset, url=url, url_expires_at=expires_at)

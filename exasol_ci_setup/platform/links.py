@@ -49,8 +49,8 @@ def require_object(context: Context, bucket: Bucket, storage_name: str, name: st
     return head["ContentType"]
 
 
-def signed_url(context: Context, bucket: Bucket, asset: Asset) -> tuple[str, datetime]:
-    """Return a link to a private asset's object, and its expiry.
+def signed_url(context: Context, bucket: Bucket, asset: Asset, expires_in: float | None = None) -> tuple[str, datetime]:
+    """Return a link to a private asset's object, and its expiry: after `expires_in` seconds, or as late as possible.
 
     The signing session may use only the asset's storage. The link expires with the session, whatever the link itself says:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html.
@@ -65,6 +65,8 @@ def signed_url(context: Context, bucket: Bucket, asset: Asset) -> tuple[str, dat
         request["VersionId"] = asset.object_version
     now = datetime.now(timezone.utc)
     seconds = int((session.expires_at - now - _MARGIN).total_seconds())
+    if expires_in is not None:
+        seconds = min(seconds, int(expires_in))
     with translate_aws_errors():
         account = holding(context.account, lambda: keys(session), keys(session))
         url = _link_client(account).generate_presigned_url("get_object", Params=request, ExpiresIn=seconds)

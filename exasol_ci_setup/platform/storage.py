@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
@@ -22,7 +22,7 @@ from exasol_ci_setup.platform.storage_session import has_storage, no_storage, op
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from mypy_boto3_s3 import S3Client
@@ -189,6 +189,50 @@ def put_object(
         reporter=context.reporter,
     )
     return StoredObject(address.object_name, size)
+
+
+def put_stream(
+    *, workspace_id: str, storage_name: str, source: BinaryIO, dst_file: str, context: Context | None = None
+) -> StoredObject:
+    """Upload what the stream `source` contains to the object `dst_file`. An interrupted upload starts again.
+
+    Raises StorageNotFoundError, InputError for an invalid name or a stream that cannot be read, and the errors of `transfer.upload_stream`.
+    """
+    if dst_file == "." or dst_file.endswith("/"):
+        raise InputError("an upload from standard input needs the name of the object", hint="add --destination NAME")
+    address = build(NewObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=dst_file)
+    context = context or default_context()
+    opened = open_storage(context, address)
+    key = workspaces.folder(storage_name) + address.object_name
+    size = transfer.upload_stream(
+        opened.client(), source, bucket=opened.bucket.name, key=key, reporter=context.reporter
+    )
+    return StoredObject(address.object_name, size)
+
+
+def read_object(
+    *,
+    workspace_id: str,
+    storage_name: str,
+    src_file: str,
+    write: Callable[[bytes], object],
+    context: Context | None = None,
+) -> int:
+    """Pass the object `src_file` to `write` in pieces, in their order, and return its size in bytes.
+
+    Raises StorageNotFoundError, ObjectNotFoundError, and the errors of `transfer.download_stream`, also after pieces were written.
+    """
+    address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
+    context = context or default_context()
+    opened = open_storage(context, address)
+    return transfer.download_stream(
+        opened.client(),
+        write,
+        bucket=opened.bucket.name,
+        key=workspaces.folder(storage_name) + address.object_name,
+        reporter=context.reporter,
+        name=address.object_name,
+    )
 
 
 def get_object(

@@ -19,10 +19,11 @@ from exasol_ci_setup.core.files import is_stream
 from exasol_ci_setup.platform import part_file, private_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
     from exasol_ci_setup.core.reporter import Reporter
     from exasol_ci_setup.platform.part_file import PartFile
@@ -32,6 +33,7 @@ PART: Final = 8 * _MEBIBYTE
 _MOST_PARTS: Final = 10_000
 """Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html."""
 _PARALLEL_PARTS: Final = 4
+_PARTS_OF_ONE_SIZE: Final = 1_000
 _FINISH_SECONDS: Final = 5.0  # seconds
 _MAX_EMPTY_CONNECTIONS: Final = 5  # consecutive connections without data; botocore retries each request before
 
@@ -89,6 +91,68 @@ def upload(s3: S3Client, source: Path, *, bucket: str, key: str, reporter: Repor
                 MpuObjectSize=size,
             )
     return size
+
+
+def upload_stream(s3: S3Client, source: BinaryIO, *, bucket: str, key: str, reporter: Reporter) -> int:
+    """Upload what a stream contains to its end, and return the number of bytes.
+
+    An interrupted upload cannot be resumed, and its parts are deleted. The reporter receives the number of bytes on S3. Raises InputError if the
+    stream cannot be read, and the errors of the AWS boundary.
+    """
+    kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
+    first = _read_part(source, PART)
+    with translate_aws_errors():
+        if len(first) < PART:
+            s3.put_object(Bucket=bucket, Key=key, Body=first, ContentType=kind)
+            reporter.progress()
+            return len(first)
+        made = s3.create_multipart_upload(
+            Bucket=bucket, Key=key, ContentType=kind, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
+        )
+        try:
+            parts, size = _send_stream(s3, source, first, made["UploadId"], bucket=bucket, key=key, reporter=reporter)
+            s3.complete_multipart_upload(
+                Bucket=bucket,
+                Key=key,
+                UploadId=made["UploadId"],
+                MultipartUpload={"Parts": parts},  # type: ignore[typeddict-item]
+                ChecksumType="FULL_OBJECT",
+                MpuObjectSize=size,
+            )
+        except BaseException:
+            s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=made["UploadId"])
+            raise
+    return size
+
+
+def _send_stream(
+    s3: S3Client, source: BinaryIO, content: bytes, upload_id: str, *, bucket: str, key: str, reporter: Reporter
+) -> tuple[list[dict[str, Any]], int]:
+    """Send `content` and the rest of the stream in parts; return the list of parts for the completion request, and the size."""
+    parts: list[dict[str, Any]] = []
+    size = 0
+    while content:
+        number = len(parts) + 1
+        sent = s3.upload_part(
+            Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=content, ChecksumAlgorithm="CRC32"
+        )
+        parts.append({"PartNumber": number, "ETag": sent["ETag"], "ChecksumCRC32": sent["ChecksumCRC32"]})
+        size += len(content)
+        reporter.progress()
+        # The size is unknown, so the parts grow: 10,000 of them hold 440 GB.
+        content = _read_part(source, PART * (1 + number // _PARTS_OF_ONE_SIZE))
+    return parts, size
+
+
+def _read_part(source: BinaryIO, length: int) -> bytes:
+    """Return the next `length` bytes of a stream, or fewer at its end."""
+    content = bytearray()
+    try:
+        while len(content) < length and (piece := source.read(length - len(content))):
+            content += piece
+    except OSError as error:
+        raise InputError(f"the input cannot be read: {error.strerror}") from error
+    return bytes(content)
 
 
 @contextmanager
@@ -236,14 +300,7 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, reporter: Rep
             f"{target} cannot be written: it is a device, a pipe or a socket", hint="choose a file as the destination"
         )
     with translate_aws_errors():
-        try:
-            head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-        except ClientError as error:
-            # Without permission to list the bucket, S3 answers 403 for a missing object:
-            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-            if error_code(error) in {"404", "403"} and not _exists(s3, bucket, key):
-                raise _not_found(name) from error
-            raise
+        head = _head(s3, bucket, key, name)
         size, tag = head["ContentLength"], head["ETag"]
         with part_file.open_part_file(target, f"{bucket}/{key}/{tag}") as part:
             reporter.progress(part.size, size)
@@ -256,10 +313,72 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, reporter: Rep
                     hint="run the same command again: it starts from the beginning",
                 )
             part.replace(target)
+        _report_unverified(reporter, name, expected)
     return size
 
 
-def _fetch(s3: S3Client, request: dict[str, str], part: PartFile, size: int, *, reporter: Reporter, name: str) -> None:
+def download_stream(
+    s3: S3Client, write: Callable[[bytes], object], *, bucket: str, key: str, reporter: Reporter, name: str
+) -> int:
+    """Pass an object to `write` in pieces, in their order, and return its size in bytes.
+
+    Raises ObjectNotFoundError, TransferFailedError if the object changes, or if the data that was written is damaged, and the errors of the AWS
+    boundary.
+    """
+    with translate_aws_errors():
+        head = _head(s3, bucket, key, name)
+        checksum, expected = _checksum_of(head)
+        stream = _Stream(write, checksum)
+        size = head["ContentLength"]
+        reporter.progress(0, size)
+        request = {"Bucket": bucket, "Key": key, "IfMatch": head["ETag"]}
+        _fetch(s3, request, stream, size, reporter=reporter, name=name)
+        if stream.size != size or expected not in {None, checksum.digest()}:
+            raise TransferFailedError(
+                f"the data of {name} that was written is damaged: its checksum does not match",
+                hint="discard it, and run the same command again",
+            )
+        _report_unverified(reporter, name, expected)
+    return size
+
+
+class _Stream:
+    """Passes what is appended to a function and to a checksum."""
+
+    def __init__(self, write: Callable[[bytes], object], checksum: _Checksum) -> None:
+        self._write = write
+        self._checksum = checksum
+        self.size = 0
+
+    def append(self, content: bytes) -> None:
+        """Write received bytes."""
+        self._write(content)
+        self._checksum.update(content)
+        self.size += len(content)
+
+
+def _report_unverified(reporter: Reporter, name: str, expected: bytes | None) -> None:
+    """Report that the content was not compared with a checksum of S3."""
+    if expected is None:
+        reporter.note(
+            f"the content of {name} was not verified: S3 has no checksum of the whole object that this tool compares"
+        )
+
+
+def _head(s3: S3Client, bucket: str, key: str, name: str) -> HeadObjectOutputTypeDef:
+    try:
+        return s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+    except ClientError as error:
+        # Without permission to list the bucket, S3 answers 403 for a missing object:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        if error_code(error) in {"404", "403"} and not _exists(s3, bucket, key):
+            raise _not_found(name) from error
+        raise
+
+
+def _fetch(
+    s3: S3Client, request: dict[str, str], part: PartFile | _Stream, size: int, *, reporter: Reporter, name: str
+) -> None:
     """Append the missing bytes of the object to `part`; reconnect if needed."""
     breaks = 0
     while (done := part.size) < size:

@@ -306,3 +306,54 @@ def test_plan_of_registry_deletion_deletes_nothing(here):
     assert ran.code == 0
     assert "data loss: its images" in ran.stdout
     assert here("registry", "get", "--name", "images").code == 0
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("size", [0, 5, 8 * 1024 * 1024, 20 * 1024 * 1024 + 7])
+def test_stream_is_stored_and_written_unchanged(live, server, size):
+    content = os.urandom(size)
+
+    put = storage_process(live, server, "put-object", "--source", "-", "--destination", "a/b", stdin=content)
+    got = storage_process(live, server, "get-object", "--source", "a/b", "--destination", "-")
+
+    assert (put.returncode, put.stdout) == (0, b"a/b\n")
+    assert (got.returncode, got.stdout == content) == (0, True)
+
+
+@pytest.mark.usefixtures("made")
+def test_invalid_use_of_streams_exits_2(here, home):
+    unnamed = here("storage", "put-object", *ON, "--source", "-")
+    mixed = here("storage", "get-object", *ON, "--source", "a", "--destination", "-", "--output", "json")
+    missing = here("storage", "get-object", *ON, "--source", "a", "--destination", "-")
+
+    assert (unnamed.code, mixed.code, missing.code) == (2, 2, 1)
+    assert "--destination NAME" in unnamed.stderr
+    assert "does not exist" in missing.stderr
+    assert not (home / "-").exists()
+
+
+def storage_process(live, server, *arguments, stdin=b""):
+    keys = live.session.get_credentials()
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_REGION": live.region,
+        "AWS_ENDPOINT_URL": server.url,
+    }
+    command = [sys.executable, "-m", "exasol_ci_setup", "storage", arguments[0], *ON, *arguments[1:]]
+    return subprocess.run(command, input=stdin, capture_output=True, env=environment, check=False)
+
+
+@pytest.mark.usefixtures("made")
+def test_link_expires_after_chosen_time(here, home):
+    (home / "a.txt").write_text("x")
+    here("storage", "put-object", *ON, "--source", "a.txt")
+    asset = created(here, "--storage", "my-storage", "--object", "a.txt")
+
+    def get(time):
+        return here("asset", "get", "-w", "123", "-id", asset["id"], "--expires-in", time, "--output", "json")
+
+    assert "X-Amz-Expires=90&" in get("90s").records[0]["url"]
+    assert get("2h").code == 2
+    assert "from 1s to 1h" in get("2h").stderr

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup.cli.commands.storage import report_no_change, workspace_option
+from exasol_ci_setup.cli.options import Duration
 from exasol_ci_setup.cli.platform import acting, change_options, details, done, plan_option, require_yes, yes_option
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import AssetRequestError, InputError
@@ -107,13 +108,19 @@ def create(
 @asset.command("get")
 @workspace_option
 @_id_option
+@click.option(
+    "--expires-in",
+    type=Duration(),
+    metavar="TIME",
+    help="Lifetime of a private link, such as 90s or 30m, at most 1h.  [default: 1h]",
+)
 @common_options
-def get(session: Session, workspace_id: str, asset_id: str) -> None:
+def get(session: Session, workspace_id: str, asset_id: str, *, expires_in: float | None) -> None:
     """Show an asset with a new link."""
     from exasol_ci_setup.platform import asset as verbs
 
     with acting(session) as context:
-        asset = verbs.get(workspace_id=workspace_id, asset_id=asset_id, context=context)
+        asset = verbs.get(workspace_id=workspace_id, asset_id=asset_id, expires_in=expires_in, context=context)
     _show(session, asset, "found", changed=False)
 
 

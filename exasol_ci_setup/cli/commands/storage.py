@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,7 +20,7 @@ from exasol_ci_setup.cli.platform import (
     yes_option,
 )
 from exasol_ci_setup.cli.session import common_options
-from exasol_ci_setup.core.errors import OperationInterruptedError
+from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, TransferFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,8 @@ workspace_option = click.option(
 storage_option = click.option(
     "-s", "--storage", "--name", "--storage-name", "storage_name", metavar="NAME", required=True, help="Storage."
 )
+
+_STANDARD: Final = "-"
 
 
 @click.group()
@@ -171,7 +174,7 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
 @storage.command("put-object")
 @workspace_option
 @storage_option
-@click.option("-src", "--source", "source", metavar="FILE", required=True, help="File to upload.")
+@click.option("-src", "--source", "source", metavar="FILE", required=True, help="File to upload; - is standard input.")
 @click.option(
     "-dst",
     "--destination",
@@ -184,17 +187,27 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
 def put_object(session: Session, workspace_id: str, storage_name: str, source: str, destination: str) -> None:
     """Upload a file into a storage.
 
-    Replaces an object of the same name; the bucket keeps the old version for 30 days. An interrupted upload resumes.
+    Replaces an object of the same name; the bucket keeps the old version for 30 days. An interrupted upload of a file resumes.
     """
     from exasol_ci_setup.platform import storage as verbs
 
     with _transferring(session, f"uploading {source}") as context:
-        put = verbs.put_object(
-            workspace_id=workspace_id,
-            storage_name=storage_name,
-            src_file=source,
-            dst_file=destination,
-            context=context,
+        put = (
+            verbs.put_stream(
+                workspace_id=workspace_id,
+                storage_name=storage_name,
+                source=sys.stdin.buffer,
+                dst_file=destination,
+                context=context,
+            )
+            if source == _STANDARD
+            else verbs.put_object(
+                workspace_id=workspace_id,
+                storage_name=storage_name,
+                src_file=source,
+                dst_file=destination,
+                context=context,
+            )
         )
     session.output.data(put.name)
     session.output.record(put)
@@ -211,7 +224,7 @@ def put_object(session: Session, workspace_id: str, storage_name: str, source: s
     "destination",
     metavar="PATH",
     default=".",
-    help="File to write, or folder for a file with the name of the object.  [default: .]",
+    help="File to write, or folder for a file with the name of the object; - is standard output.  [default: .]",
 )
 @common_options
 def get_object(session: Session, workspace_id: str, storage_name: str, source: str, destination: str) -> None:
@@ -221,6 +234,9 @@ def get_object(session: Session, workspace_id: str, storage_name: str, source: s
     """
     from exasol_ci_setup.platform import storage as verbs
 
+    if destination == _STANDARD:
+        _write_object(session, workspace_id, storage_name, source)
+        return
     with _transferring(session, f"downloading {source}") as context:
         path = verbs.get_object(
             workspace_id=workspace_id,
@@ -262,6 +278,26 @@ def delete_object(session: Session, workspace_id: str, storage_name: str, object
         )
     session.output.say(f"deleted {_objects(deleted)}")
     done(session, "deleted", changed=True, objects=deleted)
+
+
+def _write_object(session: Session, workspace_id: str, storage_name: str, source: str) -> None:
+    """Write an object to standard output."""
+    from exasol_ci_setup.platform import storage as verbs
+
+    output = session.output
+    if output.format == "json":
+        raise InputError("--destination - and --output json both write to standard output", hint="omit one of them")
+
+    def write(content: bytes) -> None:
+        output.binary(content)
+        if output.lost is not None:
+            raise TransferFailedError(f"standard output cannot be written: {output.lost.strerror}")
+
+    with _transferring(session, f"downloading {source}") as context:
+        verbs.read_object(
+            workspace_id=workspace_id, storage_name=storage_name, src_file=source, write=write, context=context
+        )
+    done(session, "downloaded", changed=True, path=_STANDARD)
 
 
 def report_no_change(session: Session, workspace_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.platform import transfer
 from exasol_ci_setup.platform.transfer import PART, download, part_size, upload
 from tests.answers import AwsError
+from tests.reporters import RecordingReporter
 
 pytestmark = pytest.mark.live
 
@@ -475,3 +477,50 @@ def test_long_name_is_downloaded(live, bucket, tmp_path):
     download(s3, bucket=bucket, key="a", target=tmp_path / name, reporter=NullReporter(), name="a")
 
     assert (tmp_path / name).read_bytes() == b"content"
+
+
+def test_damaged_stream_is_reported_after_writing(answers):
+    answers.on(
+        "s3",
+        "HeadObject",
+        {"ContentLength": 3, "ETag": '"0"', "ChecksumType": "FULL_OBJECT", "ChecksumCRC32": "yv66vg=="},
+    )
+    answers.on("s3", "GetObject", {"Body": b"abc", "ContentRange": "bytes 0-2/3", "ContentLength": 3})
+    written: list[bytes] = []
+
+    with pytest.raises(TransferFailedError, match="that was written is damaged") as caught:
+        transfer.download_stream(
+            answers.account.client("s3"), written.append, bucket="b", key="k", reporter=NullReporter(), name="k"
+        )
+
+    assert caught.value.exit_code == 1
+    assert written == [b"abc"]
+
+
+def test_content_without_known_checksum_is_reported(answers, tmp_path):
+    answers.on(
+        "s3",
+        "HeadObject",
+        {"ContentLength": 3, "ETag": '"0-2"', "ChecksumType": "COMPOSITE", "ChecksumCRC32": "yv66vg==-2"},
+    )
+    answers.on("s3", "GetObject", {"Body": b"abc", "ContentRange": "bytes 0-2/3", "ContentLength": 3})
+    reporter = RecordingReporter()
+
+    transfer.download(
+        answers.account.client("s3"), bucket="b", key="k", target=tmp_path / "k", reporter=reporter, name="k"
+    )
+
+    assert [note for note in reporter.notes if "was not verified" in note]
+
+
+def test_failed_stream_upload_deletes_its_parts(answers):
+    answers.on("s3", "CreateMultipartUpload", {"UploadId": "1"})
+    answers.on("s3", "UploadPart", AwsError("AccessDenied", "no", status=403))
+    answers.on("s3", "AbortMultipartUpload", {})
+
+    with pytest.raises(AccessDeniedError):
+        transfer.upload_stream(
+            answers.account.client("s3"), BytesIO(b"x" * transfer.PART), bucket="b", key="k", reporter=NullReporter()
+        )
+
+    assert answers.names()[-1] == "AbortMultipartUpload"
