@@ -234,6 +234,7 @@ def _deployment(
         lambda _account, _construct: {},
         options=flags.options(),
         linter=flags.linter(),
+        plan_only=flags.plan_only,
         concurrency=flags.concurrency,
         # A drift detection takes AWS a minute for each stack.
         drift=False,

@@ -109,6 +109,7 @@ def _deployment(
         network.find,
         options=flags.options(),
         linter=flags.linter(),
+        plan_only=flags.plan_only,
         concurrency=flags.concurrency,
         drift=not flags.no_drift,
         planned=reporter.checked,

@@ -352,7 +352,8 @@ class Options:
     `adopt`: adopt a stack that this tool did not create. `wait`: wait for an operation in progress.
     `recreate_failed`: delete a stack that cannot be updated, and create it again.
     `import_existing`: import existing resources. `timeout`: in seconds, None for no limit.
-    `revert_drift`: revert drift; it is detected first, unless `drift` has the drift already.
+    `revert_drift`: revert drift; it is detected first, unless `drift` has the drift already. `credentials_pending`: another stack of this
+    run deploys CodeBuild's credentials, so that they need not exist yet.
     """
 
     adopt: bool = False
@@ -362,3 +363,4 @@ class Options:
     timeout: float | None = None
     revert_drift: bool = False
     drift: Drift | None = None
+    credentials_pending: bool = False

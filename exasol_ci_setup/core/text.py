@@ -7,13 +7,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _EXACT_BELOW: Final = 10
 _MAX_QUOTED: Final = 100
+_MOST_NAMES: Final = 3
 
 
 def kebab_case(name: str) -> str:
@@ -24,6 +25,13 @@ def kebab_case(name: str) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 stack``, ``2 stacks``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], noun: str) -> str:
+    """Return names as text; of more than three, the first and the last, with the number of the `noun`."""
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return f"{names[0]} … {names[-1]} ({counted(len(names), noun)})"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs.placeholders import placeholders_in, readable
+from exasol_ci_setup.constructs.source import SourceCredentials
 from exasol_ci_setup.core.stacks import Options, Outcome, StackSettings
 from exasol_ci_setup.core.task_graph import CONCURRENCY, End, Node, interruption, run
 from exasol_ci_setup.programs import images
@@ -103,7 +104,9 @@ class Deployment:
             context = self._context(name, declared, clock)
             construct = self.complete(declared.constructs[name], context.account)
             waits_for = next((each.stack_name for each in construct.dependencies if id(each) in unknown), None)
-            found, current = self._plan(name, construct, context, waits_for)
+            found, current = self._plan(
+                name, construct, context, waits_for, credentials_pending=self._deploys_credentials(declared, context)
+            )
             # An output that a new template adds does not exist yet.
             outputs = placeholders(construct)
             if current is None or state.is_absent(current):
@@ -120,8 +123,24 @@ class Deployment:
             raise interrupted
         return {name: planned[name] for name in declared.constructs if name in planned}, ends
 
+    def _deploys_credentials(self, declared: Stacks, context: Context) -> bool:
+        """Return whether this run deploys CodeBuild's credentials in the account and region of `context`."""
+        accounts = (
+            self.connect(declared.scope_of(name))
+            for name, construct in declared.constructs.items()
+            if isinstance(construct, SourceCredentials)
+        )
+        place = (context.account.session, context.account.region)
+        return any((account.session, account.region) == place for account in accounts)
+
     def _plan(
-        self, name: str, construct: Construct, context: Context, waits_for: str | None
+        self,
+        name: str,
+        construct: Construct,
+        context: Context,
+        waits_for: str | None,
+        *,
+        credentials_pending: bool,
     ) -> tuple[Plan, Stack | None]:
         images.hash_sources(construct, self._runtime(context))
         self._shown_images[name] = tuple(builder.image_tag for builder in construct.builders)
@@ -140,7 +159,7 @@ class Deployment:
             context.lint(request.lint_template or request.template)
             why = f"planned from the template alone: it needs outputs of {waits_for}, which is deployed first"
             return from_templates(context.cfn, request, current, note=why), current
-        with self._open(name, context, request) as planned:
+        with self._open(name, context, request, credentials_pending=credentials_pending) as planned:
             # A stack that is created again has new outputs.
             return planned.plan, None if planned.plan.is_recreation else planned.stack
 
@@ -217,12 +236,16 @@ class Deployment:
             return dict.fromkeys(construct.network_parameters, unknown.text)
         return self.network(account, construct)
 
-    def _open(self, name: str, context: Context, request: Request) -> OpenPlan:
+    def _open(self, name: str, context: Context, request: Request, *, credentials_pending: bool = False) -> OpenPlan:
         """Plan a stack. Its drift is detected by the first plan in this run: a comparison takes long."""
         detect = self.drift and name not in self._found
-        planned = self.engine(name)(
-            context, request, replace(self.options, revert_drift=detect, drift=self._found.get(name))
+        options = replace(
+            self.options,
+            revert_drift=detect,
+            drift=self._found.get(name),
+            credentials_pending=credentials_pending,
         )
+        planned = self.engine(name)(context, request, options)
         if planned.has_followed:
             self.followed.add(name)
         if detect and planned.stack is not None:

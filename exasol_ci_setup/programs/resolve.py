@@ -13,6 +13,7 @@ from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import SetupError, StackError
 from exasol_ci_setup.core.stacks import Options, Outcome, Plan, Result, StackSettings
 from exasol_ci_setup.core.task_graph import interruption
+from exasol_ci_setup.core.text import listed
 from exasol_ci_setup.programs import actions
 from exasol_ci_setup.programs.connections import Connections, from_configuration
 from exasol_ci_setup.programs.declared import Declared
@@ -118,10 +119,20 @@ def require_success(ends: Sequence[Ended]) -> None:
     skipped = [end.name for end in ends if end.because]
     if len(errors) == 1:
         raise next(iter(errors.values()))
+    alike: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        alike.setdefault(error.message, []).append(name)
+    hints = {error.hint for error in errors.values() if error.hint}
     summary = StackError(
         f"{len(errors)} of {len(ends)} stacks failed: {', '.join(errors)}"
         + (f"; skipped because of this: {', '.join(skipped)}" if skipped else ""),
-        hint="\n".join(f"{name}: {error.message}" for name, error in errors.items()),
+        hint="\n".join(
+            [
+                *(f"{listed(names, 'stack')}: {message}" for message, names in alike.items()),
+                # With several hints it is unclear which stack each is about.
+                *(hints if len(hints) == 1 else ()),
+            ]
+        ),
     )
     codes = {error.exit_code for error in errors.values()}
     summary.exit_code = codes.pop() if len(codes) == 1 else SetupError.exit_code

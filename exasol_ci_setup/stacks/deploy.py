@@ -33,6 +33,7 @@ from exasol_ci_setup.stacks import (
     recreation,
     removed,
     settings,
+    source_access,
     state,
 )
 from exasol_ci_setup.stacks import drift as drifts
@@ -142,6 +143,8 @@ def plan(context: Context, request: Request, options: Options = Options()) -> Op
             express.require_finished(current)
         if options.revert_drift and detected is None:
             detected = drifts.look(context, current)
+    else:
+        source_access.require(context, request, options)
     found = planning.plan_stack(
         *(context, request, current),
         drift=detected,
@@ -162,6 +165,7 @@ def _require_updatable(context: Context, current: Stack) -> None:
 
 def _plan_recreation(context: Context, request: Request, options: Options, current: Stack) -> OpenPlan:
     """Return the plan that deletes the stack `current` and creates it again. AWS can plan the creation only after the deletion."""
+    source_access.require(context, request, options)
     context.lint(request.lint_template or request.template)
     removal = removed.without_empty_log_groups(context.account, removed.plan_of(context.cfn, current))
     removed.require_empty(context.account, removal, context.note)

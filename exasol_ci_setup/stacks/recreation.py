@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.commands import unprotect_hint
 from exasol_ci_setup.core.errors import AccessDeniedError, StackError
-from exasol_ci_setup.stacks import imports, state
+from exasol_ci_setup.stacks import imports, source_access, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.template import intrinsics
 from exasol_ci_setup.template.render import parse
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.core.stacks import Options, Stack
     from exasol_ci_setup.stacks.model import Request
-
-_CREDENTIAL: Final = "AWS::CodeBuild::SourceCredential"
 
 
 def is_needed(context: Context, request: Request, current: Stack, options: Options) -> bool:
@@ -81,25 +78,23 @@ def _missing_credentials(
     if not declared:
         return {}
     try:
-        with translate_aws_errors():
-            found = account.client("codebuild").list_source_credentials()["sourceCredentialsInfos"]
+        there = source_access.servers(account)
     except AccessDeniedError as error:
         notice(f"whether CodeBuild has the credential is unknown: {error.message}")
         return {}
-    there = {each.get("serverType") for each in found}
     return {name: server for name, server in declared.items() if server not in there}
 
 
 def _credentials(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the kind of server of each credential that a parsed template declares, by logical ID."""
     resources = intrinsics.as_mapping(template.get("Resources"))
-    if not any(intrinsics.as_mapping(each).get("Type") == _CREDENTIAL for each in resources.values()):
+    if not any(intrinsics.as_mapping(each).get("Type") == source_access.CREDENTIAL for each in resources.values()):
         return {}
     resolved = intrinsics.as_mapping(intrinsics.resolve(template, parameters).get("Resources"))
     servers = {
         name: intrinsics.as_mapping(each.get("Properties")).get("ServerType")
         for name, each in resolved.items()
-        if intrinsics.as_mapping(each).get("Type") == _CREDENTIAL
+        if intrinsics.as_mapping(each).get("Type") == source_access.CREDENTIAL
     }
     return {name: server for name, server in servers.items() if isinstance(server, str)}
 

@@ -364,3 +364,14 @@ def test_json_in_terminal_shows_plan_before_question(environment):
 
     assert code == 1
     assert "+ SourceCredential" in said.split("[y/N]")[0]
+
+
+@pytest.mark.live
+def test_refused_stack_is_not_created(here, live):
+    options = ("--project", "Shop", "--project-url", "https://github.com/acme/shop", "--no-lint")
+    refused = here("deploy-ci-build", *options, "--yes")
+    planned = here("deploy-ci-build", *options, "--plan")
+
+    assert (refused.code, planned.code) == (2, 0)
+    assert "the webhook cannot be created" in planned.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.reporter import Reporter
 
-# The number of stacks whose names are all listed in a line.
-_MOST_NAMES: Final = 3
 _RESULTS: Final = {
     End.DONE: ("done", "green"),
     End.UNCHANGED: ("no changes", "green"),
@@ -272,7 +270,7 @@ class MultiStackReporter(NullReporter):
             for alike in _alike(failures):
                 self._output.say("", *show.diagnosis(alike[0]))
                 if others := [each.stack_name for each in alike[1:]]:
-                    self._output.say(f"  the same in    {show.clean(_listed(others))}")
+                    self._output.say(f"  the same in    {show.clean(text.listed(others, 'stack'))}")
         require_success(ends)
 
     def show_plans(self, *, as_data: bool) -> None:
@@ -294,7 +292,7 @@ class MultiStackReporter(NullReporter):
             for other in others:
                 output.record(changed[other], name=other if heading else "")
             if others:
-                write(f"\n{show.clean(_listed(others))}: the same plan as {show.clean(name)}")
+                write(f"\n{show.clean(text.listed(others, 'stack'))}: the same plan as {show.clean(name)}")
 
     def localized(self, _name: str, text: str, *, region: str) -> str:
         """Return `text` whose commands have the options for a stack in `region`."""
@@ -384,13 +382,6 @@ def _alike(failures: Sequence[Ended]) -> list[list[Diagnosis]]:
             cause = found.cause.replace(found.physical_id or "\0", "").replace(found.stack_name, "")
             groups.setdefault((found.logical_id, found.type, cause, *found.details), []).append(found)
     return list(groups.values())
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return names as text; of many names, the first and the last."""
-    if len(names) <= _MOST_NAMES:
-        return ", ".join(names)
-    return f"{names[0]} … {names[-1]} ({counted(len(names))})"
 
 
 def ask(output: Output, question: str, declined: str) -> None:
