@@ -130,3 +130,28 @@ def other_account(server: Server, account_id: str) -> Account:
     """Another account in the same sandbox."""
     number = f"9{account_id[1:]}"
     return connect(region="eu-central-1", endpoint_url=server.url, access_key=(number, "test"))
+
+
+@pytest.fixture
+def github_access(live: Account) -> None:
+    """CodeBuild's access to GitHub in the account `live`."""
+    live.client("codebuild").import_source_credentials(
+        token="a-token",
+        serverType="GITHUB",
+        authType="PERSONAL_ACCESS_TOKEN",
+    )
+
+
+@pytest.fixture
+def lost_access(request: pytest.FixtureRequest, live: Account) -> None:
+    """Let CodeBuild lose its access to GitHub after the check and before the operation, so that the webhook cannot be created."""
+    request.getfixturevalue("github_access")
+    codebuild = live.client("codebuild")
+    cfn = live.client("cloudformation")
+
+    def lose(**_: object) -> None:
+        for each in codebuild.list_source_credentials()["sourceCredentialsInfos"]:
+            codebuild.delete_source_credentials(arn=each["arn"])
+        cfn.meta.events.unregister("before-call.cloudformation.ExecuteChangeSet", lose)
+
+    cfn.meta.events.register("before-call.cloudformation.ExecuteChangeSet", lose)

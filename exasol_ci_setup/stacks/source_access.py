@@ -57,7 +57,7 @@ def require(context: Context, request: Request, options: Options) -> None:
         elif context.plan_only:
             context.note(f"{place}, so that the webhook cannot be created: deploy the source credentials first")
         else:
-            raise InputError(f"{place}, so that the webhook cannot be created; nothing was changed", hint=_HINT)
+            raise InputError(f"{place}, so that the webhook cannot be created", hint=_HINT)
 
 
 def _needed(request: Request) -> dict[str, bool]:

@@ -218,7 +218,7 @@ def test_health_and_failed_deployment_name_same_command(here, live):
 
     (check,) = [line for line in map(json.loads, health.stdout.splitlines()) if line.get("code") == "E-CI-11"]
     assert command in check["fix"]
-    assert failed.code == 1
+    assert failed.code == 2
     assert command in failed.stderr
 
 

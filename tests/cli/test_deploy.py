@@ -94,8 +94,9 @@ def test_json_is_one_object_per_line(ready):
     }
 
 
+@pytest.mark.usefixtures("lost_access")
 def test_json_failure_is_last_object_with_exit_code(here):
-    ran = here(*CI, URL, "--yes", "--no-lint", "--output", "json")  # without source credentials
+    ran = here(*CI, URL, "--yes", "--no-lint", "--output", "json")
 
     assert ran.code == 1
     assert ran.records[-1]["type"] == "error"
@@ -285,8 +286,10 @@ def in_a_terminal(arguments, answer, environment):
     return process.wait(), said.decode()
 
 
+@pytest.mark.usefixtures("lost_access")
 def test_plan_does_not_delete_failed_stack(here, live):
-    here(*CI, URL, "--yes", "--no-lint")  # without source credentials
+    here(*CI, URL, "--yes", "--no-lint")
+    here(*CREDENTIALS, "--yes", "--no-lint")
 
     ran = here(*CI, URL, "--plan", "--no-lint", "--recreate-failed")
 
@@ -298,9 +301,11 @@ def test_plan_does_not_delete_failed_stack(here, live):
     )
 
 
+@pytest.mark.usefixtures("lost_access")
 def test_recreation_of_data_needs_consent(here, live, environment):
-    failed = here(*CI, URL, "--yes", "--no-lint", "--on-failure", "keep")  # without source credentials
+    failed = here(*CI, URL, "--yes", "--no-lint", "--on-failure", "keep")
     assert "hint: AWS kept what was done; fix the cause and run the command again" in failed.stderr
+    here(*CREDENTIALS, "--yes", "--no-lint")
     again = (*CI, URL, "--no-lint", "--recreate-failed")
 
     planned = here(*again, "--plan")

@@ -111,6 +111,7 @@ def test_new_stack_has_project_webhook_and_bucket_policy(live):
     assert "CREATE_COMPLETE CodeBuild" in shown.lines
 
 
+@pytest.mark.usefixtures("github_access")
 def test_plan_of_new_stack_names_resources_and_permissions(live):
     plans: list[Plan] = []
 
@@ -158,6 +159,7 @@ def test_plan_shows_property_before_and_after_and_creates_nothing(ready):
     assert everything(ready) == before
 
 
+@pytest.mark.usefixtures("github_access")
 @pytest.mark.parametrize("answer", [False, KeyboardInterrupt, RuntimeError])
 def test_rejected_plan_of_new_stack_leaves_nothing(live, answer):
     before = everything(live)
@@ -232,6 +234,7 @@ def test_termination_protection_is_applied_without_other_changes(ready):
         delete.require_deletable(result.stack)
 
 
+@pytest.mark.usefixtures("github_access")
 def test_bucket_name_used_in_account_is_rejected_before_deployment(live):
     live.client("s3").create_bucket(
         Bucket="taken-by-myself", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
@@ -269,9 +272,11 @@ def test_used_bucket_name_is_reported_with_reason_of_aws(live, other_account):
     assert result.stack.status == "CREATE_COMPLETE"
 
 
+@pytest.mark.usefixtures("lost_access")
 def test_refused_creation_after_deletion_names_deletion(live):
     with pytest.raises(DeployFailedError):
-        run(live, request())  # without source credentials
+        run(live, request())
+    run(live, CREDENTIALS)
     live.client("s3").create_bucket(
         Bucket="taken-by-myself-too", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
@@ -287,9 +292,11 @@ def test_refused_creation_after_deletion_names_deletion(live):
     assert state.find(live.client("cloudformation"), "Slc") is None
 
 
+@pytest.mark.usefixtures("lost_access")
 def test_declined_recreation_keeps_stack(live):
     with pytest.raises(DeployFailedError):
-        run(live, request())  # without source credentials
+        run(live, request())
+    run(live, CREDENTIALS)
 
     result = run(live, request(), recreate_failed=True, approve=lambda _plan: False)
 
@@ -324,6 +331,7 @@ def wait_for(account, name, status):
     return stack
 
 
+@pytest.mark.usefixtures("lost_access")
 def test_on_failure_delete_leaves_no_stack(live):
     with pytest.raises(DeployFailedError) as failed:
         run(live, dataclasses.replace(request(), on_failure="delete"))
@@ -366,6 +374,7 @@ def test_rejected_template_leaves_nothing(live):
     assert everything(live) == before
 
 
+@pytest.mark.usefixtures("github_access")
 def test_failed_check_stops_before_deployment(live):
     before = everything(live)
 

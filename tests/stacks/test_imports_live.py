@@ -143,10 +143,11 @@ def test_used_name_is_rejected_with_import_option_as_hint(with_logs):
     assert result.stack.outputs["ArtifactsBucketName"] == "there-before"
 
 
+@pytest.mark.usefixtures("lost_access")
 def test_imported_resource_survives_recreation_with_notice(live):
     live.client("logs").create_log_group(logGroupName=LOGS)
     with pytest.raises(DeployFailedError):
-        run(live, request(), import_existing=True)  # without source credentials
+        run(live, request(), import_existing=True)
     run(live, CREDENTIALS)
     reporter = RecordingReporter(lambda _plan: False)
     run(live, request(), recreate_failed=True, shown=reporter)
