@@ -125,7 +125,7 @@ ASKS = {
 }
 # They ask only about what is more than they say, in the one place that `space create` asks in.
 AS_SPACE_CREATE = frozenset(
-    {"asset create", "asset update", "registry create", "space add", "space update", "storage create"}
+    {"asset create", "asset update", "registry create", "space add", "space rollback", "space update", "storage create"}
 )
 
 

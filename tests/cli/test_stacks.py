@@ -73,6 +73,7 @@ def test_outputs_in_every_format(ready, style, read):
     assert read(ran.stdout)["ProjectName"] == "SlcReleaseCodeBuild"
 
 
+@pytest.mark.usefixtures("lost_access")
 def test_watch_exits_with_result_of_operation(ready, here):
     ran = ready("watch", "SlcRelease")
 
