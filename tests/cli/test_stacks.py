@@ -73,13 +73,14 @@ def test_outputs_in_every_format(ready, style, read):
     assert read(ran.stdout)["ProjectName"] == "SlcReleaseCodeBuild"
 
 
-@pytest.mark.usefixtures("lost_access")
-def test_watch_exits_with_result_of_operation(ready, here):
+def test_watch_exits_with_result_of_operation(ready, here, request):
     ran = ready("watch", "SlcRelease")
 
     assert ran.code == 0
     assert "CREATE_COMPLETE" in ran.stderr
 
+    # After the creation of the stack above.
+    request.getfixturevalue("lost_access")
     failed = here("deploy-ci-build", "--project", "Bad", "--project-url", URL, "--yes", "--no-lint")
     again = here("watch", "Bad")
 
