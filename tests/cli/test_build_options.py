@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 URL = "https://github.com/example/shop"
+CREDENTIALS = (
+    "deploy-source-credentials",
+    *("--secret-name", "github", "--secret-user-key", "user", "--secret-token-key", "token"),
+)
 PROJECT = ("--project", "Shop", "--project-url", URL)
 BUCKET = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shop-models/*"}
 
@@ -83,17 +89,7 @@ def test_missing_file_of_statements_is_named(program):
 
 @pytest.mark.live
 def test_update_that_adds_policies_needs_allow_broadening(here, statements):
-    assert (
-        here(
-            "deploy-source-credentials",
-            *("--secret-name", "github", "--secret-user-key", "user"),
-            "--secret-token-key",
-            "token",
-            "--yes",
-            "--no-lint",
-        ).code
-        == 0
-    )
+    assert here(*CREDENTIALS, "--yes", "--no-lint").code == 0
     command = ("deploy-ci-build", *PROJECT, "--docker-secret", "none", "--yes", "--no-lint")
     assert here(*command).code == 0
 
@@ -113,14 +109,7 @@ def test_update_that_adds_policies_needs_allow_broadening(here, statements):
 
 @pytest.mark.live
 def test_docker_secret_none_deploys_without_secret(here, live):
-    here(
-        "deploy-source-credentials",
-        *("--secret-name", "github", "--secret-user-key", "user"),
-        "--secret-token-key",
-        "token",
-        "--yes",
-        "--no-lint",
-    )
+    here(*CREDENTIALS, "--yes", "--no-lint")
     live.client("secretsmanager").delete_secret(SecretId="Dockerhub", ForceDeleteWithoutRecovery=True)
 
     for kind in ("ci", "release"):
@@ -171,3 +160,50 @@ def test_host_and_network_reach_project(here, live):
     assert project["source"]["buildspec"] == "ci/release.yaml"
     assert project["vpcConfig"]["subnets"] == ["subnet-0123456789abcdef0"]
     assert (project["concurrentBuildLimit"], project["queuedTimeoutInMinutes"]) == (4, 30)
+
+
+@pytest.mark.live
+def test_batch_of_own_images_succeeds_on_hosts_of_option(
+    here, live, server, account_id, statements, tmp_path, monkeypatch
+):
+    repository = tmp_path / "shop"
+    for name in ("api", "web", "worker"):
+        (repository / "images" / name).mkdir(parents=True)
+        (repository / "images" / name / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    monkeypatch.chdir(repository)
+    server.sources[account_id] = {URL: repository}
+    server.build_seconds[account_id] = 0.01
+    size = ("--compute-type", "BUILD_GENERAL1_LARGE")
+    uri = re.search(r"^RepositoryUri +(.+)$", here("deploy-registry", "--name", "shop", "--yes").stdout, re.MULTILINE)
+    assert uri
+
+    generated = here(
+        *(
+            "generate-buildspec",
+            "--flavor-root-path",
+            "images",
+            "--output-path",
+            "ci",
+            "--docker-secret",
+            "none",
+            *size,
+        ),
+        *("--build-command", 'docker build --tag "$IMAGE" "images/$FLAVOR"', "--variable", f"IMAGE={uri[1]}"),
+    )
+    [of_stack] = re.findall("^deploy the stack with (.*)$", generated.stderr, re.MULTILINE)
+    here(*CREDENTIALS, "--yes", "--no-lint")
+    push = {"Effect": "Allow", "Action": "ecr:PutImage", "Resource": "arn:aws:ecr:*:*:repository/shop"}
+    deployed = here(
+        *("deploy-ci-build", *PROJECT, *shlex.split(of_stack), "--policy-statements", statements([push])),
+        *("--yes", "--no-lint"),
+    )
+    ran = here("start-ci-build", "--project", "Shop", "--branch", "main")
+
+    assert (generated.code, deployed.code, ran.code) == (0, 0, 0), ran.stderr
+    codebuild = live.client("codebuild")
+    builds = codebuild.batch_get_builds(ids=codebuild.list_builds()["ids"])["builds"]
+    assert {each["buildBatchArn"].rpartition("/")[2] for each in builds} == {ran.stdout.strip()}
+    assert len(builds) == len(("DOWNLOAD_SOURCE", "api", "web", "worker"))
+    assert {(each["buildStatus"], each["environment"]["computeType"]) for each in builds} == {
+        ("SUCCEEDED", "BUILD_GENERAL1_LARGE")
+    }
