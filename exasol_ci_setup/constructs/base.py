@@ -58,6 +58,8 @@ class Construct(Value):
     """The folder of `template` for a construct of a user: that of the module that sets it. None for the templates of this package."""
     network_parameters: ClassVar[tuple[str, ...]] = ()
     """Those of ``VpcId``, ``SubnetIds`` and ``SubnetId`` that the template has as parameters."""
+    former_ids: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Logical IDs that resources of the template have in stacks of the predecessor, by those in the template: such a stack keeps them."""
     gives_access_to_github: ClassVar[bool] = False
     """Whether the stack has the GitHub credentials that the builds of its account and region use."""
 

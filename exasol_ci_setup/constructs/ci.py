@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -26,6 +27,9 @@ from exasol_ci_setup.constructs.values import (
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
+    # pydantic does not read the annotation of a class variable.
+    from collections.abc import Mapping  # noqa: TC004
+
     from typing_extensions import Self
 
 DEFAULT_BRANCH_FILTER: Final = (
@@ -388,6 +392,9 @@ class ReleaseBuild(_Build):
     template: ClassVar[str] = "release_build.yaml.j2"
     suffix: ClassVar[str] = "ReleaseCodeBuild"
     stack_suffix: ClassVar[str] = "Release"
+    former_ids: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {name: f"Release{name}" for name in ("ArtifactsBucket", "BatchBuildRole", "CodeBuildLogGroup", "CodeBuildRole")}
+    )
     keeps_versions: ClassVar[bool] = True
 
     buildspec: Annotated[BuildspecPath, Field(description="Batch file in the repository that the project reads.")] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.sandbox import strict
 from exasol_ci_setup.sandbox.private import find_change_set
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ def make_executable(stack: dict[str, Any], change_set_name: str) -> None:
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
 
 
-def resolve_without_false_conditions(
+def resolve_for_comparison(
     inner: Callable[..., dict[str, Any]], template: Any, values: Any, stack_name: str, stack_id: str
 ) -> dict[str, Any]:
-    """Exclude resources whose condition is false from the comparison of change sets."""
+    """Exclude resources whose condition is false from the comparison of change sets, and compare references as such."""
     from ministack.services.cloudformation import engine
 
-    found = inner(template, values, stack_name, stack_id)
+    found = inner(strict.with_references_as_text(template or {}), values, stack_name, stack_id)
     conditions = engine._evaluate_conditions(template, values) if template else {}  # noqa: SLF001
     resources = found.get("Resources", {})
     kept = {name: each for name, each in resources.items() if conditions.get(each.get("Condition"), True)}

@@ -66,7 +66,7 @@ def extend() -> None:
     wrap(engine, "_validate_template_statics", _validate_template)
     wrap(engine, "_resolve_parameters", _resolve_parameters)
     handlers._resolve_parameters = changesets._resolve_parameters = engine._resolve_parameters  # noqa: SLF001
-    wrap(changesets, "_resolve_props_for_diff", change_sets.resolve_without_false_conditions)
+    wrap(changesets, "_resolve_props_for_diff", change_sets.resolve_for_comparison)
     nested_transforms.extend()
     for function, names in (
         (_create_change_set, ("CreateChangeSet",)),

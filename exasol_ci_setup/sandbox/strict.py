@@ -13,7 +13,7 @@ from exasol_ci_setup.template.intrinsics import SUB_VARIABLE, as_mapping, variab
 from exasol_ci_setup.template.references import DEPENDS_ON, find_references, references, resource_references
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from exasol_ci_setup.template.references import Reference
 
@@ -90,26 +90,43 @@ def parameter_problem(
 
 def without_blanks(value: Any) -> Any:
     """Return a parsed value without the blanks around names in ``Fn::Sub``. CloudFormation ignores them, and ministack does not."""
-    if isinstance(value, list):
-        return [without_blanks(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    found = {key: without_blanks(each) for key, each in value.items()}
-    match found:
-        case {"Fn::Sub": str() as text}:
-            return {**found, "Fn::Sub": _without_blanks(text)}
-        case {"Fn::Sub": [str() as text, *rest]}:
-            return {**found, "Fn::Sub": [_without_blanks(text), *rest]}
+    return _with_texts(value, lambda name: f"${{{name}}}")
+
+
+def with_references_as_text(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a parsed template in which references to its resources in ``Fn::Sub`` are literal text.
+
+    ministack replaces a reference that it cannot resolve yet by the name in it, which can be equal to other text.
+    """
+    resources = as_mapping(template.get("Resources"))
+    found: dict[str, Any] = _with_texts(
+        template, lambda name: f"${{!{name}}}" if name.partition(".")[0] in resources else f"${{{name}}}"
+    )
     return found
 
 
-def _without_blanks(text: str) -> str:
-    def trim(found: re.Match[str]) -> str:
+def _with_texts(value: Any, written: Callable[[str], str]) -> Any:
+    """Return a parsed value in which each variable in ``Fn::Sub`` is `written` in another way; the argument is its name."""
+    if isinstance(value, list):
+        return [_with_texts(each, written) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _with_texts(each, written) for key, each in value.items()}
+    match found:
+        case {"Fn::Sub": str() as text}:
+            return {**found, "Fn::Sub": _text(text, written)}
+        case {"Fn::Sub": [str() as text, *rest]}:
+            return {**found, "Fn::Sub": [_text(text, written), *rest]}
+    return found
+
+
+def _text(text: str, written: Callable[[str], str]) -> str:
+    def write(found: re.Match[str]) -> str:
         name = variable_name(found)
         # ministack reads literal text only without blanks before its mark.
-        return f"${{!{found[2]}}}" if name is None else f"${{{name}}}"
+        return f"${{!{found[2]}}}" if name is None else written(name)
 
-    return SUB_VARIABLE.sub(trim, text)
+    return SUB_VARIABLE.sub(write, text)
 
 
 def path_style(url: str) -> str:

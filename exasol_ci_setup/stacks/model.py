@@ -22,7 +22,7 @@ class Request:
     back if one goes off during it or in the `monitoring_minutes` after it; unchanged if None. `force`: call AWS even if nothing seems to differ.
     `express`: end the operation when each resource is configured, without waiting until it is ready. `kept_parameters` keep their values in the stack.
     `lint_template` is linted in place of `template`: stacks that differ in names only share one lint run. `uploads` are the artifacts of the
-    template, `notes` remarks on the request for its plan.
+    template, `notes` remarks on the request for its plan. A stack keeps the logical IDs in `former_ids`, by those in the template.
     """
 
     name: str
@@ -43,3 +43,4 @@ class Request:
     monitoring_minutes: int = 0
     uploads: Uploads | None = None
     notes: tuple[str, ...] = ()
+    former_ids: Mapping[str, str] = field(default_factory=dict)

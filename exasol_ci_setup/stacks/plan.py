@@ -357,6 +357,7 @@ def _find_kept_ids(
         wanted,
         before_parameters=before_parameters,
         parameters={**before_parameters, **request.parameters},
+        former_ids=request.former_ids,
     )
 
 

@@ -45,6 +45,7 @@ def request_of(
         parameters=parameters_of(account, construct, find_network=find_network),
         tags=construct.tags,
         notes=construct.notes,
+        former_ids=construct.former_ids,
     )
     return with_settings(account, request, settings)
 

@@ -8,6 +8,7 @@ resource either fails with "already exists", or is created and then deleted unde
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.template import intrinsics, references
@@ -66,17 +67,30 @@ def renamed(
     *,
     before_parameters: Mapping[str, str],
     parameters: Mapping[str, str],
+    former_ids: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Return the logical IDs in the parsed template `before` of resources that have another ID in `wanted`.
 
-    The keys are the IDs in `wanted`, the values those in `before`. Only resources with equal identity count.
+    The keys are the IDs in `wanted`, the values those in `before`. Resources with equal identity count, and those of one type in `former_ids`.
     """
     found: dict[str, str] = {}
-    taken = {*intrinsics.as_mapping(wanted.get("Resources")), *intrinsics.as_mapping(wanted.get("Parameters"))}
+    after = intrinsics.as_mapping(wanted.get("Resources"))
+    taken = {*after, *intrinsics.as_mapping(wanted.get("Parameters"))}
     there = intrinsics.as_mapping(before.get("Resources"))
     if there.keys() <= taken:
         return found
-    gone = {name: identity for name, identity in _identities(before, before_parameters).items() if name not in taken}
+    found |= {
+        name: former
+        for name, former in former_ids.items()
+        if former in there.keys() - taken
+        and name in after.keys() - there.keys()
+        and _type(after[name]) == _type(there[former])
+    }
+    gone = {
+        name: identity
+        for name, identity in _identities(before, before_parameters).items()
+        if name not in {*taken, *found.values()}
+    }
     while gone:
         # The identity of a bucket policy is its bucket. That may be renamed too, so the policy is matched in the next round.
         new = _identities(references.renamed(wanted, found), parameters)
@@ -133,12 +147,16 @@ def replacement_notes(
     )
 
 
+def _type(resource: Any) -> str:
+    return str(intrinsics.as_mapping(resource).get("Type", ""))
+
+
 def _identities(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the identity of each resource of a parsed template, with its type; resources with a generated name are omitted."""
     found = {}
     resources = intrinsics.as_mapping(intrinsics.resolve(template, parameters).get("Resources"))
     for name, resource in resources.items():
-        kind = str(intrinsics.as_mapping(resource).get("Type", ""))
+        kind = _type(resource)
         properties = intrinsics.as_mapping(intrinsics.as_mapping(resource).get("Properties"))
         named = IDENTITY.get(kind, ())
         if named and all(each in properties for each in named):

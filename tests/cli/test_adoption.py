@@ -125,10 +125,12 @@ def test_predecessors_build_stack_is_adopted(here, live, command, stack, templat
     predecessor.create(live, stack, template)
     ours = (command, "--project", "Slc", "--project-url", URL, "--stack-name", stack, "--no-lint")
 
-    adopted = here(*ours, "--adopt", "--yes", "--allow-broadening", "--allow-data-loss", "--no-lint")
+    adopted = here(*ours, "--adopt", "--yes", "--allow-broadening", "--no-lint")
     again = here(*ours, "--yes")
 
     assert adopted.code == 0, adopted.stderr
+    prefix = {"SlcCIBuild": ""}.get(stack, "Release")
+    assert {f"{prefix}ArtifactsBucket", f"{prefix}CodeBuildLogGroup"} <= resources(live, stack).keys()
     assert resources(live, stack)["CodeBuild"] == {"SlcCIBuild": "SlcCodeBuild"}.get(stack, "SlcReleaseCodeBuild")
     assert "up to date" in again.stderr
     assert credentials(live)
@@ -293,7 +295,7 @@ def test_second_stack_beside_predecessors_is_refused(here, live):
     refused = here(*ours, "--yes")
     planned = here(*ours, "--plan")
     started = here("start-ci-build", "--project", "Slc", "--branch", "main")
-    adopted = here(*ours, "--stack-name", "SlcCIBuild", "--adopt", "--yes", "--allow-broadening", "--allow-data-loss")
+    adopted = here(*ours, "--stack-name", "SlcCIBuild", "--adopt", "--yes", "--allow-broadening")
     again = here(*ours, "--yes")
 
     said = "stack SlcCIBuild, which was not created by this tool, builds the project already"
@@ -346,9 +348,7 @@ def test_fleet_beside_predecessors_stack_is_refused(here, live, tmp_path):
 
     refused = here("deploy-fleet", str(file), "--yes", "--no-lint")
     file.write_text(fleet.replace("ci: {}", "ci: {stack_name: SlcCIBuild}"), encoding="utf-8")
-    adopted = here(
-        "deploy-fleet", str(file), "--yes", "--no-lint", "--adopt", "--allow-broadening", "--allow-data-loss"
-    )
+    adopted = here("deploy-fleet", str(file), "--yes", "--no-lint", "--adopt", "--allow-broadening")
     file.write_text(fleet, encoding="utf-8")
     again = here("deploy-fleet", str(file), "--yes", "--no-lint")
     file.write_text(fleet.replace("ci: {}", "ci: {stack_name: Slc, codebuild_name: Other}"), encoding="utf-8")

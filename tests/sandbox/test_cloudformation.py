@@ -198,6 +198,18 @@ def test_blanks_around_names_in_sub_are_ignored(account: Account) -> None:
     assert stack["Outputs"][0]["OutputValue"] == f"{name} ${{B }}"
 
 
+def test_text_that_equals_name_of_reference_is_another_value(account: Account) -> None:
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Sub": "/of/${A}"}}}
+    template = {"Resources": {**buckets("A")["Resources"], "Group": group}}
+    deploy(account.client("cloudformation"), "Group", template)
+    template["Resources"]["Group"] = {"Type": group["Type"], "Properties": {"LogGroupName": "/of/A"}}
+
+    change_set = plan(account.client("cloudformation"), "Group", template, "UPDATE")
+
+    (change,) = [each["ResourceChange"] for each in change_set["Changes"]]
+    assert (change["LogicalResourceId"], change["Replacement"]) == ("Group", "True")
+
+
 def test_deleted_stack_is_found_by_its_id_only(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     stack = deploy(cloudformation, "Gone", buckets("A"))

@@ -41,6 +41,28 @@ def test_resource_with_generated_name_gets_new_id(kind):
     assert renamed(template(Old=(kind, {})), template(New=(kind, {}))) == {}
 
 
+def test_former_id_of_same_type_is_kept():
+    before = template(ReleaseBucket=("AWS::S3::Bucket", {}), ReleaseRole=("AWS::IAM::Role", {}), Same=("T", {}))
+    wanted = template(Bucket=("AWS::S3::Bucket", {}), Role=("AWS::SNS::Topic", {}), Same=("T", {}))
+    former = {"Bucket": "ReleaseBucket", "Role": "ReleaseRole", "Same": "ReleaseBucket", "Other": "ReleaseRole"}
+
+    def find(old, new):
+        return unique.renamed(old, new, before_parameters={}, parameters={}, former_ids=former)
+
+    assert find(before, wanted) == {"Bucket": "ReleaseBucket"}
+    # Both exist: the stack was not created by the predecessor.
+    assert find(template(Bucket=("AWS::S3::Bucket", {}), ReleaseBucket=("AWS::S3::Bucket", {})), wanted) == {}
+
+
+def test_policy_of_bucket_with_former_id_is_added():
+    before = template(ReleaseBucket=("AWS::S3::Bucket", {}))
+    wanted = template(Bucket=("AWS::S3::Bucket", {}), Policy=("AWS::S3::BucketPolicy", {"Bucket": {"Ref": "Bucket"}}))
+
+    found = unique.renamed(before, wanted, before_parameters={}, parameters={}, former_ids={"Bucket": "ReleaseBucket"})
+
+    assert references.renamed(wanted, found)["Resources"]["Policy"]["Properties"]["Bucket"] == {"Ref": "ReleaseBucket"}
+
+
 def test_id_that_template_still_has_is_not_taken():
     group = ("AWS::Logs::LogGroup", {"LogGroupName": "/builds"})
 
