@@ -39,6 +39,8 @@ _NAMED_IN_TEMPLATES: Final = frozenset(
 _GITHUB_SOURCE: Final = r"\bType\W+GITHUB\b"
 # An ARN, an address, an ID or a name that AWS generated. Shorter names are words that may appear anywhere.
 _DISTINCT: Final = re.compile(r"[:/.]|.{20}|-[0-9a-f]{8,17}$")
+# The earlier releases of a space are metadata in one line of its template. They run nothing.
+_RELEASES: Final = re.compile(r"^  Releases: .*$", re.MULTILINE)
 _MOST_SHOWN: Final = 10
 
 
@@ -85,7 +87,9 @@ class Surroundings:
         pattern = re.compile("|".join(marks))
         if any(map(pattern.search, (*stack.parameters.values(), *stack.outputs.values()))):
             return True
-        return in_templates and state.is_own(stack) and pattern.search(self._template(stack)) is not None
+        if not in_templates or not state.is_own(stack):
+            return False
+        return pattern.search(_RELEASES.sub("", self._template(stack))) is not None
 
     def users(self, marks: Sequence[str], *, but: Collection[str], in_templates: bool = True) -> Iterator[Stack]:
         """Yield the stacks that contain one of the marks, except for those named in `but` and their nested stacks."""
