@@ -30,10 +30,10 @@ def program(cache: pytest.Cache) -> list[str]:
 
 def _install(folder: Path) -> None:
     # Renamed when complete, so that an interrupted or concurrent installation is not used.
-    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-    pip = [str(unfinished / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}")
+    pip = [str(temporary / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     try:
-        subprocess.run([sys.executable, "-m", "venv", unfinished], check=True, capture_output=True, text=True)
+        subprocess.run([sys.executable, "-m", "venv", temporary], check=True, capture_output=True, text=True)
         subprocess.run(
             [*pip, "install", "--quiet", REQUIREMENT],
             check=True,
@@ -42,13 +42,13 @@ def _install(folder: Path) -> None:
             timeout=_INSTALL_SECONDS,
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         lines = str(error.stderr or error).strip().splitlines()
         reason = f"{REQUIREMENT} cannot be installed: {lines[-1] if lines else error}"
         if _REQUIRED:
             pytest.fail(f"the predecessor is required: {reason}")
         pytest.skip(reason)
     if folder.is_dir():
-        shutil.rmtree(unfinished)
+        shutil.rmtree(temporary)
     else:
-        unfinished.rename(folder)
+        temporary.rename(folder)
