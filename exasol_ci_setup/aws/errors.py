@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,7 +25,8 @@ from exasol_ci_setup.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
 
 _LOG = logging.getLogger(__name__)
 
@@ -235,3 +236,30 @@ def translate_aws_errors() -> Iterator[None]:
             raise
         _LOG.debug("translated from %s", type(error).__name__, exc_info=error)
         raise translated from error
+
+
+@contextmanager
+def replace_aws_errors(codes: Collection[str], replacement: Callable[[str], SetupError]) -> Iterator[None]:
+    """As `translate_aws_errors`, but errors of AWS with one of `codes` become `replacement` of their message."""
+    with translate_aws_errors():
+        try:
+            yield
+        except ClientError as error:
+            if error_code(error) not in codes:
+                raise
+            raise replacement(error.response.get("Error", {}).get("Message", "")) from error
+
+
+def ignore_aws_errors(*codes: str) -> AbstractContextManager[None, bool]:
+    """As `translate_aws_errors`, but errors of AWS with one of `codes` only end the block."""
+    return cast("AbstractContextManager[None, bool]", _ignoring(codes))
+
+
+@contextmanager
+def _ignoring(codes: Collection[str]) -> Iterator[None]:
+    with translate_aws_errors():
+        try:
+            yield
+        except ClientError as error:
+            if error_code(error) not in codes:
+                raise

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import error_code, ignore_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 
 if TYPE_CHECKING:
@@ -22,20 +22,16 @@ def arn_of(client: SecretsManagerClient, name: str, *, option: str, keys: str = 
     `option` is the command-line option with the name, and `keys` the required keys of the secret, if any, for the hint.
     Raises InputError if the secret does not exist, AccessDeniedError without the permission.
     """
-    region = client.meta.region_name
     try:
-        with translate_aws_errors():
-            return client.describe_secret(SecretId=name)["ARN"]
+        if found := find(client, name):
+            return str(found["ARN"])
     except AccessDeniedError as error:
         error.hint = f"ask for secretsmanager:DescribeSecret, or pass the secret's full ARN with {option}"
         raise
-    except Exception as error:
-        if error_code(error.__cause__ or error) != "ResourceNotFoundException":
-            raise
-        raise InputError(
-            f"secret {name!r} does not exist in {region}",
-            hint=f"create it {f'with the keys {keys} ' if keys else ''}in Secrets Manager, or choose another one with {option}",
-        ) from error
+    raise InputError(
+        f"secret {name!r} does not exist in {client.meta.region_name}",
+        hint=f"create it {f'with the keys {keys} ' if keys else ''}in Secrets Manager, or choose another one with {option}",
+    )
 
 
 def team_arn_of(client: SecretsManagerClient, name: str, *, option: str) -> str:
@@ -47,15 +43,17 @@ def team_arn_of(client: SecretsManagerClient, name: str, *, option: str) -> str:
     return arn_of(client, own if exists(client, own) else name, option=option)
 
 
+def find(client: SecretsManagerClient, name: str) -> Mapping[str, Any] | None:
+    """Return the description of the secret `name`, None if it does not exist. Raises the errors of `translate_aws_errors`."""
+    with ignore_aws_errors("ResourceNotFoundException"):
+        return client.describe_secret(SecretId=name)
+    return None
+
+
 def exists(client: SecretsManagerClient, name: str) -> bool:
     """Return whether the secret `name` exists and is not being deleted. Raises the errors of `translate_aws_errors`."""
-    try:
-        with translate_aws_errors():
-            return "DeletedDate" not in client.describe_secret(SecretId=name)
-    except Exception as error:
-        if error_code(error.__cause__ or error) != "ResourceNotFoundException":
-            raise
-        return False
+    found = find(client, name)
+    return found is not None and "DeletedDate" not in found
 
 
 def create(client: SecretsManagerClient, name: str, value: str, *, description: str, tags: Mapping[str, str]) -> None:
@@ -102,11 +100,7 @@ def put(client: SecretsManagerClient, name: str, value: str) -> None:
 
 def delete(client: SecretsManagerClient, name: str) -> bool:
     """Delete a secret without a recovery window. Return whether it existed."""
-    try:
-        with translate_aws_errors():
-            client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
-    except Exception as error:
-        if error_code(error.__cause__ or error) != "ResourceNotFoundException":
-            raise
-        return False
-    return True
+    with ignore_aws_errors("ResourceNotFoundException"):
+        client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+        return True
+    return False

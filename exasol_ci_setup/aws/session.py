@@ -23,7 +23,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import Loader, create_loader
 from botocore.response import StreamingBody
 
-from exasol_ci_setup.aws.errors import error_code, is_transient, translate, translate_aws_errors
+from exasol_ci_setup.aws.errors import (
+    error_code,
+    ignore_aws_errors,
+    is_transient,
+    replace_aws_errors,
+    translate,
+    translate_aws_errors,
+)
 from exasol_ci_setup.aws.retries import OPTIONAL_CALLS, Retries
 from exasol_ci_setup.core.errors import RegionMissingError
 from exasol_ci_setup.core.version import __version__
@@ -54,7 +61,9 @@ __all__ = [
     "error_code",
     "for_optional_calls",
     "has_changed",
+    "ignore_aws_errors",
     "is_transient",
+    "replace_aws_errors",
     "translate",
     "translate_aws_errors",
     "undoing",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ignore_aws_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -103,13 +103,9 @@ def last_lines(logs: CloudWatchLogsClient, build: Build, count: int) -> tuple[st
 
 def _page(logs: CloudWatchLogsClient, build: Build, **more: Any) -> Mapping[str, Any] | None:
     """Return a page of a build's log, or None if the log does not exist yet."""
-    with translate_aws_errors():
-        try:
-            return logs.get_log_events(logGroupName=build.log_group, logStreamName=build.log_stream, **more)
-        except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
-                return None
-            raise
+    with ignore_aws_errors("ResourceNotFoundException"):
+        return logs.get_log_events(logGroupName=build.log_group, logStreamName=build.log_stream, **more)
+    return None
 
 
 def _lines(build: Build, answer: Mapping[str, Any]) -> Iterator[LogLine]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ignore_aws_errors, translate_aws_errors
 from exasol_ci_setup.builds.model import Batch, Build, batch_of, build_of, id_of, time_of
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError
 
@@ -128,12 +128,9 @@ def _ids(codebuild: CodeBuildClient, project: str | None) -> Iterable[str]:
             yield from page.get("ids", [])
         return
     of_project = codebuild.get_paginator("list_build_batches_for_project")
-    try:
+    with ignore_aws_errors("ResourceNotFoundException"):
         for found in of_project.paginate(projectName=project, sortOrder="DESCENDING"):
             yield from found.get("ids", [])
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
 
 
 def _get_batches(codebuild: CodeBuildClient, ids: Sequence[str]) -> list[Batch]:

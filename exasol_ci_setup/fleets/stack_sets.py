@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, ignore_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.errors import AwsUnavailableError, StackBusyError, TemplateRejectedError
 from exasol_ci_setup.core.stacks import Options, Outcome, Result
 from exasol_ci_setup.fleets.operations import IN_PROGRESS, Operation
@@ -93,17 +93,13 @@ class StackSets:
             yield lambda batch=batch: self._add(account, request, spread, batch), "creating"  # type: ignore[misc] # it cannot infer a default's type
 
     def _find(self, cfn: CloudFormationClient, request: Request) -> DeployedStackSet | None:
-        with translate_aws_errors():
-            try:
-                found = cfn.describe_stack_set(StackSetName=request.name, CallAs=self._call_as)["StackSet"]
-            except ClientError as error:
-                if error_code(error) in {"StackSetNotFoundException", "StackSetNotFound"}:
-                    return None
-                raise
+        with ignore_aws_errors("StackSetNotFoundException", "StackSetNotFound"):
+            found = cfn.describe_stack_set(StackSetName=request.name, CallAs=self._call_as)["StackSet"]
             if found.get("Status") == "DELETED":
                 return None
             pages = cfn.get_paginator("list_stack_instances").paginate(StackSetName=request.name, CallAs=self._call_as)
             return DeployedStackSet(found, [each for page in pages for each in page.get("Summaries", [])])
+        return None
 
     def _running(self, cfn: CloudFormationClient, request: Request, *, wait: bool) -> str:
         """Return the ID of this tool's operation in progress, or an empty string. Raises StackBusyError for an operation of another user."""

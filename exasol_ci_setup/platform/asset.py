@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.constructs.asset_record import AssetCreation, AssetUpdate
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.values import Value
@@ -77,13 +77,7 @@ def create(
     bucket, asset = _new_asset(context, wanted)
     _require_new(context, asset)
     with _open_to_public(context, bucket, asset, allow_broadening=allow_broadening) as bucket:
-        with translate_aws_errors():
-            try:
-                tag = _write(context, bucket, asset, IfNoneMatch="*")
-            except ClientError as error:
-                if error_code(error) in _CONFLICTS:
-                    raise _conflict(asset) from error
-                raise
+        tag = _write(context, bucket, asset, _conflict(asset), IfNoneMatch="*")
         if asset.visibility == "public":
             try:
                 _publish(context, bucket, asset, tag)
@@ -176,13 +170,7 @@ def update(
         if asset.visibility != "public":
             # Delete the public copy first, also one that an interrupted update left: a record must not say private while a copy is public.
             links.withdraw(context, bucket, asset.id)
-        with translate_aws_errors():
-            try:
-                tag = _write(context, bucket, asset, IfMatch=tag)
-            except ClientError as error:
-                if error_code(error) in _CONFLICTS:
-                    raise _changed_meanwhile(asset_id) from error
-                raise
+        tag = _write(context, bucket, asset, _changed_meanwhile(asset_id), IfMatch=tag)
         if asset.visibility == "public":
             try:
                 _publish(context, bucket, asset, tag)
@@ -191,8 +179,7 @@ def update(
             except BaseException:
                 if before.visibility != "public":
                     links.withdraw(context, bucket, asset.id)
-                    with translate_aws_errors():
-                        _write(context, bucket, before, IfMatch=tag)
+                    _write(context, bucket, before, _changed_meanwhile(asset_id), IfMatch=tag)
                 raise
     if asset.visibility != "public":
         bucket = _revoke_public_access_if_unused(context, bucket)
@@ -248,8 +235,9 @@ def delete(*, workspace_id: str, asset_id: str, context: Context | None = None) 
 
 def remove(context: Context, bucket: Bucket, asset: Asset) -> None:
     """Delete an existing asset."""
-    # The public copy goes first.
-    _unpublish(context, bucket, asset)
+    # The public copy goes first, and public access with the last one.
+    links.withdraw(context, bucket, asset.id)
+    _revoke_public_access_if_unused(context, bucket)
     with translate_aws_errors():
         context.account.client("s3").delete_object(Bucket=bucket.name, Key=_record(asset.id))
 
@@ -310,12 +298,6 @@ def _open_to_public(context: Context, bucket: Bucket, asset: Asset, *, allow_bro
         raise
 
 
-def _unpublish(context: Context, bucket: Bucket, asset: Asset) -> Bucket:
-    """Delete the public copy of an asset, and revoke public access to the bucket if it was the last."""
-    links.withdraw(context, bucket, asset.id)
-    return _revoke_public_access_if_unused(context, bucket)
-
-
 def _publish(context: Context, bucket: Bucket, asset: Asset, tag: str) -> None:
     """Copy a public asset to the public folder. Raises AssetConflictError if it has become private meanwhile.
 
@@ -355,17 +337,18 @@ def _record(asset_id: str) -> str:
     return f"{_FOLDER}{asset_id}.json"
 
 
-def _write(context: Context, bucket: Bucket, asset: Asset, **condition: str) -> str:
-    """Write the record of an asset and return its tag."""
+def _write(context: Context, bucket: Bucket, asset: Asset, conflict: AssetConflictError, **condition: str) -> str:
+    """Write the record of an asset and return its tag. Raises `conflict` if the condition is not met."""
     values = {name: value for name, value in asdict(asset).items() if not name.startswith("url")}
     content = json.dumps(values, indent=2, default=datetime.isoformat)
-    answer = context.account.client("s3").put_object(
-        Bucket=bucket.name,
-        Key=_record(asset.id),
-        Body=content.encode(),
-        ContentType="application/json",
-        **condition,  # type: ignore[arg-type]
-    )
+    with replace_aws_errors(_CONFLICTS, lambda _message: conflict):
+        answer = context.account.client("s3").put_object(
+            Bucket=bucket.name,
+            Key=_record(asset.id),
+            Body=content.encode(),
+            ContentType="application/json",
+            **condition,  # type: ignore[arg-type]
+        )
     return answer["ETag"]
 
 
@@ -378,13 +361,8 @@ def _load(context: Context, workspace_id: str, asset_id: str) -> tuple[Bucket, A
     # An id of another form could be the key of another object.
     if bucket is None or not re.fullmatch(r"[0-9a-f-]{36}", asset_id.lower()):
         raise _not_found(workspace_id, asset_id)
-    with translate_aws_errors():
-        try:
-            answer = context.account.client("s3").get_object(Bucket=bucket.name, Key=key)
-        except ClientError as error:
-            if error_code(error) == "NoSuchKey":
-                raise _not_found(workspace_id, asset_id) from error
-            raise
+    with replace_aws_errors({"NoSuchKey"}, lambda _message: _not_found(workspace_id, asset_id)):
+        answer = context.account.client("s3").get_object(Bucket=bucket.name, Key=key)
         return bucket, _parse_record(answer["Body"].read()), answer["ETag"]
 
 

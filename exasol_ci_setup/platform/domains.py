@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws.session import error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.errors import AccessDeniedError, SpaceRequestError
 
 if TYPE_CHECKING:
@@ -48,15 +48,11 @@ def certificate_for(account: Account, host: str) -> str | None:
 
 def require_zone(account: Account, zone_id: str, host: str) -> None:
     """Raise SpaceRequestError unless the hosted zone `zone_id` exists and contains `host`."""
-    try:
-        with translate_aws_errors():
-            zone = account.client("route53").get_hosted_zone(Id=zone_id)["HostedZone"]["Name"].rstrip(".")
-    except Exception as error:
-        if error_code(error.__cause__ or error) != "NoSuchHostedZone":
-            raise
-        raise SpaceRequestError(
-            f"hosted zone {zone_id} does not exist in this account",
-            hint="list the hosted zones with `aws route53 list-hosted-zones`",
-        ) from error
+    missing = SpaceRequestError(
+        f"hosted zone {zone_id} does not exist in this account",
+        hint="list the hosted zones with `aws route53 list-hosted-zones`",
+    )
+    with replace_aws_errors({"NoSuchHostedZone"}, lambda _message: missing):
+        zone = account.client("route53").get_hosted_zone(Id=zone_id)["HostedZone"]["Name"].rstrip(".")
     if host != zone and not host.endswith(f".{zone}"):
         raise SpaceRequestError(f"{host} is not in hosted zone {zone_id} of {zone}")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 
 from exasol_ci_setup.aws.roles import holding
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
 from exasol_ci_setup.core.errors import ObjectNotFoundError
 from exasol_ci_setup.platform import workspaces
@@ -32,20 +32,15 @@ _MARGIN: Final = timedelta(seconds=5)
 def require_object(context: Context, bucket: Bucket, storage_name: str, name: str, version: str) -> str:
     """Return the content type of an object. Raises ObjectNotFoundError."""
     request: dict[str, Any] = {"VersionId": version} if version else {}
-    with translate_aws_errors():
-        try:
-            head = context.account.client("s3").head_object(
-                Bucket=bucket.name, Key=workspaces.folder(storage_name) + name, **request
-            )
-        except ClientError as error:
-            # S3 answers 400 for a version ID that never existed.
-            if error_code(error) in {"404", "NoSuchKey", "NoSuchVersion"} or (version and error_code(error) == "400"):
-                of = f" in version {version}" if version else ""
-                raise ObjectNotFoundError(
-                    f"storage {storage_name!r} has no object {name!r}{of}",
-                    hint=LIST_OBJECTS_HINT,
-                ) from error
-            raise
+    # S3 answers 400 for a version ID that never existed.
+    codes = {"404", "NoSuchKey", "NoSuchVersion", *(["400"] if version else [])}
+    missing = ObjectNotFoundError(
+        f"storage {storage_name!r} has no object {name!r}{f' in version {version}' if version else ''}",
+        hint=LIST_OBJECTS_HINT,
+    )
+    with replace_aws_errors(codes, lambda _message: missing):
+        s3 = context.account.client("s3")
+        head = s3.head_object(Bucket=bucket.name, Key=workspaces.folder(storage_name) + name, **request)
     return head["ContentType"]
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ignore_aws_errors, translate_aws_errors
 from exasol_ci_setup.constructs import Registry as Construct
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.core.commands import status_hint
@@ -22,7 +22,6 @@ from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterator
     from datetime import datetime
 
     from exasol_ci_setup.aws.context import Context
@@ -89,7 +88,8 @@ def create(name: str, *, context: Context | None = None) -> Registry:
 
 def list(*, context: Context | None = None) -> builtins.list[Registry]:  # noqa: A001 - the command's name
     """Return all registries of the account and region, by name, including those of `deploy-registry`."""
-    return sorted(map(_describe, _every(context or default_context())), key=lambda registry: registry.name)
+    found = filter(_is_registry, state.own((context or default_context()).cfn))
+    return sorted(map(_describe, found), key=lambda registry: registry.name)
 
 
 def get(name: str, *, context: Context | None = None) -> Registry:
@@ -159,10 +159,9 @@ def _construct(name: str) -> Construct:
 
 
 def _find(context: Context, name: str) -> Stack | None:
-    cfn = context.account.client("cloudformation")
     # `deploy-registry` uses the name without the prefix.
     for stack_name in (f"{_PREFIX}{name}", name):
-        stack = state.find(cfn, stack_name)
+        stack = state.find(context.cfn, stack_name)
         if stack is not None and _is_registry(stack) and stack.tags.get(f"{TAG_PREFIX}name") == name:
             return stack
     return None
@@ -179,18 +178,9 @@ def _require(context: Context, name: str) -> Stack:
     return stack
 
 
-def _every(context: Context) -> Iterator[Stack]:
-    return filter(_is_registry, state.own(context.account.client("cloudformation")))
-
-
 def _is_registry(stack: Stack) -> bool:
     """Return whether the stack is an existing registry; one with a scope belongs to a program."""
-    tags = stack.tags
-    return (
-        tags.get(f"{TAG_PREFIX}construct") == "Registry"
-        and f"{TAG_PREFIX}scope" not in tags
-        and not state.is_absent(stack)
-    )
+    return state.has_construct(stack, "Registry") and not state.is_absent(stack)
 
 
 def _describe(stack: Stack) -> Registry:
@@ -205,25 +195,15 @@ def _describe(stack: Stack) -> Registry:
 
 
 def _is_taken(context: Context, repository: str) -> bool:
-    with translate_aws_errors():
-        try:
-            return bool(
-                context.account.client("ecr").describe_repositories(repositoryNames=[repository])["repositories"]
-            )
-        except ClientError as error:
-            if error_code(error) == "RepositoryNotFoundException":
-                return False
-            raise
+    with ignore_aws_errors("RepositoryNotFoundException"):
+        return bool(context.account.client("ecr").describe_repositories(repositoryNames=[repository])["repositories"])
+    return False
 
 
 def _count_images(context: Context, repository: str) -> int:
     """Return how many images the repository holds."""
     digests: set[str] = set()
-    with translate_aws_errors():
-        try:
-            for page in context.account.client("ecr").get_paginator("list_images").paginate(repositoryName=repository):
-                digests.update(each["imageDigest"] for each in page["imageIds"] if "imageDigest" in each)
-        except ClientError as error:
-            if error_code(error) != "RepositoryNotFoundException":
-                raise
+    with ignore_aws_errors("RepositoryNotFoundException"):
+        for page in context.account.client("ecr").get_paginator("list_images").paginate(repositoryName=repository):
+            digests.update(each["imageDigest"] for each in page["imageIds"] if "imageDigest" in each)
     return len(digests)

@@ -77,7 +77,7 @@ def bulk_create(
     for name, value in secrets.items():
         _require(name, value)
     client = (context or default_context()).account.client("secretsmanager")
-    taken = [name for name in secrets if _is_live(_describe(client, name))]
+    taken = [name for name in secrets if _is_live(secretsmanager.find(client, _full(name)))]
     if taken:
         raise SecretConflictError(
             f"{_named(taken)} already: none of the {len(secrets)} was created",
@@ -150,7 +150,9 @@ def get(name: str, *, context: Context | None = None) -> Secret:
             if error_code(error) == "ResourceNotFoundException":
                 raise _not_found(client, name) from None
             # The error code for a secret that is being deleted.
-            if error_code(error) == "InvalidRequestException" and not _is_live(_describe(client, name)):
+            if error_code(error) == "InvalidRequestException" and not _is_live(
+                secretsmanager.find(client, _full(name))
+            ):
                 raise _not_found(client, name, is_deleted=True) from None
             raise
     return Secret(name, found["ARN"], found.get("SecretString") or found["SecretBinary"])
@@ -179,7 +181,7 @@ def require_deletable(name: str, *, context: Context | None = None) -> SecretsMa
     _require_name(name)
     account = (context or default_context()).account
     client = account.client("secretsmanager")
-    found = _describe(client, name)
+    found = secretsmanager.find(client, _full(name))
     if found is None or not _is_live(found):
         raise _not_found(client, name)
     readers = users.of_secret(account.client("cloudformation"), found["ARN"], _full(name))
@@ -212,7 +214,7 @@ def _create(client: SecretsManagerClient, name: str, value: str | bytes) -> Secr
             # AWS answers with either code if a deleted secret has the name.
             if error_code(error) not in {"ResourceExistsException", "InvalidRequestException"}:
                 raise
-            found = _describe(client, name)
+            found = secretsmanager.find(client, _full(name))
             if found is None:
                 raise
             if _is_live(found):
@@ -242,16 +244,6 @@ def _as_stored(value: str | bytes) -> dict[str, Any]:
         except UnicodeDecodeError:
             return {"SecretBinary": value}
     return {"SecretString": value}
-
-
-def _describe(client: SecretsManagerClient, name: str) -> Mapping[str, Any] | None:
-    with translate_aws_errors():
-        try:
-            return client.describe_secret(SecretId=_full(name))
-        except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
-                return None
-            raise
 
 
 def _is_live(found: Mapping[str, Any] | None) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ignore_aws_errors
 from exasol_ci_setup.builds import workflows
 from exasol_ci_setup.core import origin
 from exasol_ci_setup.core.errors import (
@@ -253,16 +253,10 @@ def _build_and_push(context: Context, found: Registry, source: _Source, created:
 
 
 def _has_image(context: Context, repository: str, tag: str) -> bool:
-    with translate_aws_errors():
-        try:
-            found = context.account.client("ecr").describe_images(
-                repositoryName=repository, imageIds=[{"imageTag": tag}]
-            )
-        except ClientError as error:
-            if error_code(error) == "ImageNotFoundException":
-                return False
-            raise
-    return bool(found["imageDetails"])
+    with ignore_aws_errors("ImageNotFoundException"):
+        ecr = context.account.client("ecr")
+        return bool(ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])["imageDetails"])
+    return False
 
 
 def _deploy_space(

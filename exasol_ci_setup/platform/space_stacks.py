@@ -93,12 +93,7 @@ def iter_stacks(context: Context) -> Iterator[Stack]:
 
 def is_of_space(stack: Stack) -> bool:
     """Return whether the stack is a space of the platform commands; one with a scope belongs to a program."""
-    tags = stack.tags
-    return (
-        tags.get(f"{TAG_PREFIX}construct") == "Space"
-        and f"{TAG_PREFIX}scope" not in tags
-        and stack.name == f"space-{tags.get(f'{TAG_PREFIX}name')}"
-    )
+    return state.has_construct(stack, "Space") and stack.name == f"space-{stack.tags.get(f'{TAG_PREFIX}name')}"
 
 
 def describe(stack: Stack) -> Space:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
 from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
@@ -61,17 +61,13 @@ def create(*, workspace_id: str, storage_name: str, context: Context | None = No
     context = context or default_context()
     bucket = workspaces.ensure(context, address.workspace_id)
     key = workspaces.marker(address.storage_name)
-    with translate_aws_errors():
-        try:
-            context.account.client("s3").put_object(Bucket=bucket.name, Key=key, Body=b"", IfNoneMatch="*")
-        except ClientError as error:
-            # The latter if another process creates it at the same time.
-            if error_code(error) in {"PreconditionFailed", "ConditionalRequestConflict"}:
-                raise StorageConflictError(
-                    f"storage {address.storage_name!r} of workspace {address.workspace_id} already exists",
-                    hint="use it, or choose another name",
-                ) from error
-            raise
+    exists = StorageConflictError(
+        f"storage {address.storage_name!r} of workspace {address.workspace_id} already exists",
+        hint="use it, or choose another name",
+    )
+    # The latter code if another process creates it at the same time.
+    with replace_aws_errors({"PreconditionFailed", "ConditionalRequestConflict"}, lambda _message: exists):
+        context.account.client("s3").put_object(Bucket=bucket.name, Key=key, Body=b"", IfNoneMatch="*")
     return Storage(address.workspace_id, address.storage_name)
 
 

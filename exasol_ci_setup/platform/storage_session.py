@@ -9,6 +9,7 @@ from exasol_ci_setup.aws.roles import Keys, holding
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import StorageNotFoundError
 from exasol_ci_setup.platform import credentials, workspaces
+from exasol_ci_setup.platform.transfer import object_exists
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -77,9 +78,7 @@ def open_storage(context: Context, address: StorageAddress) -> StorageSession:
 
 def has_storage(s3: S3Client, bucket: Bucket, storage_name: str) -> bool:
     """Return whether the storage exists. Raises botocore's errors."""
-    key = workspaces.marker(storage_name)
-    found = s3.list_objects_v2(Bucket=bucket.name, Prefix=key, MaxKeys=1)
-    return any(entry["Key"] == key for entry in found.get("Contents", []))
+    return object_exists(s3, bucket.name, workspaces.marker(storage_name))
 
 
 def no_storage(context: Context, address: StorageAddress) -> StorageNotFoundError:

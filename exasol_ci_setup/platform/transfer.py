@@ -12,7 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
-from exasol_ci_setup.aws.session import BotoCoreError, ClientError, error_code, is_transient, translate_aws_errors
+from exasol_ci_setup.aws.session import (
+    BotoCoreError,
+    ClientError,
+    error_code,
+    ignore_aws_errors,
+    is_transient,
+    translate_aws_errors,
+)
 from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
 from exasol_ci_setup.core.files import is_stream
@@ -176,14 +183,11 @@ def _resumable_upload(s3: S3Client, bucket: str, key: str, state: BinaryIO) -> _
     upload_id = state.read().decode(errors="replace")
     if not upload_id:
         return None
-    try:
+    # The latter code if the bucket was recreated.
+    with ignore_aws_errors("NoSuchUpload", "AccessDenied"):
         pages = s3.get_paginator("list_parts").paginate(Bucket=bucket, Key=key, UploadId=upload_id)
         return _Upload(upload_id, {part["PartNumber"]: dict(part) for page in pages for part in page.get("Parts", [])})
-    except ClientError as error:
-        # The latter if the bucket was recreated.
-        if error_code(error) in {"NoSuchUpload", "AccessDenied"}:
-            return None
-        raise
+    return None
 
 
 def _send(
@@ -371,7 +375,7 @@ def _head(s3: S3Client, bucket: str, key: str, name: str) -> HeadObjectOutputTyp
     except ClientError as error:
         # Without permission to list the bucket, S3 answers 403 for a missing object:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-        if error_code(error) in {"404", "403"} and not _exists(s3, bucket, key):
+        if error_code(error) in {"404", "403"} and not object_exists(s3, bucket, key):
             raise _not_found(name) from error
         raise
 
@@ -450,7 +454,8 @@ def _checksum_of(head: Mapping[str, Any]) -> tuple[_Checksum, bytes | None]:
     return md5, None
 
 
-def _exists(s3: S3Client, bucket: str, key: str) -> bool:
+def object_exists(s3: S3Client, bucket: str, key: str) -> bool:
+    """Return whether an object exists. Raises botocore's errors."""
     found = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
     return any(entry["Key"] == key for entry in found.get("Contents", []))
 

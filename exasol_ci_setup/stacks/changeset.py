@@ -13,7 +13,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors, undoing
+from exasol_ci_setup.aws.session import (
+    ClientError,
+    error_code,
+    ignore_aws_errors,
+    replace_aws_errors,
+    translate_aws_errors,
+    undoing,
+)
 from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
 from exasol_ci_setup.core.errors import INTERRUPTED_UNCHANGED, OperationInterruptedError, PlanOutdatedError, SetupError
@@ -41,6 +48,7 @@ _TIMEOUT_SECONDS: Final = 120.0
 _TIMEOUT_INTERRUPTED_SECONDS: Final = 4.0
 # An older change set was left by a killed process: a plan is not reviewed for a day.
 _STALE_AFTER: Final = timedelta(days=1)
+_MISSING: Final = ("ChangeSetNotFound", "ChangeSetNotFoundException")
 _BEING_DELETED: Final = frozenset({"DELETE_PENDING", "DELETE_IN_PROGRESS"})
 _BEING_MADE: Final = frozenset({"CREATE_PENDING", "CREATE_IN_PROGRESS"})
 
@@ -54,13 +62,8 @@ def wait(context: Context, plan: Plan) -> Mapping[str, Any]:
     started = notified = clock.now()
     polls = 0
     while True:
-        with translate_aws_errors():
-            try:
-                described = cfn.describe_change_set(ChangeSetName=plan.change_set_id, IncludePropertyValues=True)
-            except ClientError as error:
-                if error_code(error) in {"ChangeSetNotFound", "ChangeSetNotFoundException"}:
-                    raise out_of_date(plan.stack_name) from error
-                raise
+        with replace_aws_errors(_MISSING, lambda _message: out_of_date(plan.stack_name)):
+            described = cfn.describe_change_set(ChangeSetName=plan.change_set_id, IncludePropertyValues=True)
         if described["Status"] not in _BEING_MADE:
             return described
         if clock.now() - notified > HEARTBEAT_SECONDS:
@@ -81,14 +84,9 @@ def out_of_date(stack_name: str) -> PlanOutdatedError:
 
 def has_started(cfn: CloudFormationClient, plan: Plan) -> bool:
     """Return whether the execution of the change set has started."""
-    with translate_aws_errors():
-        try:
-            described = cfn.describe_change_set(**_reference(plan))
-        except ClientError as error:
-            if error_code(error) in {"ChangeSetNotFound", "ChangeSetNotFoundException", "ValidationError"}:
-                return False
-            raise
-    return described.get("ExecutionStatus", "").startswith("EXECUTE_")
+    with ignore_aws_errors(*_MISSING, "ValidationError"):
+        return cfn.describe_change_set(**_reference(plan)).get("ExecutionStatus", "").startswith("EXECUTE_")
+    return False
 
 
 def new_name() -> str:
@@ -146,7 +144,7 @@ def delete_change_set(
             except ClientError as error:
                 if error_code(error) == "InvalidChangeSetStatus" and clock.now() < deadline:
                     clock.sleep(_LONGEST_PAUSE)
-                elif error_code(error) in {"ChangeSetNotFound", "ChangeSetNotFoundException", "ValidationError"}:
+                elif error_code(error) in {*_MISSING, "ValidationError"}:
                     # Already deleted, with its stack or by another process.
                     break
                 else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import replace_aws_errors
 from exasol_ci_setup.core.errors import TemplateRejectedError
 from exasol_ci_setup.stacks.upload import template_source
 from exasol_ci_setup.template import lint
@@ -26,12 +26,6 @@ def check(context: Context, template: Template) -> list[Finding]:
 
 def validate(account: Account, template: Template, *, bucket: str | None = None) -> None:
     """Let CloudFormation validate the template. Raises TemplateRejectedError with its message."""
-    cfn = account.client("cloudformation")
-    with translate_aws_errors():
-        try:
-            cfn.validate_template(**template_source(account, template, bucket=bucket))
-        except ClientError as error:
-            if error_code(error) != "ValidationError":
-                raise
-            reason = error.response.get("Error", {}).get("Message", "")
-            raise TemplateRejectedError(f"AWS rejected the template {template.name}: {reason}") from error
+    rejection = f"AWS rejected the template {template.name}"
+    with replace_aws_errors({"ValidationError"}, lambda reason: TemplateRejectedError(f"{rejection}: {reason}")):
+        account.client("cloudformation").validate_template(**template_source(account, template, bucket=bucket))

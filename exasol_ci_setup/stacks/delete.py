@@ -6,7 +6,7 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, ignore_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.commands import unprotect_hint, watch_hint
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
@@ -209,26 +209,18 @@ def contents(account: Account, going: Iterable[Resource], say: Callable[[str], N
 
 
 def _has_objects(s3: S3Client, bucket: str) -> bool:
-    with translate_aws_errors():
-        try:
-            page = s3.list_object_versions(Bucket=bucket, MaxKeys=1)
-        except ClientError as error:
-            if error_code(error) == "NoSuchBucket":
-                return False
-            raise
-    return bool(page.get("Versions") or page.get("DeleteMarkers"))
+    with ignore_aws_errors("NoSuchBucket"):
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=1)
+        return bool(page.get("Versions") or page.get("DeleteMarkers"))
+    return False
 
 
 def _has_images(ecr: ECRClient, name: str) -> bool:
-    with translate_aws_errors():
-        try:
-            # A page may be empty although another one follows.
-            pages = ecr.get_paginator("list_images").paginate(repositoryName=name)
-            return any(page["imageIds"] for page in pages)
-        except ClientError as error:
-            if error_code(error) == "RepositoryNotFoundException":
-                return False
-            raise
+    with ignore_aws_errors("RepositoryNotFoundException"):
+        # A page may be empty although another one follows.
+        pages = ecr.get_paginator("list_images").paginate(repositoryName=name)
+        return any(page["imageIds"] for page in pages)
+    return False
 
 
 def empty(account: Account, going: Iterable[Resource], say: Callable[[str], None]) -> None:
@@ -249,25 +241,21 @@ def empty_repository(ecr: ECRClient, name: str) -> int:
     manifest list names (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageFailure.html).
     """
     gone = 0
-    with translate_aws_errors():
-        try:
-            while digests := _image_digests(ecr, name):
-                count = 0
-                failed = ""
-                for start in range(0, len(digests), _IMAGES):
-                    batch = digests[start : start + _IMAGES]
-                    answer = ecr.batch_delete_image(
-                        repositoryName=name, imageIds=[{"imageDigest": digest} for digest in batch]
-                    )
-                    deleted = len({image["imageDigest"] for image in answer.get("imageIds", [])})
-                    count += deleted
-                    gone += deleted
-                    failed = failed or next((each.get("failureReason", "") for each in answer.get("failures", [])), "")
-                if not count:
-                    raise StackError(f"repository {name} could not be emptied: {failed or 'ECR gave no reason'}")
-        except ClientError as error:
-            if error_code(error) != "RepositoryNotFoundException":
-                raise
+    with ignore_aws_errors("RepositoryNotFoundException"):
+        while digests := _image_digests(ecr, name):
+            count = 0
+            failed = ""
+            for start in range(0, len(digests), _IMAGES):
+                batch = digests[start : start + _IMAGES]
+                answer = ecr.batch_delete_image(
+                    repositoryName=name, imageIds=[{"imageDigest": digest} for digest in batch]
+                )
+                deleted = len({image["imageDigest"] for image in answer.get("imageIds", [])})
+                count += deleted
+                gone += deleted
+                failed = failed or next((each.get("failureReason", "") for each in answer.get("failures", [])), "")
+            if not count:
+                raise StackError(f"repository {name} could not be emptied: {failed or 'ECR gave no reason'}")
     return gone
 
 
@@ -282,20 +270,15 @@ def empty_bucket(s3: S3Client, bucket: str) -> int:
     Raises StackError with the first object that S3 did not delete.
     """
     gone = 0
-    with translate_aws_errors():
-        try:
-            for batch in _batches(s3, bucket):
-                answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
-                for failed in answer.get("Errors", []):
-                    raise StackError(
-                        f"bucket {bucket} could not be emptied: {failed.get('Key')}: {failed.get('Message')}",
-                        hint="an object lock or a bucket policy may protect it",
-                    )
-                gone += len(batch)
-        except ClientError as error:
-            if error_code(error) == "NoSuchBucket":
-                return gone
-            raise
+    with ignore_aws_errors("NoSuchBucket"):
+        for batch in _batches(s3, bucket):
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+            for failed in answer.get("Errors", []):
+                raise StackError(
+                    f"bucket {bucket} could not be emptied: {failed.get('Key')}: {failed.get('Message')}",
+                    hint="an object lock or a bucket policy may protect it",
+                )
+            gone += len(batch)
     return gone
 
 

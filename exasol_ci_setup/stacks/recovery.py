@@ -5,7 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import (
+    ignore_aws_errors,
+    replace_aws_errors,
+)
 from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import (
     AwsUnavailableError,
@@ -34,14 +37,10 @@ def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html. Raises the errors of
     `translate_aws_errors`.
     """
-    with translate_aws_errors():
-        try:
-            cfn.cancel_update_stack(StackName=name, ClientRequestToken=uuid.uuid4().hex)
-        except ClientError as error:
-            if error_code(error) == "ValidationError":
-                return False
-            raise
-    return True
+    with ignore_aws_errors("ValidationError"):
+        cfn.cancel_update_stack(StackName=name, ClientRequestToken=uuid.uuid4().hex)
+        return True
+    return False
 
 
 def cancel(context: Context, stack: Stack) -> Stack:
@@ -94,17 +93,15 @@ def continue_rollback(
     if role_arn:
         arguments["RoleARN"] = role_arn
     after = latest_id(cfn, stack.id)
-    with translate_aws_errors():
-        try:
-            cfn.continue_update_rollback(**arguments)
-        except ClientError as error:
-            if error_code(error) != "ValidationError":
-                raise
-            said = error.response.get("Error", {}).get("Message", "")
-            raise InputError(
-                f"AWS did not continue the rollback of stack {stack.name}: {said}",
-                hint=f"to see which resources failed: `exasol-ci-setup diagnose {stack.name}`",
-            ) from error
+
+    def rejection(reason: str) -> InputError:
+        return InputError(
+            f"AWS did not continue the rollback of stack {stack.name}: {reason}",
+            hint=f"to see which resources failed: `exasol-ci-setup diagnose {stack.name}`",
+        )
+
+    with replace_aws_errors({"ValidationError"}, rejection):
+        cfn.continue_update_rollback(**arguments)
     return _follow(context, stack, StackMonitor(context, stack.id, after=after))
 
 

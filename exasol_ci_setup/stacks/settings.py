@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import InputError, SetupError
 from exasol_ci_setup.core.stacks import Setting
@@ -115,10 +115,5 @@ def apply(cfn: CloudFormationClient, plan: Plan) -> bool:
 
 
 def _set_policy(cfn: CloudFormationClient, stack: str, body: str) -> None:
-    try:
+    with replace_aws_errors({"ValidationError"}, lambda reason: InputError(f"AWS rejected the stack policy: {reason}")):
         cfn.set_stack_policy(StackName=stack, StackPolicyBody=body)
-    except ClientError as error:
-        if error_code(error) != "ValidationError":
-            raise
-        said = error.response.get("Error", {}).get("Message", "")
-        raise InputError(f"AWS rejected the stack policy: {said}") from error

@@ -133,6 +133,11 @@ def from_description(description: Mapping[str, Any]) -> Stack:
     )
 
 
+def has_construct(stack: Stack, kind: str) -> bool:
+    """Return whether a command created the stack from a construct of this kind; one with a scope belongs to a program."""
+    return stack.tags.get(f"{TAG_PREFIX}construct") == kind and f"{TAG_PREFIX}scope" not in stack.tags
+
+
 def is_absent(stack: Stack | None) -> bool:
     """Return whether a deployment would create the stack: it does not exist, is deleted, or only holds a change set."""
     return stack is None or stack.status in {"REVIEW_IN_PROGRESS", "DELETE_COMPLETE"}

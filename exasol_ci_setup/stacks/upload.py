@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Final
 
-from exasol_ci_setup.aws.session import Account, ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import Account, ClientError, error_code, ignore_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.errors import AwsUnavailableError, TemplateRejectedError
 from exasol_ci_setup.template.artifacts import StoredObject
 from exasol_ci_setup.template.limits import LARGEST_BODY, LARGEST_TEMPLATE
@@ -106,23 +106,11 @@ class TemplateBucket:
         return StoredObject(self.name, key, self.url(key), is_new)
 
     def _exists(self, key: str) -> bool:
-        s3 = self._account.client("s3")
-        try:
-            s3.head_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.owner)
-        except ClientError as error:
-            # Without the permission to list the bucket, S3 answers 403 for an object that does not exist.
-            if error_code(error) in {
-                "403",
-                "404",
-                "AccessDenied",
-                "Forbidden",
-                "NoSuchBucket",
-                "NoSuchKey",
-                "NotFound",
-            }:
-                return False
-            raise
-        return True
+        # Without the permission to list the bucket, S3 answers 403 for an object that does not exist.
+        with ignore_aws_errors("403", "404", "AccessDenied", "Forbidden", "NoSuchBucket", "NoSuchKey", "NotFound"):
+            self._account.client("s3").head_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.owner)
+            return True
+        return False
 
 
 class Uploads:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, ignore_aws_errors, translate_aws_errors
 from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.core.errors import InputError, SetupError
 
@@ -99,15 +99,10 @@ class Images:
         return bool(setting == "MUTABLE")
 
     def _find(self, tag: str) -> Any:
-        with translate_aws_errors():
-            try:
-                response = self.ecr.describe_images(repositoryName=self.repository, imageIds=[{"imageTag": tag}])
-            except ClientError as error:
-                if error_code(error) == "ImageNotFoundException":
-                    return None
-                raise
-        details = response.get("imageDetails", [])
-        return details[0] if details else None
+        with ignore_aws_errors("ImageNotFoundException"):
+            response = self.ecr.describe_images(repositoryName=self.repository, imageIds=[{"imageTag": tag}])
+            return next(iter(response.get("imageDetails", [])), None)
+        return None
 
     def _tag_in_use(self, tag: str) -> InputError:
         return InputError(

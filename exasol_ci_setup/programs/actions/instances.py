@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ignore_aws_errors
 from exasol_ci_setup.core.errors import StackError
 from exasol_ci_setup.programs import actions
 
@@ -38,13 +38,9 @@ def public_ip(instance: Instance) -> str:
 
 
 def _describe(ec2: EC2Client, instance_id: str) -> Any:
-    with translate_aws_errors():
-        try:
-            reservations = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
-        except ClientError as error:
-            if error_code(error) == "InvalidInstanceID.NotFound":
-                return {}
-            raise
+    reservations: list[Any] = []
+    with ignore_aws_errors("InvalidInstanceID.NotFound"):
+        reservations += ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
     return next((each for reservation in reservations for each in reservation["Instances"]), {})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ignore_aws_errors, translate_aws_errors
 from exasol_ci_setup.builds import github
 from exasol_ci_setup.builds.github import Api, Token
 from exasol_ci_setup.constructs.asset import GitHubRepo, LocalDirectory
@@ -138,11 +138,8 @@ def _report_skipped(runtime: Runtime, asset: Asset, skipped: list[str]) -> None:
 
 
 def _exists(s3: S3Client, bucket: str, key: str) -> bool:
-    try:
+    # A response without a body has no error code other than its status.
+    with ignore_aws_errors("404", "NoSuchKey", "NotFound"):
         s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        # A response without a body has no error code other than its status.
-        if error_code(error) in {"404", "NoSuchKey", "NotFound"}:
-            return False
-        raise
-    return True
+        return True
+    return False
