@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.batches import read_log as read_log
     from exasol_ci_setup.stacks.batches import start_ci_build as start_ci_build
     from exasol_ci_setup.stacks.deploy import deploy as deploy
-    from exasol_ci_setup.stacks.model import Request as Request
+    from exasol_ci_setup.stacks.request import Request as Request
     from exasol_ci_setup.stacks.request import request_of as request_of
     from exasol_ci_setup.template.context import default_context as default_context
     from exasol_ci_setup.template.lint import Linter as Linter
@@ -154,8 +154,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "programs.actions.build": ("Build",),
         "stacks.batches": ("follow_batch", "list_batches", "read_log", "start_ci_build"),
         "stacks.deploy": ("deploy",),
-        "stacks.model": ("Request",),
-        "stacks.request": ("request_of",),
+        "stacks.request": ("Request", "request_of"),
         "template.context": ("default_context",),
         "template.lint": ("Linter",),
         "template.render": ("Template", "render"),

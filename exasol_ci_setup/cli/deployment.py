@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.core.stacks import Plan, Stack
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
     from exasol_ci_setup.stacks.user_template import TemplateStack
 
 

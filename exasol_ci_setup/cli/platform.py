@@ -120,13 +120,14 @@ def require_yes(session: Session, question: str, *, yes: bool) -> None:
 def planned_deletion(context: Context, session: Session, stack_name: str, *, empty: bool = False) -> None:
     """Show the plan that deletes a stack; delete nothing."""
     from exasol_ci_setup.cli.render import report
-    from exasol_ci_setup.stacks import delete as deletion
     from exasol_ci_setup.stacks import removed, state
+    from exasol_ci_setup.stacks.resources import of_id
 
-    cfn = context.account.client("cloudformation")
-    stack = state.get(cfn, stack_name)
-    resources = deletion.resources(cfn, stack)
-    report.deletion(session.output, resources, removed.plan_of(cfn, stack, resources), empty=empty, as_data=True)
+    stack = state.get(context.cfn, stack_name)
+    resources = of_id(context.cfn, stack.id)
+    report.deletion(
+        session.output, resources, removed.plan_of(context.cfn, stack, resources), empty=empty, as_data=True
+    )
     session.output.say(report.DELETION_PLAN_ONLY)
     done(session, "planned", changed=False)
 

@@ -353,7 +353,7 @@ def follow_started(session: Session, batch: Batch, flags: FollowFlags, *, before
 
 def context_of(session: Session, *, log_only: bool = False) -> Context:
     """Return the context of functions of `builds`. With `log_only`, its reporter prints only log lines of a batch, on stdout."""
-    from exasol_ci_setup.cli.render.build_reporter import BuildReporter
+    from exasol_ci_setup.cli.render.build_view import BuildReporter
 
     return session.context(BuildReporter(session, log_only=log_only))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.core.stacks import Stack
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
     from exasol_ci_setup.stacks.user_template import TemplateStack
     from exasol_ci_setup.template.parameter_files import ParameterFile
     from exasol_ci_setup.template.parameters import ParameterDeclaration

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.tags import is_reserved_tag
 
 if TYPE_CHECKING:
@@ -22,6 +21,18 @@ _HOOK_WORDS: Final = {
     "HOOK_COMPLETE_FAILED": "failed",
     "HOOK_FAILED": "ended with an error",
 }
+
+
+class Absent(Enum):
+    """The value of a missing property, which is not the same as null."""
+
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent.ABSENT
 
 
 @dataclass(frozen=True, slots=True)

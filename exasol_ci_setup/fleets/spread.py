@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.core.absent import ABSENT
-from exasol_ci_setup.core.stacks import Setting, Stack
+from exasol_ci_setup.core.stacks import ABSENT, Setting, Stack
 from exasol_ci_setup.stacks.preview import between_templates
 from exasol_ci_setup.template.render import has_transform, parse
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.core.stacks import Plan
     from exasol_ci_setup.fleets.model import StackSet
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 # AWS excludes the management account from every operation.
 _EXCLUDED: Final = frozenset({"INOPERABLE", "SKIPPED_SUSPENDED_ACCOUNT"})

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.fleets.model import StackSet
     from exasol_ci_setup.fleets.operations import CallAs
     from exasol_ci_setup.fleets.spread import Batch
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 
 class StackSets:

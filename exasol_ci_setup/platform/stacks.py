@@ -13,8 +13,9 @@ from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import state, users
 from exasol_ci_setup.stacks.construct_parameters import parameters_of
-from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.stacks.preview import from_templates
+from exasol_ci_setup.stacks.request import Request
+from exasol_ci_setup.stacks.resources import of_id
 from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def delete(context: Context, stack_name: str, *, empty: bool = False) -> None:
     cfn = context.cfn
     stack = state.get(cfn, stack_name)
     deletion.require_deletable(stack)
-    found = deletion.resources(cfn, stack)
+    found = of_id(cfn, stack.id)
     kept = deletion.retained(cfn, stack, found, ())
     going = [each for each in found if each.logical_id not in kept]
     users.require_unused(cfn, [(stack, going)])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.reporter import Reporter, TemplateLinter
     from exasol_ci_setup.core.stacks import Drift, Plan, Result, Stack
     from exasol_ci_setup.core.task_graph import Ended
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 C = TypeVar("C", bound="Construct")
 

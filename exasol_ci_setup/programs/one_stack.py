@@ -15,8 +15,7 @@ from exasol_ci_setup.stacks import deploy as deployment
 from exasol_ci_setup.stacks import watch as watching
 from exasol_ci_setup.stacks.check import check
 from exasol_ci_setup.stacks.deletion import find_existing, plan_deletion
-from exasol_ci_setup.stacks.model import Request
-from exasol_ci_setup.stacks.request import resolve_secrets
+from exasol_ci_setup.stacks.request import Request, resolve_secrets
 from exasol_ci_setup.template.lint import lint as run_linter
 from exasol_ci_setup.template.lint import reject_errors
 

@@ -16,6 +16,7 @@ from exasol_ci_setup.programs.interrupt import InterruptibleClock
 from exasol_ci_setup.programs.templates import template_of
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import removed, state, users
+from exasol_ci_setup.stacks.resources import of_id
 from exasol_ci_setup.stacks.users import Surroundings, require_none
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.programs.declared import Declared
     from exasol_ci_setup.programs.deployment import Stacks
-    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.resources import Resource
 
 SCOPE_TAG = f"{TAG_PREFIX}scope"
 NAME_TAG = f"{TAG_PREFIX}name"
@@ -207,7 +208,7 @@ def of_scope(account: Account, name: str) -> list[Stack]:
 def existing_stack(account: Account, stack: Stack) -> ExistingStack:
     """Return the stack with its resources, and the plan that deletes it."""
     cfn = account.client("cloudformation")
-    resources = deletion.resources(cfn, stack)
+    resources = of_id(cfn, stack.id)
     removal = removed.without_empty_log_groups(account, removed.plan_of(cfn, stack, resources))
     return ExistingStack(account, stack, tuple(resources), removal)
 

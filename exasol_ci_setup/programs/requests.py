@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.placeholders import Placeholder
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 C = TypeVar("C", bound="Construct")
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import functools
 import re
 import uuid
+from contextvars import ContextVar
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from exasol_ci_setup.sandbox import (
     change_sets,
     deployment,
     ec2_types,
-    nested_transforms,
     private,
     record_types,
     strict,
-    summaries,
 )
-from exasol_ci_setup.sandbox.private import find_change_set, refusal, value, wrap
+from exasol_ci_setup.sandbox.private import find_change_set, refusal, resource_handlers, value, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,10 @@ _VALIDATIONS: Final = {
     "NAME_CONFLICT_VALIDATION": "AWS::EarlyValidation::ResourceExistenceCheck",
     "PROPERTY_VALIDATION": "AWS::EarlyValidation::PropertyValidation",
 }
+_END: Final = b"</GetTemplateSummaryResult>"
+_NAMESPACE: Final = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
+_PARAMETERS: Final[ContextVar[list[dict[str, str]] | None]] = ContextVar("parameters", default=None)
+"""The parameters of the nested stack in deployment. ministack applies transforms only to the template of a root stack."""
 _STACK_ID: Final = re.compile(rb"<StackId>([^<]*)</StackId>")
 
 
@@ -60,14 +65,14 @@ def extend() -> None:
     handlers._capabilities_enforced = lambda: True  # noqa: SLF001
     provisioners._REPLACING_PROPERTIES.update(_REPLACING_PROPERTIES)  # noqa: SLF001
     provisioners.s3_bucket_name_conflict = _bucket_name_conflict
-    # Before the extension of nested stacks, which wraps the parser too.
     wrap(engine, "_parse_template", lambda inner, body: strict.without_blanks(inner(body)))
     handlers._parse_template = changesets._parse_template = engine._parse_template  # noqa: SLF001
     wrap(engine, "_validate_template_statics", _validate_template)
     wrap(engine, "_resolve_parameters", _resolve_parameters)
     handlers._resolve_parameters = changesets._resolve_parameters = engine._resolve_parameters  # noqa: SLF001
     wrap(changesets, "_resolve_props_for_diff", change_sets.resolve_for_comparison)
-    nested_transforms.extend()
+    wrap(engine, "_parse_template", _transform_nested)
+    wrap(provisioners, "_cfn_nested_stack_deploy", _deploy_nested)
     for function, names in (
         (_create_change_set, ("CreateChangeSet",)),
         (_execute_change_set, ("ExecuteChangeSet",)),
@@ -335,24 +340,6 @@ def _list_active_change_sets(inner: Action, parameters: Parameters) -> Reply:
         _change_sets.update(executed)
 
 
-def _with_ssm_names(inner: Action, parameters: Parameters) -> Reply:
-    from ministack.services.cloudformation import _change_sets, _stacks
-
-    status, headers, body = inner(parameters)
-    records = {each["StackId"]: each for each in _stacks.values()} | dict(_change_sets.items())
-    return status, headers, summaries.with_ssm_names(body, records.get)
-
-
-def _with_identifiers(inner: Action, parameters: Parameters) -> Reply:
-    from ministack.services.cloudformation import engine, helpers
-
-    status, headers, body = inner(parameters)
-    text, refusal = helpers._resolve_template(parameters)  # noqa: SLF001
-    if status != 200 or refusal or not text:  # noqa: PLR2004
-        return status, headers, body
-    return status, headers, summaries.with_identifiers(body, engine._parse_template(text))  # noqa: SLF001
-
-
 def _delete_stack(inner: Action, parameters: Parameters) -> Reply:
     """Delete also a stack in creation: cancel its operation, then delete the created resources."""
     stack = _stack(value(parameters, "StackName"))
@@ -363,3 +350,94 @@ def _delete_stack(inner: Action, parameters: Parameters) -> Reply:
         for task in operations:
             task.cancel()
     return reply
+
+
+def _deploy_nested(
+    inner: Callable[..., Any], logical_id: str, props: dict[str, Any], *more: Any, **options: Any
+) -> Any:
+    given = props.get("Parameters")
+    values = given if isinstance(given, dict) else {}
+    token = _PARAMETERS.set([{"Key": name, "Value": str(value)} for name, value in values.items()])
+    try:
+        return inner(logical_id, props, *more, **options)
+    finally:
+        _PARAMETERS.reset(token)
+
+
+def _transform_nested(inner: Callable[[str], Any], body: str) -> Any:
+    """Parse a template, and apply the transforms of that of a nested stack."""
+    from ministack.services.cloudformation import engine
+
+    template = inner(body)
+    parameters = _PARAMETERS.get()
+    if parameters is None:
+        return template
+    # A transform can call the parser.
+    token = _PARAMETERS.set(None)
+    try:
+        processed = engine._apply_transforms(template, parameters)  # noqa: SLF001
+    finally:
+        _PARAMETERS.reset(token)
+    if isinstance(processed, engine._TransformFailed):  # noqa: SLF001
+        raise ValueError(processed.error)  # noqa: TRY004 - ministack raises ValueError for invalid templates
+    return processed
+
+
+def _with_identifiers(inner: Action, parameters: Parameters) -> Reply:
+    """Add the identifiers of importable resources of the template.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceIdentifierSummary.html
+    """
+    from ministack.services.cloudformation import changesets, engine, helpers
+
+    status, headers, body = inner(parameters)
+    text, refused = helpers._resolve_template(parameters)  # noqa: SLF001
+    if status != 200 or refused or not text:  # noqa: PLR2004
+        return status, headers, body
+    template = engine._parse_template(text)  # noqa: SLF001
+    handlers = resource_handlers()
+    by_type: dict[str, list[str]] = {}
+    for name, resource in (template.get("Resources") or {}).items():
+        kind = resource.get("Type", "")
+        if kind in changesets._IMPORT_LOOKUPS and "import" in handlers.get(kind, {}):  # noqa: SLF001
+            by_type.setdefault(kind, []).append(name)
+    members = "".join(
+        f"<member><ResourceType>{escape(kind)}</ResourceType>"
+        f"<LogicalResourceIds>{_members(names)}</LogicalResourceIds>"
+        # One entry is one identifier, also if it consists of several properties.
+        f"<ResourceIdentifiers>{_members([','.join(changesets._IMPORT_LOOKUPS[kind][0])])}</ResourceIdentifiers></member>"  # noqa: SLF001
+        for kind, names in by_type.items()
+    )
+    summaries = f"<ResourceIdentifierSummaries>{members}</ResourceIdentifierSummaries>".encode()
+    return status, headers, body.replace(_END, summaries + _END)
+
+
+def _members(values: Any) -> str:
+    return "".join(f"<member>{escape(value)}</member>" for value in values)
+
+
+def _with_ssm_names(inner: Action, parameters: Parameters) -> Reply:
+    """Make the names of SSM parameters the values in the reply, and add the resolved values.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Parameter.html
+    """
+    from ministack.services.cloudformation import _change_sets, _stacks
+
+    status, headers, body = inner(parameters)
+    if b"<ParameterKey>" not in body:
+        return status, headers, body
+    records = {each["StackId"]: each for each in _stacks.values()} | dict(_change_sets.items())
+    ET.register_namespace("", _NAMESPACE)
+    root = ET.fromstring(body)  # noqa: S314 - the XML comes from this process
+    for part in root.iter():
+        given = part.find(f"{{{_NAMESPACE}}}Parameters")
+        arn = part.findtext(f"{{{_NAMESPACE}}}ChangeSetId") or part.findtext(f"{{{_NAMESPACE}}}StackId")
+        record = records.get(arn or "")
+        if given is None or record is None:
+            continue
+        for each in given:
+            key, shown = each[0], each[1]
+            if name := record["_resolved_params"].get(key.text, {}).get("SsmName"):
+                ET.SubElement(each, f"{{{_NAMESPACE}}}ResolvedValue").text = shown.text
+                shown.text = name
+    return status, headers, ET.tostring(root, encoding="utf-8", xml_declaration=True)

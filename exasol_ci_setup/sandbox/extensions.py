@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,6 @@ from exasol_ci_setup.sandbox import (
     elb_types,
     linked_roles,
     record_types,
-    seeds,
 )
 from exasol_ci_setup.sandbox.private import Reply, wrap
 
@@ -147,6 +147,27 @@ async def _handle_with_seeds(inner: Callable[..., Awaitable[Reply]], *request: A
     seeded = _stores()["seeded"]
     # Recorded, so that a secret which a user deletes is not created again.
     if "secrets" not in seeded:
-        seeds.seed(load_ministack()._get_module("secretsmanager"))  # noqa: SLF001
+        seed(load_ministack()._get_module("secretsmanager"))  # noqa: SLF001
         seeded["secrets"] = True
     return await inner(*request)
+
+
+SECRETS: Final = {
+    "Dockerhub": {"User": "sandbox-user", "AccessToken": "sandbox-access-token"},
+    "github": {"user": "sandbox-user", "token": "sandbox-token"},
+}
+"""Name of each secret, and the keys and dummy values of the JSON object in it."""
+
+
+def seed(secretsmanager: Any) -> None:
+    """Create missing secrets in the account and region of the current request.
+
+    `secretsmanager` is ministack's module of that service.
+    """
+    for name, values in SECRETS.items():
+        request: dict[str, Any] = {
+            "Name": name,
+            "SecretString": json.dumps(values),
+            "Description": "Dummy values of the sandbox",
+        }
+        secretsmanager._create_secret(request)  # noqa: SLF001

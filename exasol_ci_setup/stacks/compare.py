@@ -10,7 +10,7 @@ from exasol_ci_setup.template.deployed import read
 
 if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 
 def diff(context: Context, request: Request) -> list[str]:

@@ -20,12 +20,6 @@ from exasol_ci_setup.core.errors import (
 from exasol_ci_setup.core.text import counted, duration
 from exasol_ci_setup.stacks import data_loss, diagnose, plan, state
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id
-from exasol_ci_setup.stacks.resources import (
-    Resource as Resource,  # noqa: PLC0414, TC001 - what this module works on
-)
-from exasol_ci_setup.stacks.resources import (
-    resources as resources,  # noqa: PLC0414
-)
 from exasol_ci_setup.template.intrinsics import as_mapping
 
 if TYPE_CHECKING:
@@ -38,6 +32,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.core.stacks import Event, Stack
+    from exasol_ci_setup.stacks.resources import Resource
 
 # Maximum keys of one DeleteObjects: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _BATCH: Final = 1_000

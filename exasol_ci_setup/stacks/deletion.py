@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import removed, state, users
+from exasol_ci_setup.stacks.resources import of_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def plan_deletion(
     """
     cfn = context.cfn
     deletion.require_deletable(stack)
-    resources = deletion.resources(cfn, stack)
+    resources = of_id(cfn, stack.id)
     retained = deletion.retained(cfn, stack, resources, retain)
     if force:
         deletion.require_forcible(stack)

@@ -27,9 +27,9 @@ from exasol_ci_setup.stacks import (
     changeset,
     diagnose,
     express,
-    interrupted,
     linked_roles,
     preview,
+    recovery,
     recreation,
     removed,
     settings,
@@ -39,9 +39,9 @@ from exasol_ci_setup.stacks import (
 from exasol_ci_setup.stacks import drift as drifts
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.approval import excess
+from exasol_ci_setup.stacks.changeset import execute
 from exasol_ci_setup.stacks.delete import delete
 from exasol_ci_setup.stacks.events import StackMonitor, latest_id
-from exasol_ci_setup.stacks.execution import execute
 from exasol_ci_setup.stacks.recovery import ask_to_cancel, explain, way_out
 from exasol_ci_setup.stacks.rollout import Rollouts
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.stacks import Drift, Plan, Stack
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 
 _MINUTE: Final = 60
@@ -306,7 +306,7 @@ def _follow(context: Context, request: Request, monitor: StackMonitor, options: 
     try:
         stack = monitor.run(deadline)
     except KeyboardInterrupt:
-        stack = None if creating else interrupted.cancel(cfn, monitor, name, clock)
+        stack = None if creating else recovery.cancel_interrupted(cfn, monitor, name, clock)
         if stack is not None and state.has_succeeded(stack):
             raise OperationInterruptedError(
                 f"the update of stack {name} ended in {stack.status} before AWS could cancel it",
@@ -319,7 +319,7 @@ def _follow(context: Context, request: Request, monitor: StackMonitor, options: 
                 hint="run the same command again to apply the change",
                 stack_name=name,
             ) from None
-        raise interrupted.error(monitor, name, creating=creating) from None
+        raise recovery.interruption(monitor, name, creating=creating) from None
     except AwsUnavailableError as error:
         error.hint = (
             f"stack {name} was last seen in {monitor.status or 'a new operation'}, and AWS continues with it; "
@@ -356,7 +356,7 @@ def _end_in_time(
     if creating:
         with translate_aws_errors():
             cfn.delete_stack(StackName=monitor.stack_id)
-        stack = interrupted.finish(monitor, name)
+        stack = recovery.finish(monitor, name)
         outcome = "and what was created is deleted" if stack.status == "DELETE_COMPLETE" else f"it is in {stack.status}"
         raise TimedOutError(
             f"stack {name} was not created within {limit}; its creation was stopped, {outcome}",
@@ -364,7 +364,7 @@ def _end_in_time(
             stack_name=name,
         )
     canceled = ask_to_cancel(cfn, name)
-    stack = interrupted.finish(monitor, name)
+    stack = recovery.finish(monitor, name)
     if not canceled and state.has_succeeded(stack):
         return stack
     raise TimedOutError(

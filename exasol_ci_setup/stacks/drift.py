@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
-from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import SetupError, StackBusyError, StackError, TimedOutError
-from exasol_ci_setup.core.stacks import Drift, PropertyDrift, ResourceDrift
+from exasol_ci_setup.core.stacks import ABSENT, Drift, PropertyDrift, ResourceDrift
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks.resources import of_id
 from exasol_ci_setup.template import intrinsics
 from exasol_ci_setup.template.render import has_transform
 
@@ -44,12 +43,7 @@ def detect(context: Context, stack: Stack, *, everything: bool = True) -> Drift:
     Raises StackBusyError if an operation is in progress, StackError if AWS does not compare a stack in this status, TimedOutError after half an hour,
     and the errors of `translate_aws_errors`.
     """
-    if state.is_busy(stack):
-        raise StackBusyError(
-            f"stack {stack.name} is busy: {stack.status}",
-            hint=watch_hint(stack.name),
-            stack_name=stack.name,
-        )
+    state.require_idle(stack)
     cfn = context.cfn
     waiting = _Wait(context, stack)
     detection = _start_detection(cfn, stack, waiting)
@@ -80,18 +74,10 @@ def look(context: Context, stack: Stack) -> Drift | None:
 def unchecked(cfn: CloudFormationClient, stack: Stack, found: Drift) -> tuple[ResourceDrift, ...]:
     """Return the resources of the stack that `found` does not cover, because AWS cannot compare their types."""
     known = {each.logical_id for each in found.resources}
-    with translate_aws_errors():
-        listed = [
-            summary
-            for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack.id)
-            for summary in page["StackResourceSummaries"]
-        ]
     return tuple(
-        ResourceDrift(
-            each["LogicalResourceId"], each["ResourceType"], each.get("PhysicalResourceId", ""), "NOT_CHECKED"
-        )
-        for each in listed
-        if each["LogicalResourceId"] not in known and each["ResourceStatus"] != "DELETE_COMPLETE"
+        ResourceDrift(each.logical_id, each.type, each.physical_id, "NOT_CHECKED")
+        for each in of_id(cfn, stack.id)
+        if each.logical_id not in known
     )
 
 

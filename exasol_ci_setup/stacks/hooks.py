@@ -98,10 +98,14 @@ def _ask(cfn: CloudFormationClient, operation: str, **arguments: str) -> Any:
         return getattr(client, operation)(**arguments)
 
 
+def is_unsupported(error: SetupError) -> bool:
+    """Return whether the endpoint does not have the operation that failed."""
+    return error_code(error.__cause__ or error) in {"InvalidAction", "UnknownOperationException"}
+
+
 def _why(error: SetupError) -> str:
-    cause = error.__cause__
-    if isinstance(cause, ClientError) and error_code(cause) in {"InvalidAction", "UnknownOperationException"}:
-        return f"this endpoint does not support {cause.operation_name}"
+    if is_unsupported(error) and isinstance(error.__cause__, ClientError):
+        return f"this endpoint does not support {error.__cause__.operation_name}"
     return error.message
 
 

@@ -6,18 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
-from exasol_ci_setup.core.absent import ABSENT
-from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import (
     UNCHANGED,
     DeployFailedError,
     InputError,
     OperationInterruptedError,
     SetupError,
-    StackBusyError,
     StackNotUpdatableError,
 )
-from exasol_ci_setup.core.stacks import Options, Outcome, Result, Setting
+from exasol_ci_setup.core.stacks import ABSENT, Options, Outcome, Result, Setting
 from exasol_ci_setup.stacks import changeset, imports, state
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks.change_set_request import ChangeSetMode, create
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.core.stacks import Plan, Stack
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
     from exasol_ci_setup.template.render import Template
 
 # Between the values of an identifier of several properties, as in Cloud Control API:
@@ -136,12 +133,7 @@ def _importable_template(
     """Return the parsed template of the stack, None if it does not exist. Raises an error if AWS can import nothing into it."""
     if current is None or state.is_absent(current):
         return None
-    if state.is_busy(current):
-        raise StackBusyError(
-            f"stack {current.name} is busy: {current.status}",
-            hint=watch_hint(current.name),
-            stack_name=current.name,
-        )
+    state.require_idle(current)
     state.require_own(current, request.tags, adopt=adopt)
     if state.is_stuck(current) or state.has_failed_without_rollback(current):
         delete = "exasol-ci-setup delete" if state.is_own(current) else "aws cloudformation delete-stack --stack-name"

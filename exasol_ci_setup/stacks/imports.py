@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.stacks.change_set_request import ChangeSetMode
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 # The key and the value in a resource's metadata. CloudFormation does not report afterwards which resources were imported.
 _KEY: Final = "exasol-ci-setup"

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.core.stacks import Drift, ResourceDrift, Setting, Stack
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 CANNOT_REVERT: Final = "CloudFormation does not revert this drift"
 

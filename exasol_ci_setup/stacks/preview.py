@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.core.stacks import Setting, Stack
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 
 def from_templates(cfn: CloudFormationClient, request: Request, current: Stack | None, *, note: str) -> Plan:

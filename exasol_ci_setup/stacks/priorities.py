@@ -91,4 +91,4 @@ def _own_rules(account: Account, stack_name: str) -> dict[str, str]:
     stack = state.find(cfn, stack_name)
     if stack is None or state.is_absent(stack):
         return {}
-    return {each.logical_id: each.physical_id for each in resources.resources(cfn, stack)}
+    return {each.logical_id: each.physical_id for each in resources.of_id(cfn, stack.id)}

@@ -7,8 +7,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.core.absent import ABSENT
-from exasol_ci_setup.core.stacks import Change, PropertyChange, Setting
+from exasol_ci_setup.core.stacks import ABSENT, Change, PropertyChange, Setting
 from exasol_ci_setup.template.intrinsics import as_mapping, canonical, is_function, parameter_values, resolve
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
-"""Cancel an update, and continue a rollback that failed."""
+"""Cancel an update, also after Ctrl-C, and continue a rollback that failed."""
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import (
     ignore_aws_errors,
@@ -15,6 +15,7 @@ from exasol_ci_setup.core.errors import (
     DeployFailedError,
     InputError,
     OperationInterruptedError,
+    SetupError,
     StackError,
 )
 from exasol_ci_setup.stacks import diagnose, state
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
+    from exasol_ci_setup.core.clock import Clock
     from exasol_ci_setup.core.errors.details import Diagnosis
     from exasol_ci_setup.core.stacks import Stack
+
+_CANCELING: Final = 5.0  # seconds that a canceled update is followed
 
 
 def ask_to_cancel(cfn: CloudFormationClient, name: str) -> bool:
@@ -109,11 +113,7 @@ def _follow(context: Context, stack: Stack, monitor: StackMonitor) -> Stack:
     try:
         ended = monitor.run()
     except KeyboardInterrupt:
-        raise OperationInterruptedError(
-            f"stopped following: AWS continues with stack {stack.name} ({monitor.status or 'just begun'})",
-            hint=watch_hint(stack.name),
-            stack_name=stack.name,
-        ) from None
+        raise interruption(monitor, stack.name) from None
     except AwsUnavailableError as error:
         error.hint = f"AWS continues with stack {stack.name}\n{error.hint}".rstrip()
         raise
@@ -156,3 +156,43 @@ def _too_late(stack: Stack) -> StackError:
         hint="deploy its previous version again",
         stack_name=stack.name,
     )
+
+
+def interruption(monitor: StackMonitor, name: str, *, creating: bool = False) -> OperationInterruptedError:
+    """Return the interruption that says that AWS continues with the stack, and how to follow it again."""
+    hint = watch_hint(name)
+    if creating:
+        hint += f"; to delete what was created: `exasol-ci-setup delete {name}`"
+    return OperationInterruptedError(
+        f"stopped following: AWS continues with stack {name} ({monitor.status or 'just begun'})",
+        hint=hint,
+        stack_name=name,
+    )
+
+
+def cancel_interrupted(cfn: CloudFormationClient, monitor: StackMonitor, name: str, clock: Clock) -> Stack | None:
+    """Request AWS to cancel the update and return the stack as it ended; None if it could not be canceled.
+
+    Raises OperationInterruptedError if that takes long, or after another Ctrl-C.
+    """
+    try:
+        if not ask_to_cancel(cfn, name):
+            return None
+    except SetupError as failed:
+        monitor.note(f"the update could not be canceled: {failed}")
+        return None
+    except KeyboardInterrupt:
+        return None
+    monitor.note("requested AWS to cancel the update; Ctrl-C again stops following")
+    return finish(monitor, name, clock.now() + _CANCELING)
+
+
+def finish(monitor: StackMonitor, name: str, deadline: float | None = None) -> Stack:
+    """Follow the operation until it ends. Raises OperationInterruptedError after Ctrl-C, and at the `deadline`."""
+    try:
+        stack = monitor.run(deadline)
+    except KeyboardInterrupt:
+        stack = None
+    if stack is None:
+        raise interruption(monitor, name)
+    return stack

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.core.stacks import Options, Stack
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 
 def is_needed(context: Context, request: Request, current: Stack, options: Options) -> bool:

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.core.absent import ABSENT
-from exasol_ci_setup.core.stacks import Change, PropertyChange
+from exasol_ci_setup.core.stacks import ABSENT, Change, PropertyChange
 from exasol_ci_setup.template.intrinsics import as_mapping, canonical, is_function
 from exasol_ci_setup.template.references import find_references
 

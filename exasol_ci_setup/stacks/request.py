@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 from exasol_ci_setup.aws import secretsmanager
+from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.ci import CiBuild, ReleaseBuild
 from exasol_ci_setup.constructs.source import SourceCredentials
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.stacks import StackSettings
 from exasol_ci_setup.core.tags import TAG_PREFIX
-from exasol_ci_setup.stacks import alarms, network
+from exasol_ci_setup.stacks import network
 from exasol_ci_setup.stacks.construct_parameters import parameters_of
-from exasol_ci_setup.stacks.model import Request
 from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.stacks.upload import Uploads
     from exasol_ci_setup.template.render import Template
+
+MOST_ALARMS: Final = 5
+"""Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The desired state of a stack.
+
+    `termination_protection` and `notification_arns` are unchanged if None. `on_failure` says what to do if the creation
+    fails: roll back and keep it as ROLLBACK_COMPLETE, delete it, or keep its resources (an update is rolled back, unless ``keep``).
+    `stack_policy` is a JSON document, unchanged if None. `rollback_alarms` are alarms, each type by its ARN. The operation is rolled
+    back if one goes off during it or in the `monitoring_minutes` after it; unchanged if None. `force`: call AWS even if nothing seems to differ.
+    `express`: end the operation when each resource is configured, without waiting until it is ready. `kept_parameters` keep their values in the stack.
+    `lint_template` is linted in place of `template`: stacks that differ in names only share one lint run. `uploads` are the artifacts of the
+    template, `notes` remarks on the request for its plan. A stack keeps the logical IDs in `former_ids`, by those in the template.
+    """
+
+    name: str
+    template: Template
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    role_arn: str = ""
+    notification_arns: tuple[str, ...] | None = None
+    termination_protection: bool | None = None
+    on_failure: Literal["rollback", "delete", "keep"] = "rollback"
+    template_bucket: str | None = None
+    force: bool = False
+    express: bool = False
+    kept_parameters: tuple[str, ...] = ()
+    stack_policy: str | None = None
+    lint_template: Template | None = None
+    rollback_alarms: Mapping[str, str] | None = None
+    monitoring_minutes: int = 0
+    uploads: Uploads | None = None
+    notes: tuple[str, ...] = ()
+    former_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 def request_of(
@@ -60,7 +99,7 @@ def with_settings(account: Account, request: Request, settings: StackSettings) -
         notification_arns=settings.notification_arns,
         termination_protection=settings.termination_protection,
         stack_policy=settings.stack_policy or request.stack_policy,
-        rollback_alarms=alarms.rollback_alarms(account, settings.rollback_alarms) if settings.rollback_alarms else None,
+        rollback_alarms=rollback_alarms(account, settings.rollback_alarms) if settings.rollback_alarms else None,
         monitoring_minutes=settings.monitoring_minutes,
         on_failure=settings.on_failure,
         template_bucket=settings.template_bucket,
@@ -95,3 +134,30 @@ def resolve_secrets(construct: Construct, account: Account, *, spelled: Callable
             keys=f"{construct.secret_user_key} and {construct.secret_token_key}",
         )
     return construct
+
+
+def rollback_alarms(account: Account, arns: Sequence[str]) -> dict[str, str]:
+    """Return the type of each alarm by its ARN: metric or composite alarm.
+
+    CloudFormation requires the type, and the ARN does not contain it. For an alarm that does not exist, it would roll everything back:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackTrigger.html.
+
+    Raises InputError for too many alarms and for an alarm that does not exist, and the errors of `translate_aws_errors`.
+    """
+    if len(arns) > MOST_ALARMS:
+        raise InputError(f"too many alarms: CloudFormation accepts at most {MOST_ALARMS}, got {len(arns)}")
+    with translate_aws_errors():
+        answer = account.client("cloudwatch").describe_alarms(
+            AlarmNames=[arn.split(":alarm:", 1)[1] for arn in arns], AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+        )
+    types = {
+        **{alarm["AlarmArn"]: "AWS::CloudWatch::Alarm" for alarm in answer.get("MetricAlarms", [])},
+        **{alarm["AlarmArn"]: "AWS::CloudWatch::CompositeAlarm" for alarm in answer.get("CompositeAlarms", [])},
+    }
+    for arn in arns:
+        if arn not in types:
+            raise InputError(
+                f"alarm {arn} does not exist",
+                hint=f"an alarm must be in the account and region of the stack ({account.region})",
+            )
+    return {arn: types[arn] for arn in arns}

@@ -10,8 +10,6 @@ from exasol_ci_setup.aws.session import translate_aws_errors
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from exasol_ci_setup.core.stacks import Stack
-
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -23,13 +21,8 @@ class Resource:
     status: str
 
 
-def resources(cfn: CloudFormationClient, stack: Stack) -> list[Resource]:
-    """Return the resources of `stack`, in the order in which AWS lists them, without those that were deleted."""
-    return of_id(cfn, stack.id)
-
-
 def of_id(cfn: CloudFormationClient, stack_id: str) -> list[Resource]:
-    """Return the resources of the stack with this ARN, as `resources` does."""
+    """Return the resources of the stack with this ARN, in the order in which AWS lists them, without those that were deleted."""
     with translate_aws_errors():
         return [
             Resource(

@@ -9,7 +9,7 @@ from exasol_ci_setup.core.errors import StackError
 from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.stacks import drift, plan, recreation, state
 from exasol_ci_setup.stacks.deploy import deploy
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.deployed import read
 from exasol_ci_setup.template.render import Template, written
 

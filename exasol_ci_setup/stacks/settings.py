@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import InputError, SetupError
-from exasol_ci_setup.core.stacks import Setting
+from exasol_ci_setup.core.stacks import ABSENT, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
     from exasol_ci_setup.core.stacks import Plan, Stack
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 PROTECTION: Final = "termination-protection"
 POLICY: Final = "stack-policy"

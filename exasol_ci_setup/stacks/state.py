@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
-from exasol_ci_setup.core.errors import StackError, StackNotFoundError, StackNotUpdatableError
+from exasol_ci_setup.core.commands import watch_hint
+from exasol_ci_setup.core.errors import StackBusyError, StackError, StackNotFoundError, StackNotUpdatableError
 from exasol_ci_setup.core.stacks import Stack
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
@@ -146,6 +147,14 @@ def is_absent(stack: Stack | None) -> bool:
 def is_busy(stack: Stack) -> bool:
     """Return whether an operation is in progress."""
     return stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS"
+
+
+def require_idle(stack: Stack) -> None:
+    """Raise StackBusyError if an operation is in progress."""
+    if is_busy(stack):
+        raise StackBusyError(
+            f"stack {stack.name} is busy: {stack.status}", hint=watch_hint(stack.name), stack_name=stack.name
+        )
 
 
 def is_stuck(stack: Stack) -> bool:

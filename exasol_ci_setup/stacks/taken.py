@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 _PROJECT: Final = "AWS::CodeBuild::Project"
 _BUILDS: Final = ("CiBuild", "ReleaseBuild")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.stacks import output_values, state
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.stacks.upload import TemplateBucket, Uploads
 from exasol_ci_setup.template.artifacts import LocalArtifacts, PlaceholderStore, find_artifacts, package
 from exasol_ci_setup.template.intrinsics import MASK

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code
 from exasol_ci_setup.core.errors import AccessDeniedError, AwsUnavailableError, SetupError
 from exasol_ci_setup.stacks import hooks
 from exasol_ci_setup.stacks.optional import NotAnsweredAgainError, optional
@@ -75,7 +74,7 @@ def _read_events(cfn: CloudFormationClient, change_set_id: str, found: _Findings
     except NotAnsweredAgainError:
         _LOG.info("the endpoint did not answer DescribeEvents before, so the findings of its validation are not shown")
     except AwsUnavailableError as error:
-        if _is_unknown(error.__cause__):
+        if hooks.is_unsupported(error):
             _LOG.info("this endpoint does not support DescribeEvents, so the findings of its validation are not shown")
         else:
             found.warnings.append(
@@ -97,10 +96,6 @@ def _events(cfn: CloudFormationClient, change_set_id: str) -> Iterator[Mapping[s
         for event in page["OperationEvents"]:
             if event.get("EventType") in _FINDINGS:
                 yield event
-
-
-def _is_unknown(error: BaseException | None) -> bool:
-    return isinstance(error, ClientError) and error_code(error) in {"InvalidAction", "UnknownOperationException"}
 
 
 def _line(event: Mapping[str, Any]) -> str:

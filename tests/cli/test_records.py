@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.cli.output import Output
 from exasol_ci_setup.cli.render import records
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import DeployFailedError, InputError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Diagnosis, Finding
-from exasol_ci_setup.core.stacks import Change, Event, Plan, PropertyChange, Setting, Stack
+from exasol_ci_setup.core.stacks import ABSENT, Change, Event, Plan, PropertyChange, Setting, Stack
 
 SCHEMA = "exasol-ci-setup/2"
 DIAGNOSIS = Diagnosis("Slc", "ROLLBACK_COMPLETE", "Bucket", reason="taken")

@@ -8,7 +8,7 @@ import pytest
 
 from exasol_ci_setup.cli.options import Tag
 from exasol_ci_setup.core.errors import AccessDeniedError
-from exasol_ci_setup.stacks.alarms import rollback_alarms
+from exasol_ci_setup.stacks.request import rollback_alarms
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import NEW, UPDATE, Aws, run, stack_in
 

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.cli.render import show
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors.details import Diagnosis, Finding
-from exasol_ci_setup.core.stacks import Broadening, Change, Event, Hook, Plan, PropertyChange, Setting, Stack
+from exasol_ci_setup.core.stacks import ABSENT, Broadening, Change, Event, Hook, Plan, PropertyChange, Setting, Stack
 
 AT = datetime(2025, 3, 1, 21, 3, 4, tzinfo=timezone.utc)
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from exasol_ci_setup.aws.context import Context
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     CredentialsInvalidError,
@@ -22,12 +21,12 @@ from exasol_ci_setup.core.errors import (
     TimedOutError,
     UnreachableError,
 )
-from exasol_ci_setup.core.stacks import Options, Outcome, Plan
+from exasol_ci_setup.core.stacks import ABSENT, Options, Outcome, Plan
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.stacks.deploy import deploy
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.events import StackMonitor
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError, DroppedConnectionError
 from tests.reporters import RecordingReporter

@@ -23,7 +23,7 @@ from exasol_ci_setup.core.errors import (
 from exasol_ci_setup.core.stacks import Options, Outcome, Plan, PropertyChange, Setting
 from exasol_ci_setup.stacks import delete, state
 from exasol_ci_setup.stacks.deploy import deploy
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.render import Template, render
 from tests.reporters import RecordingReporter
 

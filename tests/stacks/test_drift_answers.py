@@ -7,7 +7,6 @@ import json
 import pytest
 
 from exasol_ci_setup.aws.context import Context
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
     StackBusyError,
@@ -15,9 +14,9 @@ from exasol_ci_setup.core.errors import (
     TemplateRejectedError,
     TimedOutError,
 )
-from exasol_ci_setup.core.stacks import Drift, PropertyDrift, ResourceDrift, Stack
+from exasol_ci_setup.core.stacks import ABSENT, Drift, PropertyDrift, ResourceDrift, Stack
 from exasol_ci_setup.stacks import drift, plan
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError
 from tests.reporters import RecordingReporter

@@ -6,17 +6,16 @@ import pytest
 
 from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs import Registry, Scope
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.clock import SystemClock
 from exasol_ci_setup.core.errors import DeployFailedError
 from exasol_ci_setup.core.reporter import NullReporter
-from exasol_ci_setup.core.stacks import Options, Outcome, Plan, PropertyChange, PropertyDrift
+from exasol_ci_setup.core.stacks import ABSENT, Options, Outcome, Plan, PropertyChange, PropertyDrift
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs import Connections, Declared, Deployment
 from exasol_ci_setup.programs.resolve import require_success
 from exasol_ci_setup.stacks import drift, network, state
 from exasol_ci_setup.stacks.deploy import deploy
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.render import Template
 from tests.reporters import RecordingReporter
 from tests.templates import samples

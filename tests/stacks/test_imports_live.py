@@ -10,6 +10,7 @@ from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import DeployFailedError, TemplateRejectedError
 from exasol_ci_setup.core.stacks import Outcome, Plan
 from exasol_ci_setup.stacks import delete, imports, plan, state
+from exasol_ci_setup.stacks.resources import of_id
 from exasol_ci_setup.template.render import parse
 from tests.reporters import RecordingReporter
 from tests.stacks.test_deploy_live import CREDENTIALS, everything, remembering, request, run
@@ -76,7 +77,7 @@ def test_later_change_keeps_marks_of_imported_resources(with_logs):
 def test_deleted_stack_retains_imported_resources(with_logs):
     stack = run(with_logs, request(), import_existing=True).stack
     cfn = with_logs.client("cloudformation")
-    assert delete.retained(cfn, stack, delete.resources(cfn, stack), ()) == {"CodeBuildLogGroup"}
+    assert delete.retained(cfn, stack, of_id(cfn, stack.id), ()) == {"CodeBuildLogGroup"}
 
     delete.delete(Context(with_logs), stack)
 

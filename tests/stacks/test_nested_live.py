@@ -10,7 +10,7 @@ from exasol_ci_setup.core.errors import DeployFailedError
 from exasol_ci_setup.core.stacks import Outcome
 from exasol_ci_setup.stacks import delete, state
 from exasol_ci_setup.stacks.deploy import deploy
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.render import Template
 from tests.reporters import RecordingReporter
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exasol_ci_setup.core.absent import ABSENT
-from exasol_ci_setup.core.stacks import Change, PropertyChange, Setting
+from exasol_ci_setup.core.stacks import ABSENT, Change, PropertyChange, Setting
 from exasol_ci_setup.stacks.properties import merge, property_changes, setting_changes
 from tests.stacks.odd import GIVEN, ODD_TEMPLATES, template
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from exasol_ci_setup.core.absent import ABSENT
-from exasol_ci_setup.core.stacks import Change, PropertyChange
+from exasol_ci_setup.core.stacks import ABSENT, Change, PropertyChange
 from exasol_ci_setup.stacks import replacements
 
 INSTANCE = "AWS::EC2::Instance"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exasol_ci_setup.core.errors import AccessDeniedError, StackError
-from exasol_ci_setup.stacks.delete import Resource, contents, empty_repository, repositories
+from exasol_ci_setup.stacks.delete import contents, empty_repository, repositories
+from exasol_ci_setup.stacks.resources import Resource
 from tests.answers import AwsError
 
 

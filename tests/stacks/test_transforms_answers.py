@@ -11,7 +11,7 @@ from exasol_ci_setup.core.errors import StackBusyError
 from exasol_ci_setup.core.stacks import Options, Outcome
 from exasol_ci_setup.stacks import plan as planning
 from exasol_ci_setup.stacks import state
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError
 from tests.stacks.test_deploy_answers import ID, SET, UPDATE, Aws, run

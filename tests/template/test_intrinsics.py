@@ -7,7 +7,7 @@ import copy
 import pytest
 from hypothesis import given
 
-from exasol_ci_setup.core.absent import ABSENT
+from exasol_ci_setup.core.stacks import ABSENT
 from exasol_ci_setup.template.intrinsics import canonical, readable, resolve
 from tests.stacks.odd import VALUES_OF_ANY_SHAPE, template
 

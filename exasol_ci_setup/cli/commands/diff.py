@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -32,8 +32,7 @@ def diff() -> None:
 
 
 def _diff(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    from exasol_ci_setup.stacks.model import Request
-    from exasol_ci_setup.stacks.request import resolve_secrets
+    from exasol_ci_setup.stacks.request import Request, resolve_secrets
     from exasol_ci_setup.template.render import render
 
     construct, options = construct_of(kind, values)

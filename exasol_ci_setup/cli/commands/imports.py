@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

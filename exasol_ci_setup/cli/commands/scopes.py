@@ -64,13 +64,13 @@ def resources(_session: Session) -> None:
 def resources_list(session: Session, scope: str | None) -> None:
     """List the resources of a scope, or of all scopes."""
     from exasol_ci_setup.cli.render import show
-    from exasol_ci_setup.stacks import delete
+    from exasol_ci_setup.stacks.resources import of_id
 
     cfn = session.account.client("cloudformation")
     stacks = _of_scope(session, scope) if scope else [each for group in _by_scope(session).values() for each in group]
     rows: list[tuple[str, str, str, str]] = []
     for stack in stacks:
-        for each in delete.resources(cfn, stack):
+        for each in of_id(cfn, stack.id):
             rows.append((stack.name, each.logical_id, each.type, each.physical_id))
             session.output.record(_resource(stack.name, each.logical_id, each.type, each.physical_id, each.status))
     if rows:
@@ -86,11 +86,12 @@ def resources_list(session: Session, scope: str | None) -> None:
 def resources_show(session: Session, stack: str, resource: str) -> None:
     """Show one resource of a stack."""
     from exasol_ci_setup.cli.render import show
-    from exasol_ci_setup.stacks import delete, state
+    from exasol_ci_setup.stacks import state
+    from exasol_ci_setup.stacks.resources import of_id
 
     cfn = session.account.client("cloudformation")
     existing = state.get(cfn, stack)
-    by_name = {each.logical_id: each for each in delete.resources(cfn, existing)}
+    by_name = {each.logical_id: each for each in of_id(cfn, existing.id)}
     if resource not in by_name:
         raise InputError(
             f"stack {existing.name} has no resource {resource!r}",

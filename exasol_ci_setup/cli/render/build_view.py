@@ -9,7 +9,9 @@ import click
 
 from exasol_ci_setup.builds.logs import LogLine
 from exasol_ci_setup.builds.model import IN_PROGRESS, PENDING, Batch
+from exasol_ci_setup.builds.token import SecretRemains
 from exasol_ci_setup.cli.render import show
+from exasol_ci_setup.cli.render.reporter import StackReporter
 from exasol_ci_setup.cli.render.view import View
 from exasol_ci_setup.core.text import duration
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.builds.model import Build
     from exasol_ci_setup.cli.output import Output
+    from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.core.errors.details import Failure
 
 _COLORS: Final = {"SUCCEEDED": "green", IN_PROGRESS: "yellow", PENDING: "bright_black"}
@@ -192,3 +195,20 @@ def batches(batches: Iterable[Batch]) -> list[str]:
 def _state_key(build: Build) -> tuple[str, str, str]:
     """Return the fields whose change is printed as a line."""
     return build.id, build.status, build.phase
+
+
+class BuildReporter(StackReporter):
+    """Warns about secrets that remain, and shows a batch in a view; with `log_only`, only its log lines on stdout."""
+
+    def __init__(self, session: Session, *, log_only: bool = False) -> None:
+        super().__init__(session)
+        self._log_only = log_only
+
+    def event(self, event: object, /) -> None:
+        """Print a warning for a secret that remains."""
+        if isinstance(event, SecretRemains):
+            self._output.warn(self._session.with_global_options(event.message))
+
+    def operation(self, _name: str, _title: str, /) -> BuildView:
+        """Return the view of a batch."""
+        return BuildView(self._output, clock=self._session.clock.now, log_only=self._log_only)

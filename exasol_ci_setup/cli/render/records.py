@@ -11,8 +11,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.stacks import ABSENT
 from exasol_ci_setup.core.text import kebab_case
 
 if TYPE_CHECKING:

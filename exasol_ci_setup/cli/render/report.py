@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.core.errors.details import Diagnosis, Finding
     from exasol_ci_setup.core.stacks import Drift, Plan, Result, Stack
-    from exasol_ci_setup.stacks.delete import Resource
+    from exasol_ci_setup.stacks.resources import Resource
     from exasol_ci_setup.template.render import Template
 
 PLAN_ONLY: Final = "plan only: nothing was changed"

@@ -12,8 +12,8 @@ import click
 
 from exasol_ci_setup.access.review import needs_approval
 from exasol_ci_setup.cli.render.records import plain
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import DeployFailedError, StackNotUpdatableError
+from exasol_ci_setup.core.stacks import ABSENT
 from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.stacks.data_holders import HOLDERS
 from exasol_ci_setup.template.intrinsics import readable
