@@ -137,15 +137,16 @@ class Output:
         self.say(message)
         self.document.note(message)
 
-    def record(self, subject: object, *, name: str = "") -> None:
-        """Write the record of `subject` (see `records.record`) to stdout, or add `subject` to the document. Does nothing in text format.
+    def record(self, *subjects: object, name: str = "") -> None:
+        """Write the record of each of `subjects` (see `records.record`) to stdout, or add it to the document. Does nothing in text format.
 
         `name` is the name of a stack among several.
         """
-        if self.format == "json":
-            record = records.named(subject, name) if name else records.record(subject)
-            self._to_stdout(json.dumps(record, allow_nan=False), color=False)
-        (self.document.of(name) if name else self.document).result(subject)
+        for subject in subjects:
+            if self.format == "json":
+                record = records.named(subject, name) if name else records.record(subject)
+                self._to_stdout(json.dumps(record, allow_nan=False), color=False)
+            (self.document.of(name) if name else self.document).result(subject)
 
     def finish(self) -> None:
         """Write the document, always in UTF-8. Does nothing in other formats."""

@@ -72,8 +72,7 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
     batches = read.recent(session.account.client("codebuild"), projects, limit=limit)
     if batches:
         session.output.data("\n".join(build_view.batches(batches)))
-    for batch in batches:
-        session.output.record(batch)
+    session.output.record(*batches)
     if not batches:
         of_projects = f" of {', '.join(projects)}" if projects else ""
         session.output.say(f"no batches{of_projects} in {session.account.region}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -45,8 +46,7 @@ def list_(session: Session) -> None:
         found = verbs.list(context=context)
         rows = [(each.name, each.status, each.uri) for each in found]
         listing(session, ("NAME", "STATUS", "URI"), rows, none=f"no registries in {context.account.region}")
-        for each in found:
-            session.output.record(each)
+        session.output.record(*found)
         done(session, "listed", changed=False, registries=len(found))
 
 
@@ -112,13 +112,7 @@ def get_credentials(session: Session, name: str) -> None:
 
     with acting(session) as context:
         found = verbs.get_credentials(name, context=context)
-        values = {
-            "username": found.username,
-            "password": found.password,
-            "endpoint": found.endpoint,
-            "expires": found.expires.isoformat(),
-        }
-        details(session, values)
+        details(session, {**asdict(found), "expires": found.expires.isoformat()})
         session.output.record(found)
 
 
@@ -136,13 +130,5 @@ def docker_login(session: Session, name: str) -> None:
 
 
 def _show(session: Session, found: Registry) -> None:
-    values = {
-        "name": found.name,
-        "status": found.status,
-        "uri": found.uri,
-        "arn": found.arn,
-        "repository": found.repository,
-        "stack": found.stack_name,
-    }
-    details(session, values)
+    details(session, {field.removesuffix("_name"): value for field, value in asdict(found).items()})
     session.output.record(found)

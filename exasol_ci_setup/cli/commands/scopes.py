@@ -48,8 +48,7 @@ def scopes_show(session: Session, name: str) -> None:
     stacks = _of_scope(session, name)
     rows = [(stack.name, _tag(stack, "construct"), _tag(stack, "name"), stack.status) for stack in stacks]
     session.output.data("\n".join(show.table(("STACK", "CONSTRUCT", "NAME", "STATUS"), rows)))
-    for stack in stacks:
-        session.output.record(stack)
+    session.output.record(*stacks)
 
 
 @click.group("resources")

@@ -51,8 +51,7 @@ def list_(session: Session) -> None:
         found = verbs.list(context=context)
         rows = [(each.name, each.status, each.url, each.image) for each in found]
         listing(session, ("NAME", "STATUS", "ADDRESS", "IMAGE"), rows, none=f"no spaces in {context.account.region}")
-        for each in found:
-            session.output.record(each)
+        session.output.record(*found)
         done(session, "listed", changed=False, spaces=len(found))
 
 

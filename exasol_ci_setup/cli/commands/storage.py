@@ -92,8 +92,7 @@ def list_(session: Session, workspace_id: str) -> None:
         ((each.name, show.moment(each.created_at)) for each in found),
         none=f"no storages of workspace {workspace_id} in {session.account.region}",
     )
-    for each in found:
-        session.output.record(each)
+    session.output.record(*found)
 
 
 @storage.command("delete")
@@ -167,8 +166,7 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
         ((each.name, str(each.size), show.moment(each.modified_at)) for each in found),
         none=f"no objects in storage {storage_name}" + (f" whose names begin with {prefix}" if prefix else ""),
     )
-    for each in found:
-        session.output.record(each)
+    session.output.record(*found)
 
 
 @storage.command("put-object")

@@ -29,22 +29,21 @@ _DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
 def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "") -> None:
     """Show what would change, on stdout if `as_data`. `name` is the name of the stack among several."""
-    lines = show.plan(plan, unicode=output.unicode)
-    if as_data:
-        output.data("\n".join(lines))
-    elif output.format == "text":
-        output.say(*lines)
+    _print(output, show.plan(plan, unicode=output.unicode), as_data=as_data)
     output.record(plan, name=name)
 
 
 def drift(output: Output, drift: Drift, *, as_data: bool) -> None:
     """Show changes made outside of CloudFormation, on stdout if `as_data`."""
-    lines = show.drift(drift, unicode=output.unicode)
+    _print(output, show.drift(drift, unicode=output.unicode), as_data=as_data)
+    output.record(drift)
+
+
+def _print(output: Output, lines: Sequence[str], *, as_data: bool) -> None:
     if as_data:
         output.data("\n".join(lines))
     elif output.format == "text":
         output.say(*lines)
-    output.record(drift)
 
 
 def diagnosis(output: Output, diagnosis: Diagnosis) -> None:
@@ -78,16 +77,14 @@ def stacks(output: Output, stacks: Sequence[Stack]) -> None:
     """List stacks, one on each line."""
     if stacks:
         output.data("\n".join(show.stacks(stacks)))
-    for stack in stacks:
-        output.record(stack)
+    output.record(*stacks)
 
 
 def details(output: Output, stacks: Sequence[Stack]) -> None:
     """Show all details of stacks."""
     if stacks:
         output.data("\n".join(line for stack in stacks for line in show.status(stack)))
-    for stack in stacks:
-        output.record(stack)
+    output.record(*stacks)
 
 
 def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
@@ -138,10 +135,7 @@ def deletion(
         lines.append(click.style(f"- {line}", fg="red") + (f"  ({', '.join(remarks)})" if remarks else ""))
         lines += [f"    {inner}" for inner in show.changes(change.nested)]
     lines += ["", click.style(show.summary(removal), bold=True)]
-    if as_data:
-        output.data("\n".join(lines))
-    elif output.format == "text":
-        output.say(*lines)
+    _print(output, lines, as_data=as_data)
     output.record(removal, name=name)
 
 
