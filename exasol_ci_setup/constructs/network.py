@@ -13,7 +13,6 @@ from exasol_ci_setup.constructs.values import GroupId, Items, SubnetId, Value, V
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_WITHOUT_PORTS: Final = frozenset({"-1", "icmp", "icmpv6"})
 _HIGHEST_PROTOCOL: Final = 255
 _NUMBERS: Final = {"icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
 _ANY_PORT: Final = (-1, -1)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.resources import Resource
 
 SCOPE_TAG = f"{TAG_PREFIX}scope"
-NAME_TAG = f"{TAG_PREFIX}name"
 
 
 @dataclass(frozen=True, slots=True)

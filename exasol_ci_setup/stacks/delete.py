@@ -6,7 +6,7 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, ignore_aws_errors, translate_aws_errors
+from exasol_ci_setup.aws.session import ignore_aws_errors, replace_aws_errors
 from exasol_ci_setup.core.commands import unprotect_hint, watch_hint
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,
@@ -161,14 +161,9 @@ def begin(
         arguments["RetainResources"] = list(retain)
     if force:
         arguments["DeletionMode"] = "FORCE_DELETE_STACK"
-    with translate_aws_errors():
-        try:
-            cfn.delete_stack(**arguments)
-        except ClientError as error:
-            if error_code(error) == "ValidationError":
-                said = error.response.get("Error", {}).get("Message", "")
-                raise StackError(f"AWS refused to delete stack {stack.name}: {said}", stack_name=stack.name) from error
-            raise
+    refusal = f"AWS refused to delete stack {stack.name}"
+    with replace_aws_errors({"ValidationError"}, lambda why: StackError(f"{refusal}: {why}", stack_name=stack.name)):
+        cfn.delete_stack(**arguments)
 
 
 def buckets(found: Iterable[Resource]) -> list[Resource]:

@@ -8,7 +8,7 @@ from exasol_ci_setup.core.commands import unprotect_hint
 from exasol_ci_setup.core.errors import AccessDeniedError, StackError
 from exasol_ci_setup.stacks import imports, source_access, state
 from exasol_ci_setup.stacks import plan as planning
-from exasol_ci_setup.template import intrinsics
+from exasol_ci_setup.template.intrinsics import property_texts
 from exasol_ci_setup.template.render import parse
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def is_needed(context: Context, request: Request, current: Stack, options: Optio
         return True
     if state.is_absent(current) or state.is_stuck(current) or not current.status.endswith("_COMPLETE"):
         return False
-    if not _credentials(parse(request.template.body), request.parameters):
+    if not property_texts(parse(request.template.body), request.parameters, source_access.CREDENTIAL, "ServerType"):
         return False
     deployed = planning.deployed_template(account.client("cloudformation"), current.name)
     gone = _missing_credentials(account, deployed, current.parameters, notice)
@@ -74,7 +74,7 @@ def _missing_credentials(
     account: Account, template: Mapping[str, Any], parameters: Mapping[str, str], notice: Callable[[str], None]
 ) -> dict[str, str]:
     """Return the logical IDs of the credentials of a parsed template that do not exist in CodeBuild, each with its kind of server."""
-    declared = _credentials(template, parameters)
+    declared = property_texts(template, parameters, source_access.CREDENTIAL, "ServerType")
     if not declared:
         return {}
     try:
@@ -83,20 +83,6 @@ def _missing_credentials(
         notice(f"whether CodeBuild has the credential is unknown: {error.message}")
         return {}
     return {name: server for name, server in declared.items() if server not in there}
-
-
-def _credentials(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the kind of server of each credential that a parsed template declares, by logical ID."""
-    resources = intrinsics.as_mapping(template.get("Resources"))
-    if not any(intrinsics.as_mapping(each).get("Type") == source_access.CREDENTIAL for each in resources.values()):
-        return {}
-    resolved = intrinsics.as_mapping(intrinsics.resolve(template, parameters).get("Resources"))
-    servers = {
-        name: intrinsics.as_mapping(each.get("Properties")).get("ServerType")
-        for name, each in resolved.items()
-        if intrinsics.as_mapping(each).get("Type") == source_access.CREDENTIAL
-    }
-    return {name: server for name, server in servers.items() if isinstance(server, str)}
 
 
 def _missing_text(servers: Any) -> str:

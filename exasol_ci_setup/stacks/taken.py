@@ -8,7 +8,7 @@ from exasol_ci_setup.core.errors import SetupError, StackError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.stacks import name_owners
 from exasol_ci_setup.stacks.optional import optional
-from exasol_ci_setup.template import intrinsics
+from exasol_ci_setup.template.intrinsics import property_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +28,8 @@ def require_free(
     `wanted` and `before` are the parsed templates; None for a new stack. A caller without permission to read projects learns that from
     CloudFormation.
     """
-    kept = _project_names(before, request.parameters).values() if before is not None else ()
-    names = {name: logical_id for logical_id, name in _project_names(wanted, request.parameters).items()}
+    kept = property_texts(before, request.parameters, _PROJECT, "Name").values() if before is not None else ()
+    names = {name: logical_id for logical_id, name in property_texts(wanted, request.parameters, _PROJECT, "Name").items()}
     new = [name for name in names if name not in kept]
     if not new:
         return
@@ -55,17 +55,3 @@ def _existing(context: Context, name: str) -> str:
         owners = []
     owner = f"belongs to stack {owners[0].get('StackName', '')}" if owners else "exists already"
     return f"the CodeBuild project {name} {owner}"
-
-
-def _project_names(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the names of the CodeBuild projects of a parsed template by logical ID, without generated ones."""
-    resources = intrinsics.as_mapping(template.get("Resources"))
-    if not any(intrinsics.as_mapping(each).get("Type") == _PROJECT for each in resources.values()):
-        return {}
-    resolved = intrinsics.as_mapping(intrinsics.resolve(template, parameters).get("Resources"))
-    names = {
-        logical_id: intrinsics.as_mapping(each.get("Properties")).get("Name")
-        for logical_id, each in resolved.items()
-        if intrinsics.as_mapping(each).get("Type") == _PROJECT
-    }
-    return {logical_id: name for logical_id, name in names.items() if isinstance(name, str)}

@@ -37,6 +37,21 @@ def resolve(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[
     }
 
 
+def property_texts(template: Mapping[str, Any], parameters: Mapping[str, str], kind: str, name: str) -> dict[str, str]:
+    """Return the property `name` of each resource of the type `kind`, by logical ID, if it is a text when the template is resolved."""
+    declared = as_mapping(template.get("Resources"))
+    if not any(as_mapping(each).get("Type") == kind for each in declared.values()):
+        # Most templates have none, and to resolve a large one takes time.
+        return {}
+    resources = as_mapping(resolve(template, parameters).get("Resources"))
+    values = {
+        logical_id: as_mapping(each.get("Properties")).get(name)
+        for logical_id, each in resources.items()
+        if as_mapping(each).get("Type") == kind
+    }
+    return {logical_id: value for logical_id, value in values.items() if isinstance(value, str)}
+
+
 def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of the parameters by name, as `resolve` inserts them, and the pseudo parameters in `given`.
 

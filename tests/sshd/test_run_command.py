@@ -24,7 +24,7 @@ from exasol_ci_setup.core.errors import (
     SSHUnreachableError,
     TimedOutError,
 )
-from exasol_ci_setup.programs.actions.commands import run_all
+from exasol_ci_setup.programs.actions.commands import run_commands
 from tests.instances import PlacedInstance
 from tests.ports import free_port
 from tests.sshd.server import Server
@@ -292,7 +292,7 @@ def test_connection_is_retried_while_machine_boots(key, machine, clock):
     machine.stop()
     clock.at(31, machine.start)
 
-    [result] = run_all(
+    [result] = run_commands(
         instance(key),
         ["echo hi"],
         Login(user=machine.user, port=machine.port, timeout=None, boot_timeout=60, jump=None),
@@ -322,7 +322,7 @@ def test_connection_closed_during_boot_is_retried(key, machine, clock):
 
         clock.at(1, boot)
         results = list(
-            run_all(
+            run_commands(
                 instance(key),
                 ["echo hi"],
                 Login(user=machine.user, port=machine.port, timeout=None, boot_timeout=60, jump=None),
@@ -339,7 +339,7 @@ def test_machine_without_server_is_unreachable_after_timeout(key, clock):
 
     with pytest.raises(SSHUnreachableError) as caught:
         list(
-            run_all(
+            run_commands(
                 instance(key),
                 ["true"],
                 Login(user="u", port=port, timeout=None, boot_timeout=300, jump=None),
@@ -359,7 +359,7 @@ def test_silent_machine_times_out(key):
         pytest.raises(TimedOutError, match="did not answer for 1 s"),
     ):
         list(
-            run_all(
+            run_commands(
                 instance(key),
                 ["true"],
                 Login(user="u", port=listening.getsockname()[1], timeout=None, boot_timeout=1, jump=None),
@@ -371,7 +371,7 @@ def test_silent_machine_times_out(key):
 def test_unknown_host_name_is_not_retried(key, clock):
     with pytest.raises(SSHUnreachableError, match="cannot be resolved"):
         list(
-            run_all(
+            run_commands(
                 instance(key, address="unknown.invalid"),
                 ["true"],
                 Login(user="u", port=22, timeout=None, boot_timeout=300, jump=None),
@@ -406,7 +406,7 @@ def test_connection_through_jump_host_is_retried_during_boot(key, machine, make_
     machine.stop()
     clock.at(5, machine.start)
 
-    [result] = run_all(
+    [result] = run_commands(
         instance(key),
         ["echo hi"],
         Login(user=machine.user, port=machine.port, timeout=None, boot_timeout=60, jump=f"127.0.0.1:{jump.port}"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.clock import Clock
 
 
-def run_all(
+def run_commands(
     instance: Instance,
     commands: Iterable[str],
     login: Login,
