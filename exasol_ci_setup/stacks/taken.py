@@ -29,7 +29,9 @@ def require_free(
     CloudFormation.
     """
     kept = property_texts(before, request.parameters, _PROJECT, "Name").values() if before is not None else ()
-    names = {name: logical_id for logical_id, name in property_texts(wanted, request.parameters, _PROJECT, "Name").items()}
+    names = {
+        name: logical_id for logical_id, name in property_texts(wanted, request.parameters, _PROJECT, "Name").items()
+    }
     new = [name for name in names if name not in kept]
     if not new:
         return
