@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.files import read_error
+from exasol_ci_setup.core.text import without_duplicates
 
 # The valid content of the file: an object with these keys, or a value of this type.
 _SHAPE: Final[dict[str, Any]] = {
@@ -92,22 +93,13 @@ def _parsed(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise read_error(f"the config file {path}", error) from error
     try:
-        return json.loads(text, object_pairs_hook=_without_doubles)
+        return json.loads(text, object_pairs_hook=without_duplicates)
     except json.JSONDecodeError as error:
         raise InputError(
             f"the config file {path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"the config file {path} cannot be read: {error}") from error
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"duplicate key {key!a}")
-        found[key] = value
-    return found
 
 
 def _check(path: Path, where: str, value: Any, shape: Any) -> None:

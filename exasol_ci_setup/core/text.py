@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +46,16 @@ def suggestion(name: str, names: Iterable[str], otherwise: str = "") -> str:
     near = nearest(name, names)
     text = f"did you mean {near}?" if near else otherwise
     return f"; {text}" if text else ""
+
+
+def without_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object, as `object_pairs_hook` of `json.loads`. Raises ValueError for a duplicate key."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"duplicate key {key!a}")
+        found[key] = value
+    return found
 
 
 def duration(seconds: float, *, exact: bool = False) -> str:

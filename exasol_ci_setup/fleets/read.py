@@ -15,6 +15,7 @@ from exasol_ci_setup.fleets.model import FleetFile, InvalidReference
 from exasol_ci_setup.fleets.problems import HINT, KEY, Problems, children
 from exasol_ci_setup.fleets.templates import check_templates
 from exasol_ci_setup.template.input_files import StackOutput, stack_output
+from exasol_ci_setup.template.yaml import UnreadableYamlError, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,19 +59,17 @@ def load(path: Path, *, templates: Sequence[str] | None = None) -> Fleet:
 def _parsed(path: Path, text: str) -> tuple[yaml.Node, Any]:
     """Return the nodes of a YAML text, which have line numbers, and its value."""
     try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        if root is None:
-            raise InputError(f"{path} is empty", hint=HINT)
-        _require_sound(path, root)
-        _keep_as_written(root)
-        return root, loader.construct_document(root)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{place} is not YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        with readable():
+            loader = _Loader(text)
+            root = loader.get_single_node()
+            if root is None:
+                raise InputError(f"{path} is empty", hint=HINT)
+            _require_sound(path, root)
+            _keep_as_written(root)
+            return root, loader.construct_document(root)
+    except UnreadableYamlError as error:
+        place = f":{error.line}" if error.line else ""
+        raise InputError(f"{path}{place} is not YAML: {' '.join(error.reason.split())}") from None
 
 
 class _Loader(yaml.SafeLoader):

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 import yaml
 
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template.limits import LARGEST_TEMPLATE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from exasol_ci_setup.template.yaml import UnreadableYamlError, readable
 
 STANDARD_INPUT: Final = "-"
 
@@ -119,21 +116,13 @@ def _parse_json(name: str, text: str, **options: Any) -> tuple[Any] | None:
 
 
 def _load(name: str, text: str, loader: type[_DataLoader]) -> Any:
-    with _named(name):
-        # The loaders derive from the safe one.
-        return yaml.load(text, Loader=loader)  # noqa: S506
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
     try:
-        yield
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{name}{place} cannot be read: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{name} cannot be read: {' '.join(str(error).split())}") from None
+        with readable():
+            # The loaders derive from the safe one.
+            return yaml.load(text, Loader=loader)  # noqa: S506
+    except UnreadableYamlError as error:
+        place = f":{error.line}" if error.line else ""
+        raise InputError(f"{name}{place} cannot be read: {' '.join(error.reason.split())}") from None
 
 
 class _DataLoader(yaml.SafeLoader):

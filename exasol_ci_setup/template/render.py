@@ -14,6 +14,7 @@ import jinja2
 
 from exasol_ci_setup.constructs.unresolved import plain
 from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
+from exasol_ci_setup.core.text import without_duplicates
 from exasol_ci_setup.template.yaml import UnreadableYamlError, dump, load
 
 if TYPE_CHECKING:
@@ -193,20 +194,13 @@ def _cloudformation() -> jinja2.Environment:
     return cloudformation
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        raise ValueError("duplicate key")
-    return result
-
-
 def parse_json(body: str) -> dict[str, Any] | None:
     """Return the value of a JSON object, or None for other text and for a duplicate key: the YAML parser then reports the line."""
     if not body.lstrip().startswith("{"):
         return None
     # YAML includes JSON with one exception: JSON writes a character beyond U+FFFF as two escapes, which YAML parsers reject.
     try:
-        parsed: dict[str, Any] = json.loads(body, object_pairs_hook=_without_doubles)
+        parsed: dict[str, Any] = json.loads(body, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError):
         # It may still be YAML in braces; otherwise the YAML parser reports the line of the mistake.
         return None

@@ -26,7 +26,7 @@ class UnreadableYamlError(Exception):
 
 def load(body: str) -> Any:
     """Return the value of the YAML text `body`, in the form of `templates.parse`. Raises UnreadableYamlError."""
-    with _readable():
+    with readable():
         # The loader derives from the safe one.
         return _require_bounded(body, yaml.load(body, Loader=_TemplateLoader))  # noqa: S506
 
@@ -36,7 +36,7 @@ def load_lenient(body: str) -> tuple[Any, list[str]]:
 
     Of duplicate keys the last one counts, as in CloudFormation. An unknown tag is ignored, and a key that is not plain becomes text.
     """
-    with _readable():
+    with readable():
         loader = _LenientLoader(body)
         try:
             value = _require_bounded(body, loader.get_data() if loader.check_data() else None)
@@ -47,7 +47,7 @@ def load_lenient(body: str) -> tuple[Any, list[str]]:
 
 def compose(body: str) -> yaml.Node | None:
     """Return the nodes of a YAML text, whose marks are offsets in it. Raises UnreadableYamlError."""
-    with _readable():
+    with readable():
         return yaml.compose(body, Loader=_TemplateLoader)
 
 
@@ -57,7 +57,7 @@ def dump(template: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def readable() -> Iterator[None]:
     """Raise UnreadableYamlError for the errors of the YAML parser."""
     try:
         yield
