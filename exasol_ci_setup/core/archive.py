@@ -186,7 +186,10 @@ def of_file(path: Path) -> Tree:
 
 def open_file(path: Path) -> IO[bytes]:
     """Open a file for reading. Raises InputError if it cannot be read."""
-    return _FileOpener(path)()
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def links_out_of(tree: Tree) -> list[str]:
@@ -247,20 +250,8 @@ def _add_file(path: Path, name: str, tree: Tree) -> None:
     if link is None and not stat.S_ISREG(mode):
         tree.skipped.append(name)
     else:
-        tree.add(Entry(name, _FileOpener(path), executable=bool(mode & stat.S_IXUSR), link=link))
-
-
-@dataclass(frozen=True, slots=True)
-class _FileOpener:
-    """Opens a file when it is packed, so that few files are open at a time."""
-
-    path: Path
-
-    def __call__(self) -> IO[bytes]:
-        try:
-            return self.path.open("rb")
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
+        # Opened when it is packed, so that few files are open at a time.
+        tree.add(Entry(name, partial(open_file, path), executable=bool(mode & stat.S_IXUSR), link=link))
 
 
 def _add_rules(path: Path, prefix: str, rules: list[tuple[str, GitIgnoreSpec]]) -> list[tuple[str, GitIgnoreSpec]]:
@@ -341,24 +332,17 @@ def _tree_of(archive: tarfile.TarFile) -> Tree:
         if member.issym():
             tree.add(Entry(name, _no_content, link=member.linkname))
         elif member.isfile() or member.islnk():
-            tree.add(Entry(name, _ArchivedFile(archive, member), executable=bool(member.mode & stat.S_IXUSR)))
+            tree.add(Entry(name, partial(_open_member, archive, member), executable=bool(member.mode & stat.S_IXUSR)))
         else:
             tree.skipped.append(name)
     return tree
 
 
-@dataclass(frozen=True, slots=True)
-class _ArchivedFile:
-    """Opens a file in an archive."""
-
-    archive: tarfile.TarFile
-    member: tarfile.TarInfo
-
-    def __call__(self) -> IO[bytes]:
-        content = self.archive.extractfile(self.member)
-        if content is None:
-            raise SetupError(f"the downloaded archive has no content of {self.member.name!r}")
-        return content
+def _open_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    content = archive.extractfile(member)
+    if content is None:
+        raise SetupError(f"the downloaded archive has no content of {member.name!r}")
+    return content
 
 
 def _no_content() -> IO[bytes]:

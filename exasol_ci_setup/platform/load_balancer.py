@@ -8,8 +8,8 @@ from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.load_balancer import LoadBalancer
 from exasol_ci_setup.constructs.space import PORTS, preferred
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import DeployFailedError, PlanOutdatedError, SpaceRequestError
+from exasol_ci_setup.core.stacks import ABSENT
 from exasol_ci_setup.platform.stacks import delete, deploy
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.template.context import default_context

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 
 from exasol_ci_setup.cli.render.markdown import LIMIT, MarkdownReporter
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import DeployFailedError, DifferencesFoundError, StackError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Diagnosis, Finding
 from exasol_ci_setup.core.stacks import (
+    ABSENT,
     Broadening,
     Change,
     Plan,

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.cli.render.records import plain
-from exasol_ci_setup.core.absent import ABSENT
+from exasol_ci_setup.core.stacks import ABSENT
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:

@@ -24,11 +24,10 @@ from exasol_ci_setup.cli.render.markdown_text import (
     paragraphs,
     table,
 )
-from exasol_ci_setup.core.absent import ABSENT
 from exasol_ci_setup.core.errors import DeployFailedError, DifferencesFoundError, SetupError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Finding
 from exasol_ci_setup.core.reporter import NullReporter, Reporter
-from exasol_ci_setup.core.stacks import Plan
+from exasol_ci_setup.core.stacks import ABSENT, Plan
 from exasol_ci_setup.core.task_graph import Ended
 from exasol_ci_setup.core.text import counted
 
