@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.constructs.stack import Stack
 from exasol_ci_setup.core.errors import InputError
-from exasol_ci_setup.template import jinja, render
+from exasol_ci_setup.template import jinja
 from exasol_ci_setup.template.input_files import STANDARD_INPUT, label, read_text
+from exasol_ci_setup.template.render import Template, parse_json, render
 from exasol_ci_setup.template.yaml import UnreadableYamlError, load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from exasol_ci_setup.constructs.base import Construct
 
@@ -24,78 +25,31 @@ SUFFIXES: Final = (".yaml", ".yml", ".json", ".template")
 _STACK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 
 
-class TemplateSource(Protocol):
-    """Where a template comes from."""
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder to which local paths in the template are relative; None if it has none."""
-
-    def render(self) -> render.Template:
-        """Return the text of the template. Raises InputError with the file and the line."""
-
-
 @dataclass(frozen=True, slots=True)
-class ConstructSource:
-    """The template of a construct."""
+class TemplateSource:
+    """Where a template comes from.
 
-    construct: Construct
+    `render` returns its text, or raises InputError with the file and the line. `folder` is the folder to which local paths in the template are
+    relative; None if it has none. `is_jinja`: it is rendered with variables.
+    """
 
-    @property
-    def folder(self) -> Path | None:
-        """None: the templates of constructs have no local paths."""
-        return None
-
-    def render(self) -> render.Template:
-        """Render the template. Raises InputError for a value that is invalid in a template."""
-        return render.render(self.construct)
-
-
-@dataclass(frozen=True, slots=True)
-class TextSource:
-    """The text of a template, such as one from standard input. `name` is for messages."""
-
-    name: str
-    body: str
+    render: Callable[[], Template]
     folder: Path | None = None
-
-    def render(self) -> render.Template:
-        """Return the text."""
-        return render.Template(self.name, self.body)
+    is_jinja: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FileSource:
-    """A plain template file, YAML or JSON."""
-
-    path: Path
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of the file."""
-        return self.path.parent
-
-    def render(self) -> render.Template:
-        """Read the file. Raises InputError if it cannot be read, is not UTF-8, or is larger than 1 MB."""
-        return render.Template(str(self.path), read_text(self.path))
+def _text(name: str, body: str, folder: Path) -> TemplateSource:
+    return TemplateSource(lambda: Template(name, body), folder)
 
 
-@dataclass(frozen=True, slots=True)
-class JinjaSource:
-    """A Jinja file with variables. `template_dir` is the folder of includes, by default that of the file."""
+def _file(path: Path) -> TemplateSource:
+    return TemplateSource(lambda: Template(str(path), read_text(path)), path.parent)
 
-    path: Path
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    template_dir: Path | None = None
 
-    @property
-    def folder(self) -> Path | None:
-        """The folder of the file."""
-        return self.path.parent
-
-    def render(self) -> render.Template:
-        """Render the file. Raises the errors of `jinja.render_file`."""
-        return jinja.render_file(self.path, self.variables, template_dir=self.template_dir)
+def _jinja(path: Path, variables: Mapping[str, Any], template_dir: Path | None = None) -> TemplateSource:
+    return TemplateSource(
+        lambda: jinja.render_file(path, variables, template_dir=template_dir), path.parent, is_jinja=True
+    )
 
 
 def construct_source(construct: Construct) -> TemplateSource:
@@ -105,17 +59,17 @@ def construct_source(construct: Construct) -> TemplateSource:
     """
     if not isinstance(construct, Stack):
         if construct.template_folder is None:
-            return ConstructSource(construct)
+            return TemplateSource(lambda: render(construct))
         path = construct.template_folder / construct.template
-        return JinjaSource(path, {"construct": construct}) if path.name.endswith(jinja.SUFFIX) else FileSource(path)
+        return _jinja(path, {"construct": construct}) if path.name.endswith(jinja.SUFFIX) else _file(path)
     name = f"the template of Stack {construct.stack_name!r}"
     if isinstance(construct.source, dict):
         try:
-            return TextSource(name, json.dumps(construct.source, indent=2) + "\n", construct.folder)
+            return _text(name, json.dumps(construct.source, indent=2) + "\n", construct.folder)
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{name} is not plain data: {error}") from None
     if construct.body is not None:
-        return TextSource(name, construct.body, construct.folder)
+        return _text(name, construct.body, construct.folder)
     return open_source(construct.folder / Path(construct.source or "").expanduser(), construct.variables)
 
 
@@ -131,22 +85,22 @@ def open_source(
     Raises InputError if `variables` are given for a file without Jinja, and if standard input cannot be read.
     """
     if str(file).endswith(jinja.SUFFIX):
-        return JinjaSource(Path(file), variables or {}, template_dir)
+        return _jinja(Path(file), variables or {}, template_dir)
     if variables or template_dir:
         raise InputError(
             f"{label(file)} takes no variables: only files whose names end in {jinja.SUFFIX} are rendered with Jinja",
             hint=f"rename it to {Path(file).name}{jinja.SUFFIX}" if str(file) != STANDARD_INPUT else "",
         )
     if str(file) == STANDARD_INPUT:
-        return TextSource(label(file), read_text(file, stdin=stdin), Path())
-    return FileSource(Path(file))
+        return _text(label(file), read_text(file, stdin=stdin), Path())
+    return _file(Path(file))
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedTemplate:
     """A template with its text, its parsed form, and the folder to which its local paths are relative, or None."""
 
-    template: render.Template
+    template: Template
     parsed: dict[str, Any]
     folder: Path | None = None
 
@@ -154,7 +108,7 @@ class LoadedTemplate:
 def load_template(source: TemplateSource) -> LoadedTemplate:
     """Render and parse a template of any origin. Raises InputError with the file and the line."""
     template = source.render()
-    return LoadedTemplate(template, _parse(template, rendered=isinstance(source, JinjaSource)), source.folder)
+    return LoadedTemplate(template, _parse(template, rendered=source.is_jinja), source.folder)
 
 
 def default_stack_name(file: str | Path) -> str:
@@ -170,7 +124,7 @@ def default_stack_name(file: str | Path) -> str:
     return name
 
 
-def parse_own(template: render.Template) -> dict[str, Any]:
+def parse_own(template: Template) -> dict[str, Any]:
     """Parse a template of the user in the form of `render.parse`, strictly.
 
     Raises InputError with the name and the line if it cannot be read, and if it has no resources.
@@ -178,9 +132,9 @@ def parse_own(template: render.Template) -> dict[str, Any]:
     return _parse(template, rendered=False)
 
 
-def _parse(template: render.Template, *, rendered: bool) -> dict[str, Any]:
+def _parse(template: Template, *, rendered: bool) -> dict[str, Any]:
     try:
-        parsed = render.parse_json(template.body)
+        parsed = parse_json(template.body)
         parsed = load(template.body) if parsed is None else parsed
     except UnreadableYamlError as error:
         place = f" in line {error.line} of the rendered text" if rendered and error.line else ""

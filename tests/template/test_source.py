@@ -14,7 +14,7 @@ from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.template import jinja
 from exasol_ci_setup.template.limits import LARGEST_TEMPLATE
 from exasol_ci_setup.template.render import parse
-from exasol_ci_setup.template.source import ConstructSource, default_stack_name, load_template, open_source, parse_own
+from exasol_ci_setup.template.source import construct_source, default_stack_name, load_template, open_source, parse_own
 
 TOPIC = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
 
@@ -205,7 +205,7 @@ def test_templates_of_every_origin_are_loaded_alike(tmp_path):
     plain = open_source(write(tmp_path, "a.yaml", TOPIC))
     jinja_file = open_source(write(tmp_path, "b.yaml.j2", TOPIC))
     stdin = open_source("-", stdin=io.BytesIO(TOPIC.encode()))
-    construct = ConstructSource(Registry(scope=Scope(region="eu-central-1", name="shop"), name="images"))
+    construct = construct_source(Registry(scope=Scope(region="eu-central-1", name="shop"), name="images"))
 
     loaded = [load_template(each) for each in (plain, jinja_file, stdin, construct)]
 

@@ -6,6 +6,7 @@ import io
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -80,29 +81,13 @@ def pack(
     """
     with tempfile.TemporaryDirectory(prefix="exasol-ci-setup-") as folder:
         for name, text in contents.items():
-            files.add(archive.Entry(name, _TextSource(text)))
+            files.add(archive.Entry(name, partial(io.BytesIO, text.encode("utf-8", "surrogatepass"))))
         for number, (name, context) in enumerate(contexts.items()):
             path = Path(folder) / str(number)
             with path.open("wb") as inner:
                 archive.pack(read_tree(context), inner)
-            files.add(archive.Entry(name, _FileSource(path)))
+            files.add(archive.Entry(name, partial(archive.open_file, path)))
         with tempfile.TemporaryFile(dir=folder) as whole:
             digest = archive.pack(files, whole)
             whole.seek(0)
             yield whole, digest
-
-
-@dataclass(frozen=True, slots=True)
-class _TextSource:
-    text: str
-
-    def __call__(self) -> IO[bytes]:
-        return io.BytesIO(self.text.encode("utf-8", "surrogatepass"))
-
-
-@dataclass(frozen=True, slots=True)
-class _FileSource:
-    path: Path
-
-    def __call__(self) -> IO[bytes]:
-        return self.path.open("rb")
