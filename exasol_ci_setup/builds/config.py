@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import stat
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.files import read_error
-from exasol_ci_setup.core.text import without_duplicates
+from exasol_ci_setup.core.text import suggestion, without_duplicates
 
 # The valid content of the file: an object with these keys, or a value of this type.
 _SHAPE: Final[dict[str, Any]] = {
@@ -110,19 +109,12 @@ def _check(path: Path, where: str, value: Any, shape: Any) -> None:
     if isinstance(shape, dict):
         for key, inner in value.items():
             if key not in shape:
-                raise _unknown(path, _below(where, key), key, shape)
+                near = suggestion(key, shape, f"valid keys: {', '.join(shape)}")
+                raise _refused(path, _below(where, key), f"unknown key{near}")
             _check(path, _below(where, key), inner, shape[key])
     elif kind is list:
         for number, inner in enumerate(value):
             _check(path, f"{where}[{number}]", inner, str)
-
-
-def _unknown(path: Path, where: str, key: str, shape: dict[str, Any]) -> InputError:
-    near = difflib.get_close_matches(key, shape, n=1)
-    names = ", ".join(shape)
-    return _refused(
-        path, where, f"unknown key; did you mean {near[0]}?" if near else f"unknown key; valid keys: {names}"
-    )
 
 
 def _check_ignored(path: Path, where: str, ignored: str) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, translate_aws_errors
+from exasol_ci_setup.aws.session import ClientError, error_code, is_transient, replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.builds.follow import interrupted
 from exasol_ci_setup.builds.model import TOKEN_VARIABLE, Batch, batch_of
 from exasol_ci_setup.core.errors import (
@@ -19,7 +18,7 @@ from exasol_ci_setup.core.errors import (
 from exasol_ci_setup.core.interrupts import DeferredSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_codebuild import CodeBuildClient
@@ -92,7 +91,7 @@ def start(
     key = str(uuid.uuid4())
 
     def call() -> Mapping[str, Any]:
-        with _rejections(f"the batch of {project} was not started"):
+        with replace_aws_errors(_REFUSALS, lambda why: SetupError(f"the batch of {project} was not started: {why}")):
             return codebuild.start_build_batch(
                 projectName=project,
                 sourceVersion=branch,
@@ -105,7 +104,7 @@ def start(
 
 def stop(codebuild: CodeBuildClient, batch_id: str) -> Batch:
     """Stop a batch and all its builds, which takes some seconds. Raises SetupError if CodeBuild rejects the request."""
-    with _rejections(f"batch {batch_id} was not stopped"):
+    with replace_aws_errors(_REFUSALS, lambda why: SetupError(f"batch {batch_id} was not stopped: {why}")):
         answer = codebuild.stop_build_batch(id=batch_id)
     return batch_of(answer["buildBatch"])
 
@@ -117,7 +116,7 @@ def retry(
     key = str(uuid.uuid4())
 
     def call() -> Mapping[str, Any]:
-        with _rejections(f"batch {batch_id} was not started again"):
+        with replace_aws_errors(_REFUSALS, lambda why: SetupError(f"batch {batch_id} was not started again: {why}")):
             return codebuild.retry_build_batch(
                 id=batch_id,
                 retryType="RETRY_FAILED_BUILDS" if failed_only else "RETRY_ALL_BUILDS",
@@ -163,15 +162,3 @@ def _start_or_find(call: Callable[[], Mapping[str, Any]], begun: Callable[[str],
 def _is_ambiguous(error: SetupError) -> bool:
     """Return whether the failed call may have had an effect: no answer arrived, or a server error."""
     return is_transient(error.__cause__ or error) and not isinstance(error, ThrottledError)
-
-
-@contextmanager
-def _rejections(what: str) -> Iterator[None]:
-    try:
-        with translate_aws_errors():
-            yield
-    except SetupError as error:
-        cause = error.__cause__
-        if not isinstance(cause, ClientError) or error_code(cause) not in _REFUSALS:
-            raise
-        raise SetupError(f"{what}: {cause.response['Error'].get('Message', error_code(cause))}") from cause

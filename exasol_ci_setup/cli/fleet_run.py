@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exasol_ci_setup import fleets
 from exasol_ci_setup.cli.consent import Consent
 from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
-from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals
+from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals, RemovalFlags
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
@@ -43,13 +43,11 @@ _UNCHANGED: Final = {"unchanged": "no changes"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class FleetFlags(ManyFlags):
+class FleetFlags(ManyFlags, RemovalFlags):
     """The options of `deploy-fleet`."""
 
     select: tuple[str, ...]
     as_stack_sets: bool
-    prune: bool
-    empty: bool
 
     def __post_init__(self) -> None:
         """Raise InputError for options that exclude each other."""

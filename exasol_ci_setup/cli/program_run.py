@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.cli.dry_run import dry_run, require_same, require_same_declarations
 from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
-from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals
+from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals, RemovalFlags
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.cli.render.records import outputs
@@ -41,11 +41,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpFlags(ManyFlags):
+class UpFlags(ManyFlags, RemovalFlags):
     """The options of `up` and `plan`."""
 
-    prune: bool
-    empty: bool
     no_drift: bool
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli.consent import warning
 from exasol_ci_setup.cli.render import report
@@ -24,37 +24,23 @@ if TYPE_CHECKING:
 CONTENTS: Final = " and the contents of the deleted buckets and repositories"
 
 
-class RemovalFlags(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class RemovalFlags:
     """The options of a deletion of many stacks; those of a deployment also apply to the stacks that --prune deletes."""
 
-    @property
-    def empty(self) -> bool:
-        """Whether to delete the contents of their buckets and repositories."""
-
-    @property
-    def role_arn(self) -> str | None:
-        """The role that CloudFormation uses."""
-
-    @property
-    def timeout(self) -> float | None:
-        """The time limit of each deletion, in seconds."""
-
-    @property
-    def concurrency(self) -> int:
-        """The maximum number of stacks in parallel."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeletionFlags:
-    """The options of commands that delete many stacks, as the user gave them."""
-
-    yes: bool
-    plan_only: bool
     prune: bool
     empty: bool
     role_arn: str | None
     timeout: float | None
     concurrency: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeletionFlags(RemovalFlags):
+    """The options of commands that delete many stacks, as the user gave them."""
+
+    yes: bool
+    plan_only: bool
 
 
 @dataclass(frozen=True)
