@@ -14,6 +14,7 @@ from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals, R
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
 from exasol_ci_setup.cli.render.records import outputs
+from exasol_ci_setup.constructs.output_values import with_values
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.programs import Declared, Deployment, images
 from exasol_ci_setup.programs.actions import Runtime, use_runtime
@@ -22,7 +23,7 @@ from exasol_ci_setup.programs.removal import (
     require_unused,
     undeclared,
 )
-from exasol_ci_setup.programs.requests import with_outputs
+from exasol_ci_setup.programs.requests import value_of
 from exasol_ci_setup.programs.settings import settings_by_place
 from exasol_ci_setup.stacks import network
 
@@ -169,7 +170,7 @@ def _finish(session: Session, program: Program, declared: Declared, deployment: 
             before = declared.constructs.get(name)
             if before is not None:
                 images.copy_tags(before, each)
-            require_same(name, None if before is None else with_outputs(before), each)
+            require_same(name, None if before is None else with_values(before, value_of), each)
             each.set_outputs(stacks[name].outputs)
 
     def outputs_of(construct: Construct) -> Mapping[str, str]:

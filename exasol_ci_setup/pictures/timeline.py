@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _TICKS: Final = 6
 _STEPS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
-_MINUTE: Final = 60
 # Classes of bars in the HTML page, and their legend.
 _KINDS: Final = {
     "critical": "critical path",

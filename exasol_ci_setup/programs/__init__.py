@@ -5,6 +5,5 @@ from __future__ import annotations
 from exasol_ci_setup.programs.connections import Connections
 from exasol_ci_setup.programs.declared import Declared
 from exasol_ci_setup.programs.deployment import Deployment, Planned
-from exasol_ci_setup.programs.resolve import resolve
 
-__all__ = ["Connections", "Declared", "Deployment", "Planned", "resolve"]
+__all__ = ["Connections", "Declared", "Deployment", "Planned"]

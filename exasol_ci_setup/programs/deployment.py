@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs.placeholders import placeholders_in, readable
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.stacks import Drift, Plan, Result, Stack
     from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.stacks.request import Request
-
-C = TypeVar("C", bound="Construct")
 
 
 class Stacks(Protocol):

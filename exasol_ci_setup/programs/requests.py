@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from exasol_ci_setup.constructs.output_values import with_values
 from exasol_ci_setup.core.stacks import StackSettings
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.placeholders import Placeholder
     from exasol_ci_setup.stacks.request import Request
-
-C = TypeVar("C", bound="Construct")
 
 
 def declared_request(
@@ -41,7 +39,7 @@ def declared_request(
     # Validated again, because the rules of fields apply to the values.
     request = request_of(
         account,
-        with_outputs(construct),
+        with_values(construct, value_of),
         settings,
         template=template,
         find_network=find_network,
@@ -54,11 +52,6 @@ def declared_request(
     return replace(
         request, parameters={**request.parameters, **outputs}, uploads=uploads, notes=(*request.notes, *notes)
     )
-
-
-def with_outputs(construct: C) -> C:
-    """Return `construct` with the values of the outputs in its fields; unknown ones remain placeholders. Raises as `with_values`."""
-    return with_values(construct, value_of)
 
 
 def value_of(output: Placeholder) -> str:

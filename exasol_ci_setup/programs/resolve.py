@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 _DEPLOYING = Lock()
 
 
-def resolve(construct: Construct) -> None:
-    """Deploy the construct as `deploy` does."""
-    deploy(construct, None, StackSettings(), Options(revert_drift=True))
-
-
 def deploy(construct: Construct, context: Context | None, settings: StackSettings, options: Options) -> Result:
     """Deploy the construct after its dependencies, and set their outputs; or call `resolve` of the current runtime.
 

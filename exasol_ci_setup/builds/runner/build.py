@@ -49,13 +49,6 @@ class Outcome:
     exported: Mapping[str, str] = field(default_factory=dict)
     artifacts: tuple[SavedArtifacts, ...] = ()
 
-    @property
-    def succeeded(self) -> bool:
-        """Whether all phases succeeded, and all artifacts were found."""
-        return all(result.failure is None for result in self.phases) and not any(
-            each.problem for each in self.artifacts
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class BuildOutput:

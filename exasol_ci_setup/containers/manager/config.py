@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.manager.context import Context
 
 VARIABLE: Final = "CONTAINER_MANAGER_CONFIG"
-DEFAULT: Final = "harpoon.yml"
 
 # Options of the format without effect here, such as registry names, and tasks of another command line.
 # fmt: off
