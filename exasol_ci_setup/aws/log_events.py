@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.aws.session import ignore_aws_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,32 +39,22 @@ class LogLine:
 def last(logs: CloudWatchLogsClient, group: str, count: int) -> list[LogLine]:
     """Return the last `count` lines of the streams with the most recent ones, oldest first; an empty list without a group."""
     found: list[LogLine] = []
-    with translate_aws_errors():
-        try:
-            streams = logs.describe_log_streams(
-                logGroupName=group, orderBy="LastEventTime", descending=True, limit=_STREAMS
-            )["logStreams"]
-            for stream in streams:
-                name = stream["logStreamName"]
-                for event in _last_events(logs, group, name, count):
-                    found += _lines(event, name)
-        except ClientError as error:
-            if error_code(error) != "ResourceNotFoundException":
-                raise
+    with ignore_aws_errors("ResourceNotFoundException"):
+        streams = logs.describe_log_streams(
+            logGroupName=group, orderBy="LastEventTime", descending=True, limit=_STREAMS
+        )["logStreams"]
+        for stream in streams:
+            found += last_of_stream(logs, group, stream["logStreamName"], count)
     return sorted(found, key=_time)[-count:]
 
 
 def since(logs: CloudWatchLogsClient, group: str, start: datetime) -> Iterator[LogLine]:
     """Yield the lines of all streams since `start`, oldest first; none without a group."""
     milliseconds = int(start.timestamp() * 1000)
-    with translate_aws_errors():
-        try:
-            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=milliseconds):
-                for event in page["events"]:
-                    yield from _lines(event, event["logStreamName"])
-        except ClientError as error:
-            if error_code(error) != "ResourceNotFoundException":
-                raise
+    with ignore_aws_errors("ResourceNotFoundException"):
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=milliseconds):
+            for event in page["events"]:
+                yield from _lines(event, event["logStreamName"])
 
 
 def follow(logs: CloudWatchLogsClient, group: str, shown: list[LogLine], clock: Clock) -> Iterator[LogLine]:
@@ -83,19 +73,21 @@ def follow(logs: CloudWatchLogsClient, group: str, shown: list[LogLine], clock: 
         clock.sleep(_POLL_SECONDS)
 
 
-def _last_events(logs: CloudWatchLogsClient, group: str, stream: str, count: int) -> list[Any]:
+def last_of_stream(logs: CloudWatchLogsClient, group: str, stream: str, count: int) -> list[LogLine]:
+    """Return the last `count` lines of one stream, oldest first; an empty list if it does not exist."""
     found: list[Any] = []
     token: dict[str, Any] = {}
-    for _ in range(_PAGES):
-        answer = logs.get_log_events(
-            logGroupName=group, logStreamName=stream, startFromHead=False, limit=count, **token
-        )
-        found = [*answer.get("events", []), *found]
-        following = answer.get("nextBackwardToken")
-        if len(found) >= count or not following or following == token.get("nextToken"):
-            break
-        token = {"nextToken": following}
-    return found
+    with ignore_aws_errors("ResourceNotFoundException"):
+        for _ in range(_PAGES):
+            answer = logs.get_log_events(
+                logGroupName=group, logStreamName=stream, startFromHead=False, limit=count, **token
+            )
+            found = [*answer.get("events", []), *found]
+            following = answer.get("nextBackwardToken")
+            if len(found) >= count or not following or following == token.get("nextToken"):
+                break
+            token = {"nextToken": following}
+    return [line for event in found for line in _lines(event, stream)][-count:]
 
 
 def _lines(event: Any, stream: str) -> Iterator[LogLine]:

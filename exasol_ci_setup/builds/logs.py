@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.aws.log_events import last_of_stream
 from exasol_ci_setup.aws.session import ignore_aws_errors
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from exasol_ci_setup.builds.model import Build
     from exasol_ci_setup.core.clock import Clock
 
-# GetLogEvents may return empty pages before the last one; AWS does not document how many.
-_EMPTY_PAGES: Final = 5
 # The last line of a build's log: https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details.html#view-build-details-phases.
 _LAST_PHASE: Final = "Phase complete: UPLOAD_ARTIFACTS"
 SECONDS_BEHIND: Final = 10.0
@@ -73,9 +72,13 @@ class Tails:
     def _of(self, build: Build) -> Iterator[LogLine]:
         while True:
             token = self._tokens.get(build.id)
-            answer = _page(self._logs, build, startFromHead=True, **({"nextToken": token} if token else {}))
-            if answer is None:
-                return
+            more: dict[str, Any] = {"nextToken": token} if token else {}
+            answer: Any = {}
+            with ignore_aws_errors("ResourceNotFoundException"):
+                # The log may not exist yet.
+                answer = self._logs.get_log_events(
+                    logGroupName=build.log_group, logStreamName=build.log_stream, startFromHead=True, **more
+                )
             yield from _lines(build, answer)
             following = answer.get("nextForwardToken")
             if not following or following == token:
@@ -87,25 +90,7 @@ def last_lines(logs: CloudWatchLogsClient, build: Build, count: int) -> tuple[st
     """Return the last `count` lines of a build's log; empty if it has no log. Raises the errors of the AWS boundary."""
     if not build.log_stream:
         return ()
-    lines: list[str] = []
-    token: str | None = None
-    for _ in range(_EMPTY_PAGES):
-        answer = _page(logs, build, startFromHead=False, limit=count, **({"nextToken": token} if token else {}))
-        if answer is None:
-            break
-        lines = [line.message for line in _lines(build, answer)] + lines
-        following = answer.get("nextBackwardToken")
-        if len(lines) >= count or not following or following == token:
-            break
-        token = following
-    return tuple(lines[-count:])
-
-
-def _page(logs: CloudWatchLogsClient, build: Build, **more: Any) -> Mapping[str, Any] | None:
-    """Return a page of a build's log, or None if the log does not exist yet."""
-    with ignore_aws_errors("ResourceNotFoundException"):
-        return logs.get_log_events(logGroupName=build.log_group, logStreamName=build.log_stream, **more)
-    return None
+    return tuple(line.message for line in last_of_stream(logs, build.log_group, build.log_stream, count))
 
 
 def _lines(build: Build, answer: Mapping[str, Any]) -> Iterator[LogLine]:
