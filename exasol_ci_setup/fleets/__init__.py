@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from exasol_ci_setup.fleets.accounts import identified
+from exasol_ci_setup.fleets.accounts import identified, undeclared
 from exasol_ci_setup.fleets.fleet import Fleet
 from exasol_ci_setup.fleets.read import load
-from exasol_ci_setup.fleets.removal import undeclared
 
 __all__ = ["Fleet", "identified", "load", "undeclared"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.programs.actions.build import build
-from exasol_ci_setup.programs.actions.commands import run_commands
-from exasol_ci_setup.programs.actions.instances import public_ip
+from exasol_ci_setup.programs.actions.instances import public_ip, run_commands
 from exasol_ci_setup.programs.actions.logs import log
 from exasol_ci_setup.programs.actions.sync import sync
 from exasol_ci_setup.programs.one_stack import cost, delete, diff, drift, import_resources, lint, plan, validate, watch

@@ -24,7 +24,7 @@ from exasol_ci_setup.core.errors import (
     SSHUnreachableError,
     TimedOutError,
 )
-from exasol_ci_setup.programs.actions.commands import run_commands
+from exasol_ci_setup.programs.actions.instances import run_commands
 from tests.instances import PlacedInstance
 from tests.ports import free_port
 from tests.sshd.server import Server
