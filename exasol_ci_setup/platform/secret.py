@@ -114,7 +114,7 @@ def spaces_with(name: str, *, context: Context | None = None) -> builtins.list[s
     """Return the names of the spaces whose current release reads a secret. Raises SecretNotFoundError."""
     _require_name(name)
     context = context or default_context()
-    found = _describe(context.account.client("secretsmanager"), name)
+    found = secretsmanager.find(context.account.client("secretsmanager"), _full(name))
     if found is None:
         raise _not_found(context.account.client("secretsmanager"), name)
     return sorted(
