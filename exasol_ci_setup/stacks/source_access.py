@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.core.stacks import Options
-    from exasol_ci_setup.stacks.model import Request
+    from exasol_ci_setup.stacks.request import Request
 
 CREDENTIAL: Final = "AWS::CodeBuild::SourceCredential"
 """The type of resource that is a credential of CodeBuild."""

@@ -8,7 +8,7 @@ from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.stacks import Options
 from exasol_ci_setup.stacks import source_access
-from exasol_ci_setup.stacks.model import Request
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.render import Template
 from tests.answers import AwsError
 from tests.reporters import RecordingReporter
