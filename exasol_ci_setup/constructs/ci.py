@@ -136,6 +136,8 @@ Minutes = Annotated[int, between(5, 2160, "minutes")]
 class _Build(BuildHost, Construct):
     """A CodeBuild project that runs batches, with its bucket, roles and log group. Times are in minutes or days."""
 
+    # The template depends on the host of the repository.
+    known_first: ClassVar[frozenset[str]] = Construct.known_first | {"project_url"}
     suffix: ClassVar[str]
     stack_suffix: ClassVar[str]
     keeps_versions: ClassVar[bool] = False

@@ -13,10 +13,13 @@ from exasol_ci_setup.constructs import (
     CiBuild,
     Construct,
     ContainerBuilder,
+    Registry,
     ReleaseBuild,
+    Scope,
     SourceCredentials,
     build,
 )
+from exasol_ci_setup.constructs.placeholders import placeholder
 from exasol_ci_setup.template.lint import lint
 from exasol_ci_setup.template.render import capabilities, parse, render, template_directory
 
@@ -292,6 +295,16 @@ def test_container_builder_pulls_image_from_its_repository_only():
     pull = next(each for each in statements(builder) if each["Sid"] == "PullBuildImage")
     assert pull["Resource"] == arn("${Repository}", Repository="ecr:eu-central-1:123456789012:repository/tools/builder")
     assert lint(render(builder), "eu-central-1") == []
+
+
+def test_image_of_registry_in_program_is_pulled_with_output():
+    registry = Registry(scope=Scope(region="eu-central-1", name="shop"), name="images")
+    uri = placeholder(registry, "RepositoryUri")
+
+    construct = build(CiBuild, project="Slc", project_url=URL, docker_secret="none", image=f"{uri}:1")
+
+    assert resources(construct)["CodeBuild"]["Properties"]["Environment"]["ImagePullCredentialsType"] == "SERVICE_ROLE"
+    assert granted(construct)["ecr:BatchGetImage"] == placeholder(registry, "RepositoryArn")
 
 
 def test_only_releases_keep_versions_of_artifacts():

@@ -52,8 +52,7 @@ def find_flavors(
     excluded = tuple(exclude)
     kept = frozenset(map(str, own))
     for root in roots:
-        found = [name for name in _directories(root) if not any(fnmatchcase(name, each) for each in excluded)]
-        names = [name for name in found if not holds_only_output(os.path.join(root, name), kept)]  # noqa: PTH118 - a Path for each flavor costs more
+        names = [name for name in _directories(root, excluded) if not holds_only_output(f"{root}/{name}", kept)]
         if not names:
             raise InputError(
                 f"no flavor found in {root}: it contains no directory{' that is not excluded' if excluded else ''}",
@@ -128,10 +127,15 @@ def _hint(names: Sequence[str], limit: int, most: int) -> str:
     return ""
 
 
-def _directories(root: Path) -> list[str]:
+def _directories(root: Path, excluded: Sequence[str]) -> list[str]:
+    """Return the names of the directories below `root` that are neither hidden nor match a pattern of `excluded`."""
     try:
         with os.scandir(root) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
+            shown = [
+                entry
+                for entry in entries
+                if not entry.name.startswith(".") and not any(fnmatchcase(entry.name, each) for each in excluded)
+            ]
     except FileNotFoundError:
         problem = "does not exist"
     except NotADirectoryError:

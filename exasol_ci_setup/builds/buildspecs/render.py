@@ -164,7 +164,9 @@ def render(flavors: Iterable[str], options: Options) -> dict[str, str]:
     # The leading dot matches existing files of the predecessor, so that their adoption shows no difference.
     build_file = f"./{options.output_path}/{BUILD_FILE}".replace("/./", "/")
     return {
-        BATCH_FILE: environment.get_template("batch.yaml.j2").render(values, groups=groups, build_file=build_file),
+        BATCH_FILE: environment.get_template("batch.yaml.j2").render(
+            values, groups=groups, build_file=build_file, host=_host(options)
+        ),
         BUILD_FILE: environment.get_template("build.yaml.j2").render(
             values, build_script=build_script, version_check=VERSION_CHECK
         ),
@@ -187,6 +189,12 @@ def _block(text: str, indentation: int) -> str:
         return text
     margin = " " * indentation
     return _Block("|-\n" + "\n".join(margin + line if line else "" for line in text.split("\n")))
+
+
+def _host(options: Options) -> _Block:
+    """Return the lines of the host in each entry of a batch; one value for both is faster for many builds."""
+    privileged = finalize(options.privileged)
+    return _Block(f"compute-type: {_word(options.compute_type)}\n        privileged-mode: {privileged}")
 
 
 def _word(text: str) -> str:
