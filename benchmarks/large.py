@@ -9,8 +9,8 @@ from time import process_time
 from typing import TYPE_CHECKING
 
 from benchmarks.page import table
-from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.stacks.preview import between_templates
+from exasol_ci_setup.stacks.request import Request
 from exasol_ci_setup.template.render import parse
 from exasol_ci_setup.template.source import load_template, open_source
 

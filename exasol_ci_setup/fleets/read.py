@@ -123,12 +123,17 @@ def _require_sound(path: Path, root: yaml.Node) -> None:
         left.append((node, True))
         if isinstance(node, yaml.MappingNode):
             duplicates |= _duplicate_keys(node)
-            left.extend((value, False) for _, value in node.value)
-        elif isinstance(node, yaml.SequenceNode):
-            left.extend((each, False) for each in node.value)
+        left.extend((each, False) for each in _values_of(node))
     if duplicates:
         lines = [f"{path}:{line} is invalid: duplicate key {key!a}" for line, key in sorted(duplicates.items())]
         raise InputError.of(lines, f"{path} is invalid in {len(lines)} places", hint="rename one of each two keys")
+
+
+def _values_of(node: yaml.Node) -> list[yaml.Node]:
+    """Return the values in a mapping or a list."""
+    if isinstance(node, yaml.MappingNode):
+        return [value for _, value in node.value]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def _duplicate_keys(mapping: yaml.MappingNode) -> dict[int, str]:

@@ -210,26 +210,13 @@ class _Resolver:
                 variables = {str(key): self.fold(item) for key, item in given.items()}
             case _:
                 return {"Fn::Sub": self.fold(argument)}
-        known = {**self._values, **variables}
-        known = {name: item for name, item in known.items() if _is_literal(item)}
+        known = {name: scalar(item) for name, item in {**self._values, **variables}.items() if _is_literal(item)}
         names = {name for found in SUB_VARIABLE.finditer(text) if (name := variable_name(found)) is not None}
-        complete = names <= known.keys()
-
-        def put(found: re.Match[str]) -> str:
-            name = variable_name(found)
-            if name is None:
-                return f"${{{found[2]}}}" if complete else found[0]
-            if name not in known:
-                return found[0]
-            value = scalar(known[name])
-            # A text that remains an argument of Fn::Sub must not contain inserted text that would be read as a variable.
-            return value if complete else value.replace("${", "${!")
-
-        if complete:
-            return SUB_VARIABLE.sub(put, text)
-
+        is_complete = names <= known.keys()
+        rest = _with_variables(text, known, is_complete=is_complete)
+        if is_complete:
+            return rest
         left = {name: item for name, item in variables.items() if name in names - known.keys()}
-        rest = SUB_VARIABLE.sub(put, text)
         return {"Fn::Sub": [rest, left]} if left else {"Fn::Sub": rest}
 
     def _condition(self, name: Any) -> bool | None:
@@ -258,6 +245,21 @@ class _Resolver:
             case {"Fn::Equals": [one, other]}:
                 return _equal(self.fold(one), self.fold(other))
         return None
+
+
+def _with_variables(text: str, known: Mapping[str, str], *, is_complete: bool) -> str:
+    """Return a text of ``Fn::Sub`` with the values of `known` variables. If it is complete, the result is plain text."""
+
+    def put(found: re.Match[str]) -> str:
+        name = variable_name(found)
+        if name is None:
+            return f"${{{found[2]}}}" if is_complete else found[0]
+        if name not in known:
+            return found[0]
+        # A text that remains an argument of Fn::Sub must not contain inserted text that would be read as a variable.
+        return known[name] if is_complete else known[name].replace("${", "${!")
+
+    return SUB_VARIABLE.sub(put, text)
 
 
 def _sub_notation(name: Any, argument: Any) -> str | None:

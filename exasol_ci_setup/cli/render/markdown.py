@@ -167,14 +167,20 @@ class _Document:
             ((name, plan),) = self._plans.items()
             return (_heading(code(name), plan) if plan else f"Stack {code(name)} is up to date") + failed
         if self._plans or collected.failures:
-            counts = Counter(map(show.plan_word, self._plans.values()))
-            counts += Counter("failed" if each.error else "skipped" for each in collected.failures.values())
-            words = ", ".join(f"{count} {_COUNTED.get(word, word)}" for word, count in counts.items())
-            return f"Plan for {counted(counts.total(), 'stack')}: {words}"
+            return self._heading_of_many()
         if isinstance(error, TemplateRejectedError):
             return "The template was rejected"
-        if failed:
-            return "Failed"
+        return "Failed" if failed else self._heading_of_check()
+
+    def _heading_of_many(self) -> str:
+        counts = Counter(map(show.plan_word, self._plans.values()))
+        counts += Counter("failed" if each.error else "skipped" for each in self._collected.failures.values())
+        words = ", ".join(f"{count} {_COUNTED.get(word, word)}" for word, count in counts.items())
+        return f"Plan for {counted(counts.total(), 'stack')}: {words}"
+
+    def _heading_of_check(self) -> str:
+        """Return the heading of a comparison or a check; empty for no heading."""
+        collected = self._collected
         different = [text for text in collected.texts if text.language == "diff"]
         if collected.subject and collected.status in {"same", "different"}:
             same = "differs from" if different else "is the same as"
@@ -297,9 +303,7 @@ def _error(error: SetupError, title: str = "Failed") -> Part:
 def _parts(plan: Plan, notes: Sequence[str], group: Sequence[str]) -> Iterator[Part]:
     """Return the tables of a plan, and its notes."""
     if plan.changes:
-        rows = [row for name, change in plan.every_change.items() for row in _change(name, change)]
-        columns = _COLUMNS if any(any(row[_COLUMNS_OF_RESOURCE:]) for row in rows) else _COLUMNS[:_COLUMNS_OF_RESOURCE]
-        yield table("", columns, [row[: len(columns)] for row in rows])
+        yield _changes(plan)
     if plan.drift:
         rows = [row for each in plan.drift for row in _drift(each)]
         yield table(
@@ -312,6 +316,13 @@ def _parts(plan: Plan, notes: Sequence[str], group: Sequence[str]) -> Iterator[P
         yield bullets("Notes", map(code, notes))
     if len(group) > 1:
         yield bullets("Equal, except for the names", map(code, group))
+
+
+def _changes(plan: Plan) -> Part:
+    """Return the table of changed resources; without values of properties, it has fewer columns."""
+    rows = [row for name, change in plan.every_change.items() for row in _change(name, change)]
+    columns = _COLUMNS if any(any(row[_COLUMNS_OF_RESOURCE:]) for row in rows) else _COLUMNS[:_COLUMNS_OF_RESOURCE]
+    return table("", columns, [row[: len(columns)] for row in rows])
 
 
 def _change(name: str, change: Change) -> Iterator[tuple[str, ...]]:
