@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.access import review
 from exasol_ci_setup.cli.render import show
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.core.stacks import Plan
+
+_MOST_NAMES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -80,4 +82,7 @@ def require_no_more_than(shown: Plan | None, plan: Plan) -> None:
 
 
 def _join(names: Iterable[str]) -> str:
-    return ", ".join(map(show.clean, names))
+    """Return names as text; of many names, the first ones and the number of the others."""
+    found = list(map(show.clean, names))
+    more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
+    return f"{', '.join(found[:_MOST_NAMES])}{more}"

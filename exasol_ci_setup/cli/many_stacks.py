@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.cli.consent import warning
 from exasol_ci_setup.cli.engine_flags import EngineFlags
-from exasol_ci_setup.cli.render import report, show
-from exasol_ci_setup.cli.render.multi_stack import ask, counted
+from exasol_ci_setup.cli.render import report
+from exasol_ci_setup.cli.render.multi_stack import ask, counted, show_table
 from exasol_ci_setup.core.task_graph import End
 from exasol_ci_setup.template.lint import Linter
 
@@ -84,14 +84,12 @@ class ManyStacks:
         deleted = f"delete {counted(len(removals))}{contents}" if removals else ""
         if not deployed and not deleted:
             return
-        plans = {name: plan for name, plan in {**(self.reporter.shown or {}), **removals}.items() if plan}
-        if len(plans) > 1:
-            rows = [(name, show.plan_word(plan), show.summary(plan)) for name, plan in plans.items()]
-            self.session.output.say("", *show.table(("STACK", "PLAN", "CHANGES"), rows), "")
+        plans = {**(self.reporter.shown or {}), **removals}
+        show_table(self.session.output, {name: plan for name, plan in plans.items() if plan})
         steps = f"{deployed}{', and ' if deployed and deleted else ''}{deleted}"
         ask(
             self.session.output,
-            f"{warning({**(self.reporter.shown or {}), **removals})}{steps[0].upper()}{steps[1:]}?",
+            f"{warning(plans)}{steps[0].upper()}{steps[1:]}?",
             "not deployed: the plan was declined; nothing was changed",
         )
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli.consent import warning
-from exasol_ci_setup.cli.render import report
-from exasol_ci_setup.cli.render.multi_stack import ask, counted
+from exasol_ci_setup.cli.render import equal_plans, report, show
+from exasol_ci_setup.cli.render.multi_stack import ask, counted, show_table
+from exasol_ci_setup.core import text
 from exasol_ci_setup.core.commands import watch_hint
 from exasol_ci_setup.core.errors import StackError
 from exasol_ci_setup.programs.removal import Removable, Removal, find_undeletable, require_empty
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.task_graph import Ended
     from exasol_ci_setup.programs.removal import ExistingStack
 
+_MOST_SEPARATE: Final = 5
 CONTENTS: Final = " and the contents of the deleted buckets and repositories"
 
 
@@ -89,28 +91,47 @@ class ManyRemovals:
         return self.reporter.localized(name, text, region=stack.account.region)
 
     def show(self, existing: Mapping[str, ExistingStack], *, as_data: bool) -> None:
-        """Show what is deleted, on stdout if `as_data`."""
-        for name, each in existing.items():
-            report.deletion(
-                self.session.output, each.resources, each.removal, empty=self.flags.empty, as_data=as_data, name=name
-            )
+        """Show what is deleted, on stdout if `as_data`; many equal plans once."""
+        output = self.session.output
+        write = output.data if as_data else output.say
+        follows = any((self.reporter.shown or {}).values())
+        for name, *others in _groups(existing):
+            heading = self.reporter.heading(name)
+            if output.format == "text" and (follows or heading):
+                write("\n" * bool(follows and heading) + heading)
+            follows = True
+            for each in (name, *others):
+                report.deletion(
+                    output,
+                    existing[each].resources,
+                    existing[each].removal,
+                    empty=self.flags.empty,
+                    as_data=as_data,
+                    name=each,
+                    is_shown=each == name,
+                )
+            if others and output.format == "text":
+                write(f"\n{show.clean(text.listed(others, 'stack'))}: the same plan as {show.clean(name)}")
 
     def run(self, existing: Mapping[str, ExistingStack], *, yes: bool, plan_only: bool, wait: bool = True) -> None:
         """Show the plan of the deletions, ask, delete, and report the result; or end after the plan."""
+        output = self.session.output
         self.show(existing, as_data=plan_only)
         if plan_only:
-            self.session.output.say(report.DELETION_PLAN_ONLY)
+            output.say(report.DELETION_PLAN_ONLY)
             self.reporter.write_result("planned", changed=False)
             return
         if not yes:
-            lost = warning({name: each.removal for name, each in existing.items()})
+            plans = {name: each.removal for name, each in existing.items()}
+            show_table(output, plans)
             ask(
-                self.session.output,
-                f"{lost}Delete {counted(len(existing))}{CONTENTS if self.flags.empty else ''}?",
+                output,
+                f"{warning(plans)}Delete {counted(len(existing))}{CONTENTS if self.flags.empty else ''}?",
                 "not deleted: nothing was changed",
             )
         ends, begun = self.apply(existing, wait=wait)
         self.reporter.conclude(ends)
+        output.say(f"{counted(len(ends) - len(begun))} deleted")
         self.reporter.write_result("deleting" if begun else "deleted", ends, changed=True, begun=begun)
 
     def apply(self, existing: Mapping[str, ExistingStack], *, wait: bool = True) -> tuple[list[Ended], set[str]]:
@@ -131,3 +152,18 @@ class ManyRemovals:
                 f"AWS continues to delete stack {name}; {self._localized(existing[name], name, watch_hint(stack))}"
             )
         return ends, removal.begun
+
+
+def _groups(existing: Mapping[str, ExistingStack]) -> list[list[str]]:
+    """Return the names of stacks in groups with equal plans; a few of these are separate, since their physical IDs differ."""
+    plans = {name: each.removal for name, each in existing.items()}
+    found = equal_plans.groups(plans, {name: _kept(each) for name, each in existing.items()})
+    several = {name for group in found if len(group) > _MOST_SEPARATE for name in group[1:]}
+    alike = {group[0]: group for group in found if len(group) > _MOST_SEPARATE}
+    return [alike.get(name, [name]) for name in existing if name not in several]
+
+
+def _kept(stack: ExistingStack) -> list[str]:
+    """Return the resources that are kept when the stack is deleted."""
+    deleted = {change.logical_id for change in stack.removal.changes}
+    return [f"{each.logical_id} {each.type}" for each in stack.resources if each.logical_id not in deleted]

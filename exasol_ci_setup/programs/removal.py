@@ -243,7 +243,7 @@ class Removal:
             if self.empty:
                 deletion.empty(each.account, each.going, context.note)
             if self.wait or name in waited_for:
-                with context.operation(name, f"deleting {name}") as running:
+                with context.operation(name, f"deleting {each.stack.name}") as running:
                     deletion.delete(running, each.stack, role_arn=self.role_arn, timeout=self.timeout)
             else:
                 deletion.begin(context.cfn, each.stack, role_arn=self.role_arn)

@@ -107,3 +107,26 @@ def test_wrong_account_of_unused_target_is_rejected_before_search(here, live, tm
     assert ran.code == 4, ran.stderr
     assert "target old leads to account" in ran.stderr
     assert stacks(live) == {}
+
+
+def test_many_equal_deletions_are_shown_once(here, tmp_path, live):
+    (tmp_path / "queue.yaml").write_text("Resources: {Queue: {Type: AWS::SQS::Queue}}\n", encoding="utf-8")
+    (tmp_path / "topic.yaml").write_text("Resources: {Topic: {Type: AWS::SNS::Topic}}\n", encoding="utf-8")
+    entries = "".join(f"  q{number}: {{template: queue.yaml}}\n" for number in range(7))
+    file = tmp_path / "fleet.yaml"
+    text = f"targets: {{main: {{region: eu-central-1}}}}\nstacks:\n{entries}  topic: {{template: topic.yaml}}\n"
+    file.write_text(text, encoding="utf-8")
+    assert here("deploy-fleet", str(file), "--yes", "--no-lint").code == 0
+
+    planned = here("delete-fleet", str(file), "--plan")
+    records = here("delete-fleet", str(file), "--plan", "--output", "json").records
+    deleted = here("delete-fleet", str(file), "--yes")
+
+    assert planned.stdout.count("(delete)") == 2
+    assert "main/q5 … main/q0 (6 stacks): the same plan as main/q6" in planned.stdout
+    assert "\n\nTarget main\nPlan for stack q6 (delete)\n" in planned.stdout
+    assert len([each for each in records if each["type"] == "plan"]) == 8
+    assert deleted.code == 0, deleted.stderr
+    assert "main/q6: deleting\n" in deleted.stderr
+    assert "8 stacks deleted" in deleted.stderr
+    assert stacks(live) == {}

@@ -384,6 +384,13 @@ def _alike(failures: Sequence[Ended]) -> list[list[Diagnosis]]:
     return list(groups.values())
 
 
+def show_table(output: Output, plans: Mapping[str, Plan]) -> None:
+    """Print the plans of several stacks as a table, one in a line, before a question."""
+    if len(plans) > 1:
+        rows = [(name, show.plan_word(plan), show.summary(plan)) for name, plan in plans.items()]
+        output.say("", *show.table(("STACK", "PLAN", "CHANGES"), rows), "")
+
+
 def ask(output: Output, question: str, declined: str) -> None:
     """Ask for confirmation. Raises NotApprovedError with the message `declined`, and InputError without a terminal."""
     require_terminal(output)

@@ -111,9 +111,19 @@ def outputs(output: Output, stack: Stack, *, style: str = "text") -> None:
 
 
 def deletion(
-    output: Output, resources: Sequence[Resource], removal: Plan, *, empty: bool, as_data: bool, name: str = ""
+    output: Output,
+    resources: Sequence[Resource],
+    removal: Plan,
+    *,
+    empty: bool,
+    as_data: bool,
+    name: str = "",
+    is_shown: bool = True,
 ) -> None:
-    """Show the plan that deletes a stack with its `resources`, and which of them are kept. `name` is as for `plan`."""
+    """Show the plan that deletes a stack with its `resources`, and which of them are kept. `name` is as for `plan`.
+
+    If not `is_shown`, it is only a record.
+    """
     document = output.document.of(name) if name else output.document
     lines = [click.style(f"Plan for stack {show.clean(removal.stack_name)} (delete)", bold=True)]
     deleted = {change.logical_id: change for change in removal.changes}
@@ -135,7 +145,8 @@ def deletion(
         lines.append(click.style(f"- {line}", fg="red") + (f"  ({', '.join(remarks)})" if remarks else ""))
         lines += [f"    {inner}" for inner in show.changes(change.nested)]
     lines += ["", click.style(show.summary(removal), bold=True)]
-    _print(output, lines, as_data=as_data)
+    if is_shown:
+        _print(output, lines, as_data=as_data)
     output.record(removal, name=name)
 
 
