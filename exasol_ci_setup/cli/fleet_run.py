@@ -15,13 +15,12 @@ from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 from exasol_ci_setup.constructs.stack import Stack
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, StackError
 from exasol_ci_setup.core.once import Once
-from exasol_ci_setup.core.task_graph import Ended
+from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Deployment
 from exasol_ci_setup.programs.removal import find_existing, require_unused
 from exasol_ci_setup.programs.settings import settings_by_place
 from exasol_ci_setup.stacks import build_stacks, state
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
-from exasol_ci_setup.stacks.output_values import look_up
 from exasol_ci_setup.stacks.request import resolve_secrets
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.programs import Connections
     from exasol_ci_setup.programs.removal import ExistingStack
     from exasol_ci_setup.stacks.build_stacks import BuildStack
+    from exasol_ci_setup.template.input_files import StackOutput
 
 _UNCHANGED: Final = {"unchanged": "no changes"}
 
@@ -100,9 +100,11 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     reporter.announce(len(fleet.members))
     # The sandbox has no accounts that could be the wrong ones.
     accounts = fleets.identified(fleet, connect, guarded=not session.sandbox)
-    deployment = _deployment(flags, fleet, reporter, connect, session.clock)
+    deployment = _deployment(flags, reporter, connect, session.clock)
     deployment.settings = _settings(flags, fleet, accounts)
     deployment.engine = lambda name: stack_sets[name].plan if name in stack_sets else plan_stack
+    if not stack_sets:
+        deployment.complete = _Completer(fleet, fleets.external_outputs(fleet, whole, connect))
     removals = ManyRemovals(session, reporter, flags)
     removed = _pruned(session, flags, whole, removals, connect)
     started = _FleetRun(session, flags, fleet, ManyStacks(session, flags, reporter, deployment), removals, removed)
@@ -134,7 +136,9 @@ class _FleetRun:
     def end_plan(self, ends: Sequence[Ended]) -> None:
         """Print the results of the plans. Raises the error of the failed ones."""
         results = {name: self._plan_result(name, plan) for name, plan in self._plans.items()}
-        _print_results(self.session, self.fleet, ends, results)
+        results |= dict.fromkeys(self.removed, "delete")
+        planned = [*ends, *(Ended(name, End.DONE) for name in self.removed)]
+        _print_results(self.session, self.fleet, planned, results)
         self.many.reporter.conclude(ends)
         self.many.end_plan(self.many.changing + len(self.removed), results)
 
@@ -222,9 +226,7 @@ def delete(session: Session, file: Path, flags: DeleteFleetFlags) -> None:
     removals.run(removals.in_order(existing, {}), yes=flags.yes, plan_only=flags.plan_only)
 
 
-def _deployment(
-    flags: FleetFlags, fleet: Fleet, reporter: FleetReporter, connect: Connections, clock: Clock
-) -> Deployment:
+def _deployment(flags: FleetFlags, reporter: FleetReporter, connect: Connections, clock: Clock) -> Deployment:
     return Deployment(
         connect,
         reporter,
@@ -237,7 +239,7 @@ def _deployment(
         # A drift detection takes AWS a minute for each stack.
         drift=False,
         # Each account of an organization has its own secret, so the template refers to it by name.
-        complete=_Completer(fleet, connect) if not flags.as_stack_sets else lambda construct, _account: construct,
+        complete=lambda construct, _account: construct,
         planned=reporter.checked,
     )
 
@@ -307,17 +309,16 @@ class _Completer:
     Secrets and the stacks with builds are requested once for each account and region.
     """
 
-    def __init__(self, fleet: Fleet, connect: Connections) -> None:
+    def __init__(self, fleet: Fleet, outputs: Mapping[StackOutput, str]) -> None:
         self._builds: Once[int, list[BuildStack]] = Once()
         self._arns: Once[tuple[int, str], str | None] = Once()
-        self._connect = connect
-        self._targets = fleet.targets
-        self._outputs = {id(each.construct): each.outputs for each in fleet.members.values() if each.outputs}
+        self._outputs = outputs
+        self._wanted = {id(each.construct): each.outputs for each in fleet.members.values() if each.outputs}
 
     def __call__(self, construct: Construct, account: Account) -> Construct:
         """Return the construct with these values.
 
-        Raises InputError for an output or a secret that does not exist, and StackError if another stack builds the project.
+        Raises InputError for a secret that does not exist, and StackError if another stack builds the project.
         """
         if isinstance(construct, Stack):
             return self._with_outputs(construct)
@@ -346,9 +347,10 @@ class _Completer:
             )
 
     def _with_outputs(self, stack: Stack) -> Stack:
-        wanted = self._outputs.get(id(stack), {})
-        found = look_up(wanted.values(), lambda target: self._connect(self._targets[target].scope(target)))
-        return stack.with_parameters({name: found[output] for name, output in wanted.items()}) if wanted else stack
+        wanted = self._wanted.get(id(stack), {})
+        return (
+            stack.with_parameters({name: self._outputs[output] for name, output in wanted.items()}) if wanted else stack
+        )
 
 
 def _docker_secret_arn(construct: Construct, account: Account) -> str | None:
@@ -361,7 +363,9 @@ def _print_results(session: Session, fleet: Fleet, ends: Sequence[Ended], words:
     by_name = {end.name: end for end in ends}
     results = {name: words.get(name, by_name[name].end.value) for name in fleet.members if name in by_name}
     # Stacks that are no longer in the file.
-    results |= {name: "deleted" if by_name[name].error is None else "failed" for name in by_name if name not in results}
+    for name, end in by_name.items():
+        if name not in results:
+            results[name] = words.get(name, "deleted") if end.error is None else "failed"
     results = {name: _UNCHANGED.get(result, result) for name, result in results.items()}
     rows = [(*name.partition("/")[::2], result, _reason(by_name[name])) for name, result in results.items()]
     session.output.data("\n".join(show.table(("TARGET", "STACK", "RESULT", "WHY"), rows)))

@@ -87,8 +87,8 @@ class ManyRemovals:
         message = messages[0] if len(messages) == 1 else "\n  ".join(several)
         raise StackError(message, hint="\n".join(hints), stack_name=existing[next(iter(found))].stack.name)
 
-    def _localized(self, stack: ExistingStack, name: str, text: str) -> str:
-        return self.reporter.localized(name, text, region=stack.account.region)
+    def _localized(self, stack: ExistingStack, name: str, hint: str) -> str:
+        return self.reporter.localized(name, hint, region=stack.account.region)
 
     def show(self, existing: Mapping[str, ExistingStack], *, as_data: bool) -> None:
         """Show what is deleted, on stdout if `as_data`; many equal plans once."""

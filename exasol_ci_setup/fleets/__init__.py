@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exasol_ci_setup.fleets.accounts import identified, undeclared
 from exasol_ci_setup.fleets.fleet import Fleet
+from exasol_ci_setup.fleets.outputs import external_outputs
 from exasol_ci_setup.fleets.read import load
 
-__all__ = ["Fleet", "identified", "load", "undeclared"]
+__all__ = ["Fleet", "external_outputs", "identified", "load", "undeclared"]

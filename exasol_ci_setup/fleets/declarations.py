@@ -56,7 +56,8 @@ class Declaration:
     def fleet(self) -> Fleet:
         """Return the fleet. Call it only if the file has no problems."""
         file = self._file
-        return Fleet(self._problems.path, file.name, file.targets, self._members, order(self._nodes()))
+        nodes = order(self._nodes())
+        return Fleet(self._problems.path, file.name, file.targets, self._members, nodes, self._problems)
 
     def _unique(self, declared: Iterable[Member]) -> dict[str, Member]:
         """Return the stacks by their unique names."""

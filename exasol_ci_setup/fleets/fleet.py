@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.fleets.model import Target
-    from exasol_ci_setup.fleets.problems import Place
+    from exasol_ci_setup.fleets.problems import Place, Problems
     from exasol_ci_setup.template.input_files import StackOutput
 
 # Options whose values may be, or are always, names of resources of one account.
@@ -62,7 +62,7 @@ class Member:
 class Fleet:
     """The content of a fleet file: `targets` and `members` by name, and the `nodes` of their graph, dependencies first.
 
-    `name` is the name of the fleet, None if the file has none.
+    `name` is the name of the fleet, None if the file has none. `problems` collects what is wrong with the file.
     """
 
     path: Path
@@ -70,6 +70,7 @@ class Fleet:
     targets: Mapping[str, Target]
     members: Mapping[str, Member]
     nodes: Sequence[Node]
+    problems: Problems = field(repr=False, compare=False)
 
     @property
     def constructs(self) -> Mapping[str, Construct]:

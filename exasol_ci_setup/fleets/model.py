@@ -207,18 +207,17 @@ class Project(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class InvalidReference:
-    """The text of a ``!StackOutput`` that names no output."""
+class InvalidTag:
+    """A value with a YAML tag that is unknown or has an invalid value; `rule` says what is valid."""
 
     text: str
+    rule: str
 
     def __str__(self) -> str:
-        return f"!StackOutput {self.text}"
+        return f"{self.text}: {self.rule}"
 
 
 def _require_parameter(value: Any) -> Any:
-    if isinstance(value, InvalidReference):
-        raise refusal(f"{value}: write STACK.OUTPUT or TARGET/STACK.OUTPUT")
     if not isinstance(value, str | StackOutput) and not _is_list_of_texts(value):
         raise refusal("use text, a list of texts, or !StackOutput STACK.OUTPUT")
     return value
@@ -228,7 +227,9 @@ def _require_variable(value: Any) -> Any:
     left = [value]
     while left:
         each = left.pop()
-        if isinstance(each, StackOutput | InvalidReference):
+        if isinstance(each, InvalidTag):
+            raise refusal(str(each))
+        if isinstance(each, StackOutput):
             raise refusal("!StackOutput is for parameters: a template is rendered before its outputs are known")
         left += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
     return value

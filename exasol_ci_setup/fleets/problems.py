@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from exasol_ci_setup.constructs.base import quote_value, rule_of
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import suggestion
-from exasol_ci_setup.fleets.model import FleetFile
+from exasol_ci_setup.fleets.model import FleetFile, InvalidTag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,13 +54,13 @@ class Problems:
         line = self._line(where)
         self._found[line, f"{self.path}:{line}: {place}{f' {value}' if value else ''}: {rule}"] = None
 
-    def error(self) -> InputError:
+    def error(self, *, hint: str = HINT) -> InputError:
         """Return the error with all problems, in the order of their lines."""
         lines = [text for _, text in sorted(self._found, key=lambda each: each[0])]
         title = f"{self.path} is invalid in {len(lines)} places"
         if len(lines) > _MOST_SHOWN:
             lines = [*lines[:_MOST_SHOWN], f"and {len(lines) - _MOST_SHOWN} more"]
-        return InputError.of(lines, title, hint=HINT)
+        return InputError.of(lines, title, hint=hint)
 
     def _line(self, where: Sequence[int | str]) -> int:
         """Return the line of a place, or of its nearest existing parent."""
@@ -91,6 +91,8 @@ def dotted(where: Sequence[int | str]) -> str:
 
 def _rule(problem: ErrorDetails, where: Place) -> str:
     kind = problem["type"]
+    if isinstance(problem["input"], InvalidTag):
+        return str(problem["input"])
     if kind == "missing":
         return "it is required"
     if kind == "extra_forbidden":

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.files import read_error
 from exasol_ci_setup.fleets.declarations import Declaration, Names
-from exasol_ci_setup.fleets.model import FleetFile, InvalidReference
+from exasol_ci_setup.fleets.model import FleetFile, InvalidTag
 from exasol_ci_setup.fleets.problems import HINT, KEY, Problems, children
 from exasol_ci_setup.fleets.templates import check_templates
 from exasol_ci_setup.template.input_files import StackOutput, stack_output
@@ -76,15 +76,18 @@ class _Loader(yaml.SafeLoader):
     """YAML with references to outputs of stacks."""
 
 
-def _stack_output(loader: _Loader, node: yaml.Node) -> StackOutput | InvalidReference:
-    text = str(loader.construct_scalar(node)) if isinstance(node, yaml.ScalarNode) else ""
+def _tagged(_loader: _Loader, name: str, node: yaml.Node) -> StackOutput | InvalidTag:
+    """Return the value of a node with a tag of its own."""
+    text = str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+    if name != "StackOutput":
+        return InvalidTag(f"!{name} {text}".rstrip(), "unknown tag; the only one in this file is !StackOutput")
     try:
         return stack_output(text)
     except ValueError:
-        return InvalidReference(text)
+        return InvalidTag(f"!StackOutput {text}".rstrip(), "write STACK.OUTPUT or TARGET/STACK.OUTPUT")
 
 
-_Loader.add_constructor("!StackOutput", _stack_output)
+_Loader.add_multi_constructor("!", _tagged)
 
 
 def _keep_as_written(root: yaml.Node) -> None:

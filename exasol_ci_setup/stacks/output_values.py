@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import suggestion
@@ -15,32 +15,39 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.stacks import Stack
     from exasol_ci_setup.template.input_files import StackOutput
 
+_HINT: Final = "`exasol-ci-setup list` lists the stacks, and `exasol-ci-setup outputs STACK` their outputs"
+
 
 def look_up(outputs: Iterable[StackOutput], account_of: Callable[[str], Account]) -> dict[StackOutput, str]:
-    """Return the values of `outputs`; each stack is read once. `account_of` returns the account of a target, which is empty for the caller's own.
+    """Return the values of `outputs`, as `find_outputs`. Raises InputError that names all stacks and outputs that do not exist."""
+    found, problems = find_outputs(outputs, account_of)
+    if problems:
+        lines = [f"{each}: {rule}" for each, rule in problems.items()]
+        raise InputError.of(lines, f"{len(lines)} outputs are unknown", hint=_HINT)
+    return found
 
-    Raises InputError that names all stacks and outputs that do not exist, and the errors of the AWS boundary.
+
+def find_outputs(
+    outputs: Iterable[StackOutput], account_of: Callable[[str], Account]
+) -> tuple[dict[StackOutput, str], dict[StackOutput, str]]:
+    """Return the values of `outputs`, and why the others have none; each stack is read once.
+
+    `account_of` returns the account of a target, which is empty for the caller's own. Raises the errors of the AWS boundary.
     """
     stacks: dict[tuple[str, str], Stack | None] = {}
     found: dict[StackOutput, str] = {}
-    problems: list[str] = []
+    problems: dict[StackOutput, str] = {}
     for each in outputs:
         key = each.target, each.stack
         if key not in stacks:
             stacks[key] = state.find(account_of(each.target).client("cloudformation"), each.stack)
         stack = stacks[key]
         if stack is None or state.is_absent(stack):
-            problems.append(f"{each}: stack {each.stack} does not exist")
+            problems[each] = f"stack {each.stack} does not exist"
         elif each.output not in stack.outputs:
             names = f"its outputs: {', '.join(stack.outputs) or 'none'}"
             near = suggestion(each.output, stack.outputs, names)
-            problems.append(f"{each}: stack {each.stack} has no output {each.output}{near}")
+            problems[each] = f"stack {each.stack} has no output {each.output}{near}"
         else:
             found[each] = stack.outputs[each.output]
-    if problems:
-        raise InputError.of(
-            problems,
-            f"{len(problems)} outputs are unknown",
-            hint="`exasol-ci-setup list` lists the stacks, and `exasol-ci-setup outputs STACK` their outputs",
-        )
-    return found
+    return found, problems

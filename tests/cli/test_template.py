@@ -296,8 +296,8 @@ def test_resource_is_imported_into_stack_of_own_template(here, live, folder):
     ran = here("import", "template", "t.yaml", "--resource", f"Topic={arn}", "--yes")
 
     assert ran.code == 0
-    assert "`exasol-ci-setup deploy-template t.yaml --adopt` with the same options" in ran.stderr
-    assert here("deploy-template", "t.yaml", "--adopt", "--yes").code == 0
+    assert "`exasol-ci-setup deploy-template t.yaml` with the same options" in ran.stderr
+    assert here("deploy-template", "t.yaml", "--yes").code == 0
     again = here("deploy-template", "t.yaml", "--yes")
     assert "stack t is up to date" in again.stderr
 

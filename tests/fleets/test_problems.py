@@ -70,6 +70,7 @@ def test_mistakes_of_all_kinds_are_one_error():
           reference: {template: queue.yaml, parameters: {Name: !StackOutput values}}
           variable: {template: topic.yaml.j2, vars: {titel: !StackOutput values.Url, nmae: x}}
           self: {template: queue.yaml, needs: [self], parameters: {Name: a}}
+          tags: {template: !Sub queue.yaml, vars: {a: [!Ref b]}, parameters: {Name: !GetAtt [a, b]}, protect: !If x}
     """)
 
     assert found == [
@@ -96,6 +97,15 @@ def test_mistakes_of_all_kinds_are_one_error():
         "f.yaml:16: stacks.reference.parameters.Name: !StackOutput values: write STACK.OUTPUT or TARGET/STACK.OUTPUT",
         "f.yaml:17: stacks.variable.vars.titel: !StackOutput is for parameters: a template is rendered before its outputs are known",
         "f.yaml:18: stacks.self: a cycle: self → self; remove one of these references or needs",
+        *(
+            f"f.yaml:19: stacks.tags.{place}: {tag}: unknown tag; the only one in this file is !StackOutput"
+            for place, tag in {
+                "template": "!Sub queue.yaml",
+                "vars.a": "!Ref b",
+                "parameters.Name": "!GetAtt",
+                "protect": "!If x",
+            }.items()
+        ),
     ]
 
 

@@ -237,3 +237,29 @@ stacks:
         assert message in ran.stderr
     assert ran.stderr.count("fleet.yaml:") == 5
     assert stacks(live) == {}
+
+
+def test_unknown_outputs_are_all_reported_before_deployment(fleet, live):
+    alerts = fleet("deploy-fleet", "stacks: {other: {template: queue.yaml}}\n", "--yes")
+    text = """
+stacks:
+  alerts: {template: topic.yaml.j2, target: west, vars: {title: Alerts}}
+  first: {template: parameter.yaml, parameters: {First: !StackOutput alerts.Arn}}
+  second: {template: parameter.yaml, parameters: {First: !StackOutput other.Nmae, Second: !StackOutput gone.X}}
+  third: {template: parameter.yaml, parameters: {First: !StackOutput second.Value}}
+"""
+
+    ran = fleet("deploy-fleet", text, "--yes")
+    selected = fleet("deploy-fleet", text, "--yes", "--select", "third")
+
+    assert alerts.code == 0, alerts.stderr
+    assert (ran.code, selected.code) == (2, 2)
+    for problem in (
+        "fleet.yaml:10: stacks.first.parameters.First: main/alerts.Arn: stack alerts does not exist; did you mean west/alerts?",
+        "fleet.yaml:11: stacks.second.parameters.First: main/other.Nmae: stack other has no output Nmae; did you mean Name?",
+        "fleet.yaml:11: stacks.second.parameters.Second: main/gone.X: stack gone does not exist",
+    ):
+        assert problem in ran.stderr
+    assert "main/second.Value: stack second does not exist; it is in the file, but not selected" in selected.stderr
+    assert "to list the stacks of main: `exasol-ci-setup list --region eu-central-1`" in ran.stderr
+    assert stacks(live).keys() == {"other"}

@@ -97,7 +97,7 @@ class MultiStackReporter(NullReporter):
         if self.shown is not None:
             require_no_more_than(self.shown.get(name), plan)
             return
-        report.plan(self._output, plan, as_data=False, name=name)
+        report.plan(self._output, plan, as_data=False, name=name, heading=self.heading(name))
         self._output.send(self._note_line)
         self._consent.require(plan, unchanged="this stack was not changed")
 
@@ -146,7 +146,7 @@ class MultiStackReporter(NullReporter):
         self._output.send(partial(self._say, stack_name, message))
 
     def _say(self, stack_name: str, message: str) -> None:
-        self._output.say(*(f"{show.clean(stack_name)}: {line}" for line in show.clean(message).split("\n")))
+        self._output.say(*(f"{show.clean(stack_name)}: {show.clean(line)}" for line in message.split("\n")))
         self._note_line()
 
     def _note_line(self) -> None:

@@ -27,9 +27,10 @@ _CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": (
 _DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "") -> None:
-    """Show what would change, on stdout if `as_data`. `name` is the name of the stack among several."""
-    _print(output, show.plan(plan, unicode=output.unicode), as_data=as_data)
+def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "", heading: str = "") -> None:
+    """Show what would change, on stdout if `as_data`. `name` is the name of the stack among several, `heading` a line above the plan."""
+    lines = show.plan(plan, unicode=output.unicode)
+    _print(output, [heading, *lines] if heading else lines, as_data=as_data)
     output.record(plan, name=name)
 
 

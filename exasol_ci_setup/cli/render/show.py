@@ -12,7 +12,7 @@ import click
 
 from exasol_ci_setup.access.review import needs_approval
 from exasol_ci_setup.cli.render.records import plain
-from exasol_ci_setup.core.errors import DeployFailedError, StackNotUpdatableError
+from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackNotUpdatableError
 from exasol_ci_setup.core.stacks import ABSENT
 from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.stacks.data_holders import HOLDERS
@@ -146,9 +146,10 @@ def diagnosis(diagnosis: Diagnosis) -> list[str]:
 
 
 def cause(error: SetupError) -> str:
-    """Return in one line why an operation failed: the failed resource with its reason, or the first line of the message."""
+    """Return in one line why an operation failed: the failed resource with its reason, the problems, or the first line of the message."""
     found = error.diagnosis if isinstance(error, DeployFailedError | StackNotUpdatableError) else None
-    return (found.cause if found is not None else "") or error.message.partition("\n")[0]
+    problems = "; ".join(error.problems) if isinstance(error, InputError) else ""
+    return (found.cause if found is not None else "") or problems or error.message.partition("\n")[0]
 
 
 def finding(finding: Finding, *, name: str = "") -> str:
