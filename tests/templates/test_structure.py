@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -22,13 +23,25 @@ BUILD: dict[str, Any] = {
     "docker_secret": "Dockerhub",
     "cache": "source",
     "connection_arn": "arn:aws:codeconnections:eu-central-1:123456789012:connection/a",
+    "buildspec": "ci/buildspec.yaml",
+    "permissions_boundary": "arn:aws:iam::123456789012:policy/limit",
+    "role_path": "/builds/",
+    "kms_key_arn": "arn:aws:kms:eu-central-1:123456789012:key/1234abcd",
     "log_retention_in_days": 14,
     "artifact_retention_in_days": 30,
 }
 WITH_ARN = {**BUILD, "docker_secret_arn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3"}
 SECRET = {"stack_name": "Stack", "secret_name": "github", "secret_user_key": "user", "secret_token_key": "token"}
 SAMPLES: list[tuple[type[Construct], dict[str, Any]]] = [
-    (CiBuild, {**BUILD, "branch_filter": "^refs/heads/main$"}),
+    (
+        CiBuild,
+        {
+            **BUILD,
+            "branch_filter": "^refs/heads/main$",
+            "path_filter": "^images/",
+            "exclude_commit_message_filter": "skip",
+        },
+    ),
     (CiBuild, {**WITH_ARN, "branch_filter": "^refs/heads/main$"}),
     (ReleaseBuild, BUILD),
     (ReleaseBuild, WITH_ARN),
@@ -94,6 +107,10 @@ def test_unchecked_text_is_rejected_or_stays_one_scalar(
     # These select a form of the template, which other tests check.
     assume(field != "docker_secret" or not text.startswith("arn:"))
     assume(":codestar-connections:" not in text)
+    assume(field != "role_path" or text != "/")
+    assume(field != "docker_secret" or text != "none")
+    assume(field != "image" or not re.search(r"codebuild/|dkr", text))
+    assume(field not in {"project_url", "permissions_boundary"} or text)
     # `cache` selects a form, and is not in the template.
     marked = cls.model_construct(**{**values, field: MARK if field != "cache" else values[field]})
     construct = cls.model_construct(**{**values, field: text})
@@ -116,6 +133,36 @@ def test_valid_text_stays_one_scalar(cls: type[Construct], values: dict[str, Any
         return
     assume(field != "cache")
     assert_only_the_text_differs(construct, cls.model_construct(**{**values, field: MARK}), text)
+
+
+STATEMENT_TEXT = (
+    TEXT
+    | st.from_regex(r"[a-z0-9]{1,5}:[A-Za-z*]{1,9}", fullmatch=True)
+    | st.from_regex(r"arn:aws:s3:::[!-~]{1,20}", fullmatch=True)
+    | st.sampled_from(["Ref", "Fn::Sub", "Fn::GetAtt", "*", "StringEquals", "aws:SourceIp", "${aws:username}"])
+)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_accepted_statement_is_in_policy_as_written(data: st.DataObject):
+    def text(usual: str) -> str:
+        return data.draw(st.just(usual) | STATEMENT_TEXT)
+
+    statement = {
+        "Effect": "Allow",
+        "Sid": text("Push"),
+        "Action": [text("ecr:PutImage")],
+        "Resource": [text("arn:aws:s3:::bucket/*")],
+        "Condition": {text("StringLike"): {text("aws:PrincipalTag/team"): [text("a"), text("b*")]}},
+    }
+    try:
+        construct = build(CiBuild, **{**BUILD, "policy_statements": [statement]})
+        template = parse(render(construct).body)
+    except InputError:
+        return
+    [_, policy] = template["Resources"]["CodeBuildRole"]["Properties"]["Policies"]
+    assert policy["PolicyDocument"]["Statement"] == [statement]
 
 
 def test_rendering_is_deterministic():
