@@ -87,7 +87,8 @@ def _declaration(construct: Construct) -> tuple[object, ...]:
 
 
 def _collect(program: Program, report: Callable[[str], None], *, names_only: bool = False) -> Declared:
-    from exasol_ci_setup.constructs.placeholders import in_run, readable
+    from exasol_ci_setup.constructs.output_values import outputs_in
+    from exasol_ci_setup.constructs.placeholders import in_run, readable, require_current
     from exasol_ci_setup.constructs.unresolved import guarded
     from exasol_ci_setup.programs import Declared, images
     from exasol_ci_setup.programs.actions import Runtime, use_runtime
@@ -98,6 +99,7 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
 
     def outputs_of(construct: Construct) -> Mapping[str, str]:
         used.append(construct)
+        require_current(outputs_in(construct), f"{construct.kind} {construct.label!r}")
         images.set_placeholders(construct)
         if names_only:
             construct.set_outputs(AnyOutput(construct))

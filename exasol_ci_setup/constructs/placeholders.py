@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.scope import Scope
@@ -37,7 +37,8 @@ _ONLY_PLACEHOLDERS: Final[ContextVar[bool]] = ContextVar("only_placeholders", de
 class Placeholder:
     """The text for a value of `construct` that only a deployment knows: its `output`, or if that is empty the result `what` of an action.
 
-    A construct with such a text in a field is rejected if `refused` is set: no stack has the result of an action.
+    A construct with such a text in a field is rejected if `refused` is set: no stack has the result of an action. `run` is the run of the program
+    that created it.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Placeholder:
     what: str
     output: str
     refused: bool
+    run: Run
 
     @property
     def label(self) -> str:
@@ -103,7 +105,7 @@ def placeholder(construct: Construct, output: str = "", *, what: str = "") -> st
         made = run.made.get((id(construct), what))
         if made is None:
             refused = run.refused and not output
-            made = Placeholder(run.new_text(), construct, what, output, refused)
+            made = Placeholder(run.new_text(), construct, what, output, refused, run)
             run.made[id(construct), what] = made
             _KNOWN[made.text] = made
         return made.text
@@ -184,6 +186,16 @@ def refuse_use(found: Placeholder, use: str) -> InputError:
     with _LOCK:
         _RUNS[-1].refusal = _RUNS[-1].refusal or error
     return error
+
+
+def require_current(found: Iterable[Placeholder], of: str) -> None:
+    """Raise InputError for a placeholder of an earlier run of the program: it has no value in the last run."""
+    stale = next((each for each in found if each.run is not _RUNS[-1]), None)
+    if stale is not None:
+        raise InputError(
+            f"{of} uses {stale.described} from an earlier run of the program",
+            hint="hangar_run is called several times: do not keep outputs in global variables or caches",
+        )
 
 
 def require_unaltered(value: Any, field: str, of: str) -> None:

@@ -24,12 +24,22 @@ if TYPE_CHECKING:
 def from_templates(cfn: CloudFormationClient, request: Request, current: Stack | None, *, note: str) -> Plan:
     """Return the plan for `request`, with a `note` with the reason why AWS was not called."""
     before: dict[str, Any] | None = None
-    parameters: Mapping[str, str] = {}
-    if current is not None and not state.is_absent(current):
-        before = planning.deployed_template(cfn, current.id)
-        parameters = current.parameters
+    existing = None if current is None or state.is_absent(current) else current
+    if existing is not None:
+        before = planning.deployed_template(cfn, existing.id)
+    settings = properties.setting_changes(
+        tags_before=existing.user_tags if existing is not None else None,
+        tags_after=request.tags,
+        protected_before=existing.termination_protection if existing is not None else None,
+        protected_after=request.termination_protection,
+    )
     return between_templates(
-        request, before, parameters, stack_id=current.id if current is not None else "", notes=(note,)
+        request,
+        before,
+        existing.parameters if existing is not None else {},
+        stack_id=current.id if current is not None else "",
+        settings=settings,
+        notes=(note,),
     )
 
 

@@ -86,6 +86,26 @@ def test_invalid_options_of_up_exit_2_without_changes(here, live, write, options
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
+def test_plan_from_template_alone_shows_settings(here, write):
+    program = write("""
+        from exasol_ci_setup import Asset, Cluster, Container, Scope, Service
+
+        def hangar_run():
+            scope = Scope(name="opt", region="eu-central-1")
+            data = Asset(scope=scope, name="data")
+            web = Service(name="web", container=Container(source="nginx", tag="1"), env_vars={"BUCKET": data.bucket_name})
+            Cluster(scope=scope, name="web", services=[web]).deploy()
+    """)
+
+    ran = here("plan", program, "--no-lint", "--tag", "cost=42", "--termination-protection")
+
+    assert ran.code == 0, ran.stderr
+    [_, plan] = ran.stdout.split("Plan for stack opt-web (new)")
+    assert "planned from the template alone" in plan
+    assert '+ tags.cost: "42"' in plan
+    assert "~ termination-protection: false → true" in plan
+
+
 def test_up_adopts_stack_of_other_tool_only_with_option(here, live, write):
     cfn = live.client("cloudformation")
     cfn.create_stack(StackName="opt-reg", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}')

@@ -317,3 +317,24 @@ def test_decision_in_module_and_thread_exits_2(here, live, using, tmp_path):
     assert "a comparison needs the value of the output RepositoryUri of Registry 'reg'" in ran.stderr
     assert stacks(live) == []
     assert not (tmp_path / "__pycache__").exists()
+
+
+@pytest.mark.parametrize(
+    ("use", "user"),
+    [
+        (
+            "Cluster(scope=scope, name='cl', services=[Service(name='w', container=image, env_vars={'A': KEPT[0]})]).deploy()",
+            "Cluster 'cl'",
+        ),
+        ("box.run_command(f'echo {KEPT[0]}')", "a command on Instance 'vm'"),
+        ("builder.deploy(); builder.build(environment_variables={'A': KEPT[0]})", "a build of ContainerBuilder 'bld'"),
+    ],
+)
+def test_output_that_is_kept_between_runs_exits_2(here, live, using, use, user):
+    program = using(f"globals().setdefault('KEPT', []).append(registry.uri)\n{use}")
+
+    ran = here("up", program, "--yes", "--no-lint")
+
+    assert ran.code == 2
+    assert f"program.py:22: {user} uses the output RepositoryUri of Registry 'reg' from an earlier run" in ran.stderr
+    assert stacks(live) == []

@@ -13,7 +13,7 @@ from exasol_ci_setup.builds.logs import Tails, last_lines
 from exasol_ci_setup.builds.model import IN_PROGRESS, build_of
 from exasol_ci_setup.builds.model import Build as State
 from exasol_ci_setup.constructs.asset import Asset
-from exasol_ci_setup.constructs.placeholders import placeholder
+from exasol_ci_setup.constructs.placeholders import placeholder, placeholders_in, require_current
 from exasol_ci_setup.core import patterns
 from exasol_ci_setup.core.errors import BuildFailedError, InputError, OperationInterruptedError, TimedOutError
 from exasol_ci_setup.core.errors.details import Failure
@@ -181,6 +181,7 @@ def build(
         raise InputError(f"ContainerBuilder {builder.name!r} has no Asset to build, only bucket {asset}")
     runtime = actions.current()
     if runtime.is_dry_run:
+        require_current(placeholders_in([tag, variables]), f"a build of ContainerBuilder {builder.name!r}")
         runtime.say(
             f"builder {builder.name}: would build {asset.name}" + (f" as {tag}" if tag else "") + ", if it is new"
         )

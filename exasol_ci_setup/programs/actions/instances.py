@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.aws.session import ignore_aws_errors
-from exasol_ci_setup.constructs.placeholders import placeholder
+from exasol_ci_setup.constructs.placeholders import placeholder, placeholders_in, require_current
 from exasol_ci_setup.constructs.runtime import CommandResult
 from exasol_ci_setup.core.errors import InputError, SSHError, StackError
 from exasol_ci_setup.core.files import state_directory
@@ -84,6 +84,7 @@ def run_commands(
     runtime = actions.current()
     if runtime.is_dry_run:
         for command in commands:
+            require_current(placeholders_in(command), f"a command on Instance {instance.name!r}")
             runtime.say(f"instance {instance.name}: would run {redact(command)}")
             stdout = placeholder(instance, what="stdout of a command")
             yield CommandResult(command=command, stdout=stdout, stderr="", exit_status=0)
