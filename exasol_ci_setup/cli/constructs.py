@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args
 import click
 
 from exasol_ci_setup.cli.construct_types import EGRESS, INGRESS, SERVICE, STATEMENTS
+from exasol_ci_setup.cli.session import together
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
     BuildkitBuilder,
@@ -24,6 +25,7 @@ from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those
 )
 from exasol_ci_setup.constructs.ci import Cache  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.constructs.host import Architecture, ComputeType  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.core.text import kebab_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,17 +245,7 @@ OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
 }
 """The options of each construct, by the names of its fields. A test compares them with the models."""
 
-NAMES: Final[dict[type[Construct], str]] = {
-    CiBuild: "ci-build",
-    ReleaseBuild: "release-build",
-    SourceCredentials: "source-credentials",
-    Registry: "registry",
-    Asset: "asset",
-    ContainerBuilder: "container-builder",
-    Cluster: "cluster",
-    SecurityGroup: "security-group",
-    Instance: "instance",
-}
+NAMES: Final = {kind: kebab_case(kind.__name__) for kind in OPTIONS}
 """Names of constructs in commands."""
 
 STACKS: Final[dict[type[Construct], str]] = {
@@ -278,13 +270,7 @@ _BUILDER: Final = "builder"
 
 def construct_options(kind: type[Construct]) -> Callable[[F], F]:
     """Add the options of `kind` to a command. The value of an omitted option is None."""
-
-    def add(command: F) -> F:
-        for option in reversed(OPTIONS[kind]):
-            command = option(command)
-        return command
-
-    return add
+    return together(*OPTIONS[kind])
 
 
 def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Construct, dict[str, Any]]:

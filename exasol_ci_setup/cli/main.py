@@ -129,10 +129,9 @@ class Program(click.Group):
         name = ALIASES.get(cmd_name, cmd_name)
         if name not in _MODULES:
             return None
-        command: click.Command = getattr(
-            import_module(f"exasol_ci_setup.cli.commands.{_MODULES[name]}"),
-            name.replace("-", "_") + ("_" if name in {"list", "import"} else ""),
-        )
+        module = vars(import_module(f"exasol_ci_setup.cli.commands.{_MODULES[name]}"))
+        attribute = name.replace("-", "_") + ("_" if name in {"list", "import"} else "")
+        command: click.Command = module.get("COMMANDS", {}).get(name) or module[attribute]
         return command
 
     def resolve_command(

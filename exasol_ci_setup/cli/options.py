@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from exasol_ci_setup.cli.session import together
 from exasol_ci_setup.core import patterns
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.tags import tag_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
@@ -152,7 +151,11 @@ _ALARM: Final = Pattern(
     "use the ARN of a CloudWatch alarm, such as arn:aws:cloudwatch:eu-central-1:123456789012:alarm:errors",
 )
 
+YES: Final = click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
 PLAN: Final = click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
+DELETION_PLAN: Final = click.option(
+    "--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing."
+)
 
 CONCURRENCY: Final = click.option(
     "--concurrency",
@@ -170,7 +173,7 @@ ALLOW_DATA_LOSS: Final = click.option(
 )
 
 _APPROVALS: Final = (
-    click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation."),
+    YES,
     PLAN,
     click.option(
         "--allow-broadening",
@@ -196,7 +199,7 @@ _ONE: Final = "the stack"
 _EACH: Final = "each stack"
 
 
-def _settings(stack: str) -> tuple[Callable[[F], F], ...]:
+def _settings(stack: str) -> tuple[Callable[[Any], Any], ...]:
     """Return the options with the settings of `stack`: the stack, or each stack."""
     return (
         click.option(
@@ -257,7 +260,7 @@ def _settings(stack: str) -> tuple[Callable[[F], F], ...]:
     )
 
 
-def _operation(stack: str) -> tuple[Callable[[F], F], ...]:
+def _operation(stack: str) -> tuple[Callable[[Any], Any], ...]:
     """Return the options for the operation on `stack`."""
     return (
         click.option(
@@ -276,43 +279,29 @@ def _operation(stack: str) -> tuple[Callable[[F], F], ...]:
     )
 
 
-def _added(command: F, *options: Callable[[F], F]) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command
+engine_options: Final = together(*_APPROVALS, *_settings(_ONE), *_operation(_ONE), _RECREATE, _EXPRESS)
+"""The options of a deployment, for a command that deploys one stack."""
 
+many_stacks_options: Final = together(*_APPROVALS, *_settings(_EACH), *_operation(_EACH), _RECREATE_MANY, CONCURRENCY)
+"""The options of a deployment, for a command that deploys many stacks.
 
-def engine_options(command: F) -> F:
-    """Add the options of a deployment to a command that deploys one stack."""
-    return _added(command, *_APPROVALS, *_settings(_ONE), *_operation(_ONE), _RECREATE, _EXPRESS)
+Without --express, because a stack would start before the stacks that it uses are ready.
+"""
 
+many_plans_options: Final = together(*_settings(_EACH), _RECREATE_MANY, CONCURRENCY)
+"""Those of `many_stacks_options` that change a plan, for a command that only plans."""
 
-def many_stacks_options(command: F) -> F:
-    """Add the options of a deployment to a command that deploys many stacks.
-
-    Without --express, because a stack would start before the stacks that it uses are ready.
-    """
-    return _added(command, *_APPROVALS, *_settings(_EACH), *_operation(_EACH), _RECREATE_MANY, CONCURRENCY)
-
-
-def many_plans_options(command: F) -> F:
-    """Add the options of `many_stacks_options` that change a plan, to a command that only plans."""
-    return _added(command, *_settings(_EACH), _RECREATE_MANY, CONCURRENCY)
-
-
-def many_deletions_options(command: F) -> F:
-    """Add the options of a deletion to a command that deletes many stacks."""
-    return _added(
-        command,
-        click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation."),
-        click.option("--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing."),
-        click.option("--empty", is_flag=True, help="Also delete the contents of buckets and repositories."),
-        _ROLE_ARN,
-        click.option(
-            "--timeout",
-            type=Duration(),
-            metavar="TIME",
-            help="Stop following a deletion after this time (90s, 30m, 2h). AWS continues with it.",
-        ),
-        CONCURRENCY,
-    )
+many_deletions_options: Final = together(
+    YES,
+    DELETION_PLAN,
+    click.option("--empty", is_flag=True, help="Also delete the contents of buckets and repositories."),
+    _ROLE_ARN,
+    click.option(
+        "--timeout",
+        type=Duration(),
+        metavar="TIME",
+        help="Stop following a deletion after this time (90s, 30m, 2h). AWS continues with it.",
+    ),
+    CONCURRENCY,
+)
+"""The options of a deletion, for a command that deletes many stacks."""

@@ -2,42 +2,37 @@
 
 Each group is a module, such as `cli/commands/space.py`, with one `click.Group` of the same name and a row in `cli.main.COMMANDS`.
 All commands have `common_options`. Commands that create or update stacks have `change_options`. Calling such a command approves the change;
-it prompts only for a first load balancer, broader access or data loss. `delete` has `plan_option` and `yes_option`, and prompts with `require_yes`.
+it prompts only for a first load balancer, broader access or data loss. `delete` has `deletion_options`, and prompts with `require_yes`.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS
+from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, PLAN, YES
+from exasol_ci_setup.cli.session import together
 from exasol_ci_setup.core.errors import NotApprovedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.session import Session
 
-F = TypeVar("F", bound="Callable[..., Any]")
+change_options: Final = together(
+    PLAN,
+    click.option(
+        "--yes", "-y", is_flag=True, help="Do not prompt for a first load balancer, broader access or data loss."
+    ),
+    ALLOW_DATA_LOSS,
+)
+"""The options of commands that change stacks, as `plan_only`, `yes` and `allow_data_loss`."""
 
-plan_option: Final = click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
-yes_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
-
-
-def change_options(command: F) -> F:
-    """Add the options of commands that change stacks, as `plan_only`, `yes` and `allow_data_loss`."""
-    for option in (
-        ALLOW_DATA_LOSS,
-        click.option(
-            "--yes", "-y", is_flag=True, help="Do not prompt for a first load balancer, broader access or data loss."
-        ),
-        plan_option,
-    ):
-        command = option(command)
-    return command
+deletion_options: Final = together(PLAN, YES)
+"""The options of commands that delete, as `plan_only` and `yes`."""
 
 
 def _without_effect(ctx: click.Context, param: click.Parameter, value: object) -> None:
@@ -48,22 +43,24 @@ def _without_effect(ctx: click.Context, param: click.Parameter, value: object) -
     click.echo(f"{param.opts[0]} has no effect: lists are complete, and a terminal gets tables", err=True)
 
 
-def published_options(command: F) -> F:
-    """Add the options of naas-python for the display of lists, which have no effect."""
-    for names, more in (
-        (("--rich-preview", "-rp"), {"is_flag": True}),
-        (("--page-size",), {"type": int}),
-        (("--page-number",), {"type": int}),
-    ):
-        command = click.option(
+published_options: Final = together(
+    *(
+        click.option(
             *names,
             help="Without effect: lists are complete.",
             hidden=True,
             expose_value=False,
             callback=_without_effect,
             **more,
-        )(command)
-    return command
+        )
+        for names, more in (
+            (("--rich-preview", "-rp"), {"is_flag": True}),
+            (("--page-size",), {"type": int}),
+            (("--page-number",), {"type": int}),
+        )
+    )
+)
+"""The options of naas-python for the display of lists, which have no effect."""
 
 
 @contextmanager
@@ -172,18 +169,3 @@ def _draw_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, unicode
     with console.capture() as captured:
         console.print(table)
     return captured.get().strip("\n")
-
-
-__all__ = [
-    "acting",
-    "change_options",
-    "details",
-    "done",
-    "has_changed",
-    "listing",
-    "plan_option",
-    "planned_deletion",
-    "published_options",
-    "require_yes",
-    "yes_option",
-]

@@ -206,6 +206,36 @@ log_level_option = click.option(
 )
 
 
+def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return a decorator that adds all `options` to a command, in this order in its help."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+_account_options: Final = together(
+    click.option(
+        "--aws-profile",
+        metavar="NAME",
+        expose_value=False,
+        callback=_store_in_session("profile"),
+        help="Profile of the AWS configuration.  [default: the AWS credential chain]",
+    ),
+    click.option(
+        "--region",
+        metavar="NAME",
+        expose_value=False,
+        callback=_store_in_session("region"),
+        help="AWS region.  [default: AWS_REGION, or the profile's]",
+    ),
+    log_level_option,
+)
+
+
 def common_options(command: F) -> F:
     """Add the options of commands that call AWS; pass the Session as first argument."""
     return _common_options(command, output_option)
@@ -231,26 +261,7 @@ def require_preview(command: F) -> F:
 
 
 def _common_options(command: F, output: Callable[[F], F]) -> F:
-    for option in (
-        sandbox_option,
-        output,
-        log_level_option,
-        click.option(
-            "--region",
-            metavar="NAME",
-            expose_value=False,
-            callback=_store_in_session("region"),
-            help="AWS region.  [default: AWS_REGION, or the profile's]",
-        ),
-        click.option(
-            "--aws-profile",
-            metavar="NAME",
-            expose_value=False,
-            callback=_store_in_session("profile"),
-            help="Profile of the AWS configuration.  [default: the AWS credential chain]",
-        ),
-    ):
-        command = option(command)
+    command = together(_account_options, output, sandbox_option)(command)
 
     @functools.wraps(command)
     def on_aws(session: Session, *args: Any, **kwargs: Any) -> Any:

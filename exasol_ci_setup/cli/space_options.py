@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from exasol_ci_setup.cli.options import Pairs, merged
 from exasol_ci_setup.cli.platform import details
+from exasol_ci_setup.cli.session import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.platform.space import Space
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 name_option: Final = click.option(
     "--name", "--space-name", "-n", "-sn", "name", metavar="NAME", required=True, help="Name of the space."
 )
 
-_OPTIONS: Final = (
+space_options: Final = together(
     click.option(
         "--domain",
         "-d",
@@ -82,34 +79,24 @@ _OPTIONS: Final = (
         help="Route 53 hosted zone for the DNS record of the host.  [default: no record]",
     ),
 )
+"""The options of a space except name and image, as keyword arguments of the platform functions."""
 
 
-def space_options(command: F) -> F:
-    """Add the options of a space except name and image, as keyword arguments of the platform functions."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def network_options(command: F) -> F:
-    """Add the options for the network of the load balancer."""
-    for option in (
-        click.option(
-            "--subnet-id",
-            "subnet_ids",
-            multiple=True,
-            metavar="SUBNET",
-            help="Public subnet of the VPC, at least two; may be repeated.  [default: the subnets of the default VPC]",
-        ),
-        click.option(
-            "--vpc-id",
-            metavar="VPC",
-            help="VPC of the load balancer that all spaces share.  [default: the region's default VPC]",
-        ),
-    ):
-        command = option(command)
-    return command
-
+network_options: Final = together(
+    click.option(
+        "--vpc-id",
+        metavar="VPC",
+        help="VPC of the load balancer that all spaces share.  [default: the region's default VPC]",
+    ),
+    click.option(
+        "--subnet-id",
+        "subnet_ids",
+        multiple=True,
+        metavar="SUBNET",
+        help="Public subnet of the VPC, at least two; may be repeated.  [default: the subnets of the default VPC]",
+    ),
+)
+"""The options for the network of the load balancer."""
 
 unset_option: Final = click.option(
     "--unset",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import click
 
+from exasol_ci_setup.cli.session import together
 from exasol_ci_setup.core.errors import BuildFailedError, InputError, StackNotFoundError
 from exasol_ci_setup.core.text import duration
 
@@ -32,7 +33,7 @@ DEFAULT_TIMEOUT: Final = 3 * 60 * 60
 _MOST_SEARCHED: Final = 100
 """Batches in which those of a branch are searched; AWS describes as many in one call."""
 _MAX_TIMEOUT_SECONDS: Final = 31 * 24 * 60 * 60
-_FOLLOW_OPTIONS: Final = (
+_follow_options: Final = together(
     click.option(
         "--timeout-in-seconds",
         type=click.IntRange(1, _MAX_TIMEOUT_SECONDS),
@@ -66,34 +67,26 @@ def follow_options(command: F) -> F:
         flags = FollowFlags(timeout=timeout_in_seconds, no_wait=no_wait, show_log=show_log)
         return command(*args, flags=flags, **kwargs)
 
-    for option in reversed(_FOLLOW_OPTIONS):
-        with_flags = option(with_flags)
-    return with_flags  # type: ignore[return-value] # the same function, other arguments
+    return _follow_options(with_flags)  # type: ignore[return-value] # the same function, other arguments
 
 
 def project_options(default_stack: str) -> Callable[[F], F]:
     """Add the options for project, stack and branch."""
-
-    def add(command: F) -> F:
-        for option in (
-            click.option(
-                "--stack-name", metavar="NAME", help=f"Name of the stack with the project.  [default: {default_stack}]"
-            ),
-            click.option(
-                "--branch",
-                metavar="BRANCH",
-                help="Branch (such as refs/heads/master), tag or commit to build.  [default: the branch of the checkout]",
-            ),
-            click.option(
-                "--project",
-                metavar="NAME",
-                help="Project name, as in the deployment of the stack.  [default: the one that builds the origin of the checkout]",
-            ),
-        ):
-            command = option(command)
-        return command
-
-    return add
+    return together(
+        click.option(
+            "--project",
+            metavar="NAME",
+            help="Project name, as in the deployment of the stack.  [default: the one that builds the origin of the checkout]",
+        ),
+        click.option(
+            "--branch",
+            metavar="BRANCH",
+            help="Branch (such as refs/heads/master), tag or commit to build.  [default: the branch of the checkout]",
+        ),
+        click.option(
+            "--stack-name", metavar="NAME", help=f"Name of the stack with the project.  [default: {default_stack}]"
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -216,18 +209,17 @@ def batch_options(command: F) -> F:
     ) -> Any:
         return command(*args, choice=BatchChoice(name, latest, project, stack_name), **kwargs)
 
-    for option in (
-        click.option("--stack-name", metavar="NAME", help="With --latest: a batch of this stack."),
+    add_options = together(
+        click.argument("name", metavar="[BUILD]", required=False),
+        click.option("--latest", is_flag=True, help="The newest batch, in place of BUILD."),
         click.option(
             "--project",
             metavar="NAME",
             help="With --latest: a batch of this project.  [default: one of the branch of the checkout]",
         ),
-        click.option("--latest", is_flag=True, help="The newest batch, in place of BUILD."),
-        click.argument("name", metavar="[BUILD]", required=False),
-    ):
-        with_choice = option(with_choice)
-    return with_choice  # type: ignore[return-value] # the same function, other arguments
+        click.option("--stack-name", metavar="NAME", help="With --latest: a batch of this stack."),
+    )
+    return add_options(with_choice)  # type: ignore[return-value] # the same function, other arguments
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import getpass
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exasol_ci_setup.cli.options import STACK_NAME, require_tags
+from exasol_ci_setup.cli.session import together
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.core.stacks import Stack
@@ -24,15 +23,12 @@ if TYPE_CHECKING:
     from exasol_ci_setup.template.parameters import ParameterDeclaration
     from exasol_ci_setup.template.render import Template
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
 TEMPLATE: Final = "template"
 """The name of a template of the user's own among the kinds of stacks in commands."""
 DESCRIPTION: Final = "your own template"
 
 _STANDARD_INPUT: Final = "-"
-_FILE: Final = click.argument("file", metavar="FILE")
-_VARIABLES: Final = (
+variable_options: Final = together(
     click.option(
         "--var",
         "variables",
@@ -54,10 +50,14 @@ _VARIABLES: Final = (
         help="Folder of the files that a .j2 file includes.  [default: that of FILE]",
     ),
 )
-_NAME: Final = click.option(
-    "--stack-name", type=STACK_NAME, metavar="NAME", help="Name of the stack.  [default: the name of FILE]"
-)
-_PARAMETERS: Final = (
+"""The options of the variables of a template file."""
+
+template_options: Final = together(
+    click.argument("file", metavar="FILE"),
+    click.option(
+        "--stack-name", type=STACK_NAME, metavar="NAME", help="Name of the stack.  [default: the name of FILE]"
+    ),
+    variable_options,
     click.option(
         "--parameter",
         "parameters",
@@ -75,23 +75,11 @@ _PARAMETERS: Final = (
         "stdin. May be repeated, later files win.",
     ),
 )
+"""FILE, and the options of its variables, its stack and its parameters."""
+
 _FIELDS: Final = (
     *("file", "stack_name", "variables", "variable_files", "template_dir", "parameters", "parameter_files"),
 )
-
-
-def template_options(command: F) -> F:
-    """Add FILE and the options of its variables, its stack and its parameters to a command."""
-    for option in reversed((_FILE, _NAME, *_VARIABLES, *_PARAMETERS)):
-        command = option(command)
-    return command
-
-
-def variable_options(command: F) -> F:
-    """Add the options of the variables of a template file to a command."""
-    for option in reversed(_VARIABLES):
-        command = option(command)
-    return command
 
 
 def template_of(values: dict[str, Any], *, fallback_name: str = "") -> tuple[TemplateStack, dict[str, Any]]:

@@ -10,7 +10,7 @@ import click
 
 from exasol_ci_setup.cli.commands.storage import report_no_change, workspace_option
 from exasol_ci_setup.cli.options import Duration
-from exasol_ci_setup.cli.platform import acting, change_options, details, done, plan_option, require_yes, yes_option
+from exasol_ci_setup.cli.platform import acting, change_options, deletion_options, details, done, require_yes
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import AssetRequestError, InputError
 
@@ -173,8 +173,7 @@ def update(
 @asset.command("delete")
 @workspace_option
 @_id_option
-@plan_option
-@yes_option
+@deletion_options
 @common_options
 def delete(session: Session, workspace_id: str, asset_id: str, *, plan_only: bool, yes: bool) -> None:
     """Delete an asset and its public link.

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
 from exasol_ci_setup.cli import generated
 from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
 from exasol_ci_setup.cli.options import Pairs, merged
-from exasol_ci_setup.cli.session import log_level_option, markdown_output_option, pass_session, require_preview
+from exasol_ci_setup.cli.session import (
+    log_level_option,
+    markdown_output_option,
+    pass_session,
+    require_preview,
+    together,
+)
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import counted
 
@@ -24,112 +30,117 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-def _options(output_path: str) -> Callable[[F], F]:
-    def add(command: F) -> F:
-        for option in (
-            markdown_output_option,
-            log_level_option,
-            click.option(
-                "--python-version",
-                metavar="VERSION",
-                help="Python version of CodeBuild's image; none for a custom image, and if --build-command sets no version.  [default: 3.10]",
-            ),
-            click.option(
-                "--report-file",
-                "report_files",
-                metavar="PATTERN",
-                multiple=True,
-                help="Files with test results in the format of JUnit, for reports of CodeBuild; may be repeated.",
-            ),
-            click.option(
-                "--variable",
-                "variables",
-                type=Pairs("variable", "write NAME=VALUE"),
-                metavar="NAME=VALUE",
-                multiple=True,
-                callback=merged,
-                help="Variable of the builds, which is no secret; may be repeated.",
-            ),
-            click.option(
-                "--privileged/--no-privileged",
-                default=None,
-                help="Run builds in privileged mode, the same as in the stack.  [default: privileged]",
-            ),
-            click.option(
-                "--compute-type",
-                metavar="TYPE",
-                help="Size of the build host, the same as in the stack.  [default: BUILD_GENERAL1_MEDIUM]",
-            ),
-            click.option(
-                "--docker-secret",
-                metavar="NAME",
-                help="Secret for the login to Docker Hub, the same as in the stack; none for builds without login.  [default: Dockerhub]",
-            ),
-            click.option(
-                "--install-command",
-                "install_commands",
-                metavar="TEXT",
-                multiple=True,
-                help="Shell command that prepares a build, instead of the setup of Poetry; may be repeated.",
-            ),
-            click.option(
-                "--build-command",
-                metavar="TEXT",
-                help="Shell command that builds the flavor $FLAVOR.  [default: that of exasol-script-languages-container-ci >=1.8,<3]",
-            ),
-            click.option(
-                "--batch-limit",
-                type=click.IntRange(min=1),
-                metavar="NUMBER",
-                help="Maximum builds in a batch, the same as in the stack.  [default: 100]",
-            ),
-            click.option(
-                "--flavors-per-build",
-                type=click.IntRange(min=1),
-                metavar="NUMBER",
-                help="Maximum flavors that one build builds, sequentially.  [default: 1]",
-            ),
-            check_option,
-            click.option(
-                "--config-file",
-                type=NonEmptyPath(path_type=Path),
-                metavar="PATH",
-                help="JSON file with the build configuration of the repository; builds read it too.",
-            ),
-            click.option(
-                "--output-path",
-                type=NonEmptyPath(path_type=Path),
-                metavar="PATH",
-                default=output_path,
-                show_default=True,
-                help="Directory of the files; created if it does not exist.",
-            ),
-            click.option(
-                "--flavor-root-path",
-                "flavor_root_paths",
-                type=NonEmptyPath(path_type=Path),
-                metavar="PATH",
-                multiple=True,
-                help="Directory with one subdirectory for each flavor; may be repeated. This or --flavor is required.",
-            ),
-            click.option(
-                "--flavor",
-                "named_flavors",
-                metavar="NAME",
-                multiple=True,
-                help="Flavor without a directory, such as that of a Dockerfile in the root; may be repeated.",
-            ),
-            click.option(
-                "--exclude",
-                metavar="PATTERN",
-                multiple=True,
-                help="Directories below a root that are no flavors, such as 'test*'; may be repeated.",
-            ),
-        ):
-            command = option(command)
-        return pass_session(require_preview(command))
+_flavor_options: Final = together(
+    click.option(
+        "--exclude",
+        metavar="PATTERN",
+        multiple=True,
+        help="Directories below a root that are no flavors, such as 'test*'; may be repeated.",
+    ),
+    click.option(
+        "--flavor",
+        "named_flavors",
+        metavar="NAME",
+        multiple=True,
+        help="Flavor without a directory, such as that of a Dockerfile in the root; may be repeated.",
+    ),
+    click.option(
+        "--flavor-root-path",
+        "flavor_root_paths",
+        type=NonEmptyPath(path_type=Path),
+        metavar="PATH",
+        multiple=True,
+        help="Directory with one subdirectory for each flavor; may be repeated. This or --flavor is required.",
+    ),
+)
 
-    return add
+_build_options: Final = together(
+    click.option(
+        "--config-file",
+        type=NonEmptyPath(path_type=Path),
+        metavar="PATH",
+        help="JSON file with the build configuration of the repository; builds read it too.",
+    ),
+    check_option,
+    click.option(
+        "--flavors-per-build",
+        type=click.IntRange(min=1),
+        metavar="NUMBER",
+        help="Maximum flavors that one build builds, sequentially.  [default: 1]",
+    ),
+    click.option(
+        "--batch-limit",
+        type=click.IntRange(min=1),
+        metavar="NUMBER",
+        help="Maximum builds in a batch, the same as in the stack.  [default: 100]",
+    ),
+    click.option(
+        "--build-command",
+        metavar="TEXT",
+        help="Shell command that builds the flavor $FLAVOR.  [default: that of exasol-script-languages-container-ci >=1.8,<3]",
+    ),
+    click.option(
+        "--install-command",
+        "install_commands",
+        metavar="TEXT",
+        multiple=True,
+        help="Shell command that prepares a build, instead of the setup of Poetry; may be repeated.",
+    ),
+    click.option(
+        "--docker-secret",
+        metavar="NAME",
+        help="Secret for the login to Docker Hub, the same as in the stack; none for builds without login.  [default: Dockerhub]",
+    ),
+    click.option(
+        "--compute-type",
+        metavar="TYPE",
+        help="Size of the build host, the same as in the stack.  [default: BUILD_GENERAL1_MEDIUM]",
+    ),
+    click.option(
+        "--privileged/--no-privileged",
+        default=None,
+        help="Run builds in privileged mode, the same as in the stack.  [default: privileged]",
+    ),
+    click.option(
+        "--variable",
+        "variables",
+        type=Pairs("variable", "write NAME=VALUE"),
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=merged,
+        help="Variable of the builds, which is no secret; may be repeated.",
+    ),
+    click.option(
+        "--report-file",
+        "report_files",
+        metavar="PATTERN",
+        multiple=True,
+        help="Files with test results in the format of JUnit, for reports of CodeBuild; may be repeated.",
+    ),
+    click.option(
+        "--python-version",
+        metavar="VERSION",
+        help="Python version of CodeBuild's image; none for a custom image, and if --build-command sets no version.  [default: 3.10]",
+    ),
+)
+
+
+def _options(output_path: str) -> Callable[[F], F]:
+    options = together(
+        _flavor_options,
+        click.option(
+            "--output-path",
+            type=NonEmptyPath(path_type=Path),
+            metavar="PATH",
+            default=output_path,
+            show_default=True,
+            help="Directory of the files; created if it does not exist.",
+        ),
+        _build_options,
+        log_level_option,
+        markdown_output_option,
+    )
+    return lambda command: pass_session(options(require_preview(command)))
 
 
 def _generate(

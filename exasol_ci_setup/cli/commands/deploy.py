@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -35,44 +35,6 @@ def _deploy(session: Session, kind: type[Construct], values: dict[str, Any]) -> 
     run_deploy(session, construct, EngineFlags(**settings))
 
 
-@click.command("deploy-ci-build")
-@construct_options(CiBuild)
-@engine_options
-@markdown_options
-def deploy_ci_build(session: Session, **values: Any) -> None:
-    """Deploy the stack that builds each push to a repository.
-
-    The stack has a CodeBuild project that runs batches, its webhook on GitHub, its roles, a bucket for artifacts and a log group.
-    Deploy the source-credentials stack first, unless you use --connection-arn.
-    """
-    _deploy(session, CiBuild, values)
-
-
-@click.command("deploy-release-build")
-@construct_options(ReleaseBuild)
-@engine_options
-@markdown_options
-def deploy_release_build(session: Session, **values: Any) -> None:
-    """Deploy the stack that builds a repository's releases.
-
-    The stack is like the CI stack, without a webhook: `start-release-build` starts a release.
-    """
-    _deploy(session, ReleaseBuild, values)
-
-
-@click.command("deploy-source-credentials")
-@construct_options(SourceCredentials)
-@engine_options
-@markdown_options
-def deploy_source_credentials(session: Session, **values: Any) -> None:
-    """Deploy the stack with CodeBuild's access to GitHub.
-
-    CodeBuild has one such credential for each account and region, so one stack serves all projects. The template contains the
-    name of the secret; only CloudFormation reads its values.
-    """
-    _deploy(session, SourceCredentials, values)
-
-
 @click.command("deploy-template")
 @template_options
 @engine_options
@@ -92,56 +54,55 @@ def deploy_template(session: Session, **values: Any) -> None:
 
 def _command(kind: type[Construct], text: str) -> click.Command:
     @click.command(f"deploy-{NAMES[kind]}", help=text)
-    @markdown_options
-    @engine_options
     @construct_options(kind)
+    @engine_options
+    @markdown_options
     def command(session: Session, **values: Any) -> None:
         _deploy(session, kind, values)
 
     return command
 
 
-deploy_registry = _command(
-    Registry,
-    """Deploy a repository for container images.
+_TEXTS: Final[dict[type[Construct], str]] = {
+    CiBuild: """Deploy the stack that builds each push to a repository.
+
+    The stack has a CodeBuild project that runs batches, its webhook on GitHub, its roles, a bucket for artifacts and a log group.
+    Deploy the source-credentials stack first, unless you use --connection-arn.
+    """,
+    ReleaseBuild: """Deploy the stack that builds a repository's releases.
+
+    The stack is like the CI stack, without a webhook: `start-release-build` starts a release.
+    """,
+    SourceCredentials: """Deploy the stack with CodeBuild's access to GitHub.
+
+    CodeBuild has one such credential for each account and region, so one stack serves all projects. The template contains the
+    name of the secret; only CloudFormation reads its values.
+    """,
+    Registry: """Deploy a repository for container images.
 
     The repository is in Amazon ECR, with scan on push. Tags are immutable, except those of --mutable-tag.
     """,
-)
-deploy_asset = _command(
-    Asset,
-    """Deploy a bucket for source archives.
+    Asset: """Deploy a bucket for source archives.
 
     The bucket is private, encrypted and versioned, and requires TLS.
     """,
-)
-deploy_container_builder = _command(
-    ContainerBuilder,
-    """Deploy a project that builds a container image.
+    ContainerBuilder: """Deploy a project that builds a container image.
 
     The project is in CodeBuild. A build fetches an archive from the bucket, builds it with BuildKit, and pushes the image to the
     repository. The deployment starts no build.
     """,
-)
-deploy_cluster = _command(
-    Cluster,
-    """Deploy a cluster with services.
+    Cluster: """Deploy a cluster with services.
 
     Amazon ECS runs the containers on Fargate; each service has its own roles and log group. If the containers of a release do
     not start, ECS rolls it back.
     """,
-)
-deploy_security_group = _command(
-    SecurityGroup,
-    """Deploy a security group.
+    SecurityGroup: """Deploy a security group.
 
     Only the inbound traffic of --ingress is allowed.
     """,
-)
-deploy_instance = _command(
-    Instance,
-    """Deploy a virtual machine with Ubuntu.
+    Instance: """Deploy a virtual machine with Ubuntu.
 
     The machine is an EC2 instance with a public address, an encrypted disk and your public SSH key.
     """,
-)
+}
+COMMANDS: Final = {f"deploy-{NAMES[kind]}": _command(kind, text) for kind, text in _TEXTS.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,9 +22,18 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
         context.exit()
 
 
+_file_argument: Final = click.argument("file", type=click.Path(path_type=Path))
+_select_option: Final = click.option(
+    "--select",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only projects or stacks with a matching name, such as 'slc*'; may be repeated.",
+)
+
+
 @click.command("deploy-fleet")
 @markdown_options
-@click.argument("file", type=click.Path(path_type=Path))
+@_file_argument
 @click.option(
     "--schema",
     is_flag=True,
@@ -33,12 +42,7 @@ def _print_schema(context: click.Context, _option: click.Parameter, value: bool)
     callback=_print_schema,
     help="Print the JSON schema of FILE, for editors, and exit.",
 )
-@click.option(
-    "--select",
-    multiple=True,
-    metavar="PATTERN",
-    help="Only projects or stacks with a matching name, such as 'slc*'; may be repeated.",
-)
+@_select_option
 @click.option(
     "--stack-set",
     "as_stack_sets",
@@ -63,13 +67,8 @@ def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
 
 @click.command("delete-fleet")
 @markdown_options
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--select",
-    multiple=True,
-    metavar="PATTERN",
-    help="Only projects or stacks with a matching name, such as 'slc*'; may be repeated.",
-)
+@_file_argument
+@_select_option
 @click.option("--prune", is_flag=True, help="Also delete the stacks of the fleet that FILE no longer declares.")
 @many_deletions_options
 def delete_fleet(session: Session, file: Path, **values: Any) -> None:

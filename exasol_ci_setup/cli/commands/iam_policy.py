@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.dry_run import collect_only, dry_run
 from exasol_ci_setup.cli.options import ROLE, Pattern
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import common_options, together
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from exasol_ci_setup.access.deployer import DeployerPolicy, StackToDeploy
     from exasol_ci_setup.access.resource_arns import Place
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 _ACCOUNT: Final = Pattern("account", r"[0-9]{12}", "use the 12 digits of an account ID")
 _ANY: Final = "*"
@@ -38,31 +36,26 @@ def iam_policy() -> None:
     """
 
 
-def _options(command: F) -> F:
-    for option in (
-        click.option(
-            "--template-bucket",
-            metavar="NAME",
-            help="Bucket for templates and artifacts.  [default: that of this tool]",
-        ),
-        click.option(
-            "--role-arn",
-            type=ROLE,
-            metavar="ARN",
-            help="Role that CloudFormation uses: the policy of the caller then only allows to pass it.",
-        ),
-        click.option("--account", type=_ACCOUNT, metavar="ID", help="Account in the ARNs.  [default: any]"),
-        click.option(
-            "--for",
-            "audience",
-            type=click.Choice(["caller", "cloudformation-role"]),
-            default="caller",
-            show_default=True,
-            help="cloudformation-role: print the policies and the trust policy of a role for --role-arn.",
-        ),
-    ):
-        command = option(command)
-    return command
+_options: Final = together(
+    click.option(
+        "--for",
+        "audience",
+        type=click.Choice(["caller", "cloudformation-role"]),
+        default="caller",
+        show_default=True,
+        help="cloudformation-role: print the policies and the trust policy of a role for --role-arn.",
+    ),
+    click.option("--account", type=_ACCOUNT, metavar="ID", help="Account in the ARNs.  [default: any]"),
+    click.option(
+        "--role-arn",
+        type=ROLE,
+        metavar="ARN",
+        help="Role that CloudFormation uses: the policy of the caller then only allows to pass it.",
+    ),
+    click.option(
+        "--template-bucket", metavar="NAME", help="Bucket for templates and artifacts.  [default: that of this tool]"
+    ),
+)
 
 
 def _place(session: Session, account: str | None, regions: Iterable[str] = ()) -> Place:

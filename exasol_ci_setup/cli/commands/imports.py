@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
-from exasol_ci_setup.cli.options import ROLE
-from exasol_ci_setup.cli.session import markdown_options
+from exasol_ci_setup.cli.options import ROLE, YES
+from exasol_ci_setup.cli.session import markdown_options, together
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.cli.templates import request_of as request_of_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.stacks.request import Request
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 
 @click.group("import")
@@ -91,7 +87,7 @@ def _import(
     )
 
 
-_OPTIONS: Final = (
+_options: Final = together(
     click.option(
         "--resource",
         "resources",
@@ -102,17 +98,11 @@ _OPTIONS: Final = (
         help="Logical ID in the template, and identifier (name, ID or ARN) of the existing resource; separate several values "
         "with |. May be repeated.",
     ),
-    click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation."),
+    YES,
     click.option("--plan", "plan_only", is_flag=True, help="Show what would be imported; change nothing."),
     click.option("--adopt", is_flag=True, help="Import into a stack that this tool did not create."),
     click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation uses."),
 )
-
-
-def _options(command: F) -> F:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 @import_.command(TEMPLATE, help=f"Import resources of {DESCRIPTION}.")

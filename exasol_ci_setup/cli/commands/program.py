@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exasol_ci_setup.cli.dry_run import collect_only
 from exasol_ci_setup.cli.options import many_deletions_options, many_plans_options, many_stacks_options
-from exasol_ci_setup.cli.session import markdown_options
+from exasol_ci_setup.cli.session import markdown_options, together
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from exasol_ci_setup.cli.session import Session
 
-_CONTENTS: Final = " and the contents of the deleted buckets and repositories"
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-def _file_argument(command: F) -> F:
-    return click.argument("file", type=click.Path(path_type=Path))(command)
-
-
-def _program_options(command: F) -> F:
-    for option in (
-        click.option("--no-drift", is_flag=True, help="Do not check for changes made outside of CloudFormation."),
-        click.option(
-            "--empty",
-            is_flag=True,
-            help="With --prune: also delete the contents of their buckets and repositories.",
-        ),
-        click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE no longer declares."),
-    ):
-        command = option(command)
-    return command
+_file_argument: Final = click.argument("file", type=click.Path(path_type=Path))
+_program_options: Final = together(
+    click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE no longer declares."),
+    click.option(
+        "--empty", is_flag=True, help="With --prune: also delete the contents of their buckets and repositories."
+    ),
+    click.option("--no-drift", is_flag=True, help="Do not check for changes made outside of CloudFormation."),
+)
 
 
 @click.command("up")

@@ -10,14 +10,13 @@ import click
 from exasol_ci_setup.cli.platform import (
     acting,
     change_options,
+    deletion_options,
     details,
     done,
     listing,
-    plan_option,
     planned_deletion,
     published_options,
     require_yes,
-    yes_option,
 )
 from exasol_ci_setup.cli.session import common_options
 
@@ -81,8 +80,7 @@ def get(session: Session, name: str) -> None:
 @registry.command()
 @_name_option
 @click.option("--empty", is_flag=True, help="Also delete the images in it.")
-@plan_option
-@yes_option
+@deletion_options
 @common_options
 def delete(session: Session, name: str, *, empty: bool, plan_only: bool, yes: bool) -> None:
     """Delete a registry; if it holds images, only with --empty."""

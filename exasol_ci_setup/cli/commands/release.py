@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exasol_ci_setup.cli import start_builds
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import common_options, together
 from exasol_ci_setup.cli.start_builds import FollowFlags, follow_options, project_options
 from exasol_ci_setup.core.errors import InputError, SetupError
 from exasol_ci_setup.core.interrupts import DeferredSignals
@@ -23,25 +23,20 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.start_builds import Target
     from exasol_ci_setup.constructs import ReleaseBuild
 
-F = TypeVar("F", bound="Callable[..., Any]")
 
-
-def _release_options(command: F) -> F:
-    for option in (
-        click.option(
-            "--github-token-secret",
-            metavar="SECRET[:KEY]",
-            help="Secret with the GitHub token for the builds.  [default: a temporary secret created from $GITHUB_TOKEN]",
-        ),
-        click.option(
-            "--config-file",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="JSON configuration of the repository; release.timeout_in_minutes is the default of --timeout-in-seconds.",
-        ),
-    ):
-        command = option(command)
-    return command
+_release_options: Final = together(
+    click.option(
+        "--config-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="JSON configuration of the repository; release.timeout_in_minutes is the default of --timeout-in-seconds.",
+    ),
+    click.option(
+        "--github-token-secret",
+        metavar="SECRET[:KEY]",
+        help="Secret with the GitHub token for the builds.  [default: a temporary secret created from $GITHUB_TOKEN]",
+    ),
+)
 
 
 @click.command("start-release-build")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exasol_ci_setup.cli.platform import acting, done, listing, published_options, require_yes, yes_option
+from exasol_ci_setup.cli.options import YES
+from exasol_ci_setup.cli.platform import acting, done, listing, published_options, require_yes
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError, SetupError
 
@@ -176,7 +177,7 @@ def get(session: Session, name: str) -> None:
 @secret.command("delete")
 @common_options
 @_name_option
-@yes_option
+@YES
 def delete(session: Session, name: str, yes: bool) -> None:
     """Delete a secret; AWS keeps it for 30 days, but its name is available again."""
     from exasol_ci_setup.platform import secret as verbs

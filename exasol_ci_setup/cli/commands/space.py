@@ -11,14 +11,13 @@ from exasol_ci_setup.cli.options import ROLE
 from exasol_ci_setup.cli.platform import (
     acting,
     change_options,
+    deletion_options,
     done,
     has_changed,
     listing,
-    plan_option,
     planned_deletion,
     published_options,
     require_yes,
-    yes_option,
 )
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.space_options import name_option, network_options, show_space, space_options, unset_option
@@ -174,8 +173,7 @@ def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
 
 @space.command()
 @name_option
-@plan_option
-@yes_option
+@deletion_options
 @common_options
 def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
     """Delete a space and its logs.

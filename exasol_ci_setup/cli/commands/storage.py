@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from exasol_ci_setup.cli.options import YES
 from exasol_ci_setup.cli.platform import (
     acting,
     change_options,
+    deletion_options,
     details,
     done,
     listing,
-    plan_option,
     published_options,
     require_yes,
-    yes_option,
 )
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, TransferFailedError
@@ -99,8 +99,7 @@ def list_(session: Session, workspace_id: str) -> None:
 @workspace_option
 @storage_option
 @click.option("--empty", is_flag=True, help="Also delete the objects in the storage.")
-@plan_option
-@yes_option
+@deletion_options
 @common_options
 def delete(session: Session, workspace_id: str, storage_name: str, *, empty: bool, plan_only: bool, yes: bool) -> None:
     """Delete a storage with its assets.
@@ -259,7 +258,7 @@ def get_object(session: Session, workspace_id: str, storage_name: str, source: s
     required=True,
     help="Object; with a slash at the end, all objects in that folder.",
 )
-@yes_option
+@YES
 @common_options
 def delete_object(session: Session, workspace_id: str, storage_name: str, object_name: str, yes: bool) -> None:
     """Delete an object from a storage.

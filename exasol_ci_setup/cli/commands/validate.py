@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
-from exasol_ci_setup.cli.session import markdown_options
+from exasol_ci_setup.cli.session import markdown_options, together
 from exasol_ci_setup.cli.templates import TEMPLATE, rendered, template_of, template_options
-from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
-    Asset,
-    CiBuild,
-    Cluster,
-    ContainerBuilder,
-    Instance,
-    Registry,
-    ReleaseBuild,
-    SecurityGroup,
-    SourceCredentials,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.core.errors.details import Finding
     from exasol_ci_setup.stacks.user_template import TemplateStack
     from exasol_ci_setup.template.render import Template
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
 # cfn-lint needs a region to know the available types; this one has the most.
 _DEFAULT_REGION: Final = "us-east-1"
 
 
-def _options(command: F) -> F:
-    for option in (
-        click.option("--print-template", is_flag=True, help="Print the template."),
-        click.option("--offline", is_flag=True, help="Only render and lint; needs no credentials and no network."),
-    ):
-        command = option(command)
-    return command
+_options: Final = together(
+    click.option("--offline", is_flag=True, help="Only render and lint; needs no credentials and no network."),
+    click.option("--print-template", is_flag=True, help="Print the template."),
+)
 
 
 def _validate(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
@@ -134,12 +116,4 @@ def _command(kind: type[Construct]) -> click.Command:
     return command
 
 
-validate_ci_build = _command(CiBuild)
-validate_release_build = _command(ReleaseBuild)
-validate_source_credentials = _command(SourceCredentials)
-validate_registry = _command(Registry)
-validate_asset = _command(Asset)
-validate_container_builder = _command(ContainerBuilder)
-validate_cluster = _command(Cluster)
-validate_security_group = _command(SecurityGroup)
-validate_instance = _command(Instance)
+COMMANDS: Final = {f"validate-{name}": _command(kind) for kind, name in NAMES.items()}
