@@ -30,6 +30,8 @@ _UNLIMITED: Final = {"t2": False, "t3": True, "t3a": True, "t4g": True}
 
 FREE: Final = frozenset(
     {
+        # https://aws.amazon.com/autoscaling/pricing/. The alarms of a scaling policy are billed, and so unknown here.
+        "AWS::ApplicationAutoScaling::ScalableTarget",
         "AWS::CodeBuild::SourceCredential",
         "AWS::EC2::KeyPair",
         "AWS::EC2::SecurityGroup",
@@ -174,6 +176,11 @@ def _instance(properties: Mapping[str, Any], _: Mapping[str, Any]) -> Charges:
     )
 
 
+def _address(_: Mapping[str, Any], __: Mapping[str, Any]) -> Charges:
+    # Since February 2024 all public addresses are billed: https://aws.amazon.com/vpc/pricing/.
+    return _public_addresses(Decimal(HOURS_A_MONTH))
+
+
 def _disks(mappings: Any) -> Charges:
     if not isinstance(mappings, list):
         # The size depends on the image.
@@ -223,6 +230,7 @@ def _times(hours: Decimal | None, each: Decimal) -> Decimal | None:
 
 _RULES: Final[dict[str, _Rule]] = {
     "AWS::CodeBuild::Project": _build_project,
+    "AWS::EC2::EIP": _address,
     "AWS::EC2::Instance": _instance,
     "AWS::ECR::Repository": _repository,
     "AWS::ECS::Cluster": _cluster,

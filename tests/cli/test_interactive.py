@@ -68,6 +68,10 @@ IMPORTED = ("deploy-asset", "--name", "source", "--no-lint")
 ASKS = {
     **{f"deploy-{kind}": Asks((f"deploy-{kind}", *options, "--no-lint")) for kind, options in DEPLOYED.items()},
     "deploy-registry": Asks(("deploy-registry", "--name", "images", "--no-lint"), done="stack images is deployed"),
+    "deploy-ci-build": Asks(
+        ("deploy-ci-build", *SHOP, "--no-lint"),
+        before=(("deploy-source-credentials", *CREDENTIALS, "--yes", "--no-lint"),),
+    ),
     "deploy-template": Asks(("deploy-template", "own.yaml", "--no-lint")),
     "deploy-fleet": Asks(("deploy-fleet", "fleet.yaml", "--no-lint"), done="2 stacks: 2 done"),
     "delete-fleet": Asks(

@@ -39,14 +39,32 @@ def of(construct, logical_id: str, **parameters: str) -> dict[str, Charge]:
     return {charge.what: charge for charge in found}
 
 
+# The cost of these is reported as unknown: alarms of scaling policies, queries and names of Cloud Map, and invocations of schedules.
+WITHOUT_PRICE = frozenset(
+    {
+        "AWS::ApplicationAutoScaling::ScalingPolicy",
+        "AWS::Scheduler::Schedule",
+        "AWS::ServiceDiscovery::PrivateDnsNamespace",
+        "AWS::ServiceDiscovery::Service",
+    }
+)
+
+
+def has_no_price(resource):
+    """Return whether the price list of AWS has no price, as for Fargate Spot, or this tool does not read it."""
+    properties = resource.get("Properties", {})
+    is_spot = resource["Type"] == "AWS::ECS::Service" and "CapacityProviderStrategy" in properties
+    return resource["Type"] in WITHOUT_PRICE or is_spot
+
+
 @pytest.mark.parametrize("name", [*EVERYTHING, "instance.yaml", "instance_many_options.yaml"])
 def test_every_resource_of_own_templates_is_known(name, tmp_path):
     construct = EVERYTHING.get(name) or samples.instances(tmp_path)[name]
     everything = resources(construct)
 
-    assert {
-        logical_id: charges(each, everything) is not None for logical_id, each in everything.items()
-    } == dict.fromkeys(everything, True)
+    assert {logical_id: charges(each, everything) is not None for logical_id, each in everything.items()} == {
+        logical_id: not has_no_price(each) for logical_id, each in everything.items()
+    }
 
 
 def test_every_template_has_sample():
