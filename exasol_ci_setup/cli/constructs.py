@@ -25,6 +25,7 @@ from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those
 )
 from exasol_ci_setup.constructs.ci import Cache  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.constructs.host import Architecture, ComputeType  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import kebab_case
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 Option: TypeAlias = "Callable[[Any], Any]"
+
+
+# The names of repeatable options, by those of their fields, which are plural.
+_REPEATABLE: Final[dict[str, str]] = {}
 
 
 def option_of(field: str) -> str:
@@ -88,6 +93,7 @@ def _number(model: type[Value], field: str) -> Option:
 
 def _multiple(model: type[Value], field: str, name: str, **settings: Any) -> Option:
     """Return a repeatable option; its value is None if it is omitted."""
+    _REPEATABLE[option_of(field)] = name
     return _field(
         model,
         field,
@@ -280,7 +286,14 @@ def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Constru
         # The command has the options of the build environment too.
         builder = {name: values.pop(name) for name in BUILDER_OPTIONS}
         values["builder"] = build(BuildkitBuilder, name=_BUILDER, **builder)
-    return (
-        build(kind, **{name: value for name, value in values.items() if name in fields}),
-        {name: value for name, value in values.items() if name not in fields},
-    )
+    try:
+        construct = build(kind, **{name: value for name, value in values.items() if name in fields})
+    except InputError as error:
+        error.message = re.sub(r"(--[a-z-]+)\.\d+", _option_of_item, error.message)
+        raise
+    return construct, {name: value for name, value in values.items() if name not in fields}
+
+
+def _option_of_item(found: re.Match[str]) -> str:
+    """Return the repeatable option for an item of a field, such as ``--subnet-id`` for ``--subnet-ids.0``."""
+    return _REPEATABLE.get(found[1], found[0])

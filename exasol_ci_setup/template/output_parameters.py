@@ -63,7 +63,8 @@ class _Names:
 
     def of(self, found: Placeholder) -> str:
         for name, each in self.outputs.items():
-            if (each.construct, each.output) == (found.construct, found.output):
+            # Pydantic compares the fields, and outputs refuse comparisons.
+            if each.construct is found.construct and each.output == found.output:
                 return name
         words = "".join(word[:1].upper() + word[1:] for word in _WORD.findall(found.construct.stack_name))
         base = f"{words}{''.join(_WORD.findall(found.output))}"[: _LONGEST_NAME - 5]

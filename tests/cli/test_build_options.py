@@ -207,3 +207,13 @@ def test_batch_of_own_images_succeeds_on_hosts_of_option(
     assert {(each["buildStatus"], each["environment"]["computeType"]) for each in builds} == {
         ("SUCCEEDED", "BUILD_GENERAL1_LARGE")
     }
+
+
+def test_error_names_repeatable_option(program):
+    ran = program(
+        *("validate-ci-build", "--offline", "--project", "A", "--project-url", "https://github.com/o/r"),
+        *("--managed-policy-arn", "nope"),
+    )
+
+    assert ran.code == 2
+    assert "error: --managed-policy-arn 'nope' is invalid" in ran.stderr

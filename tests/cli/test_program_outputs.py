@@ -126,6 +126,24 @@ def test_outputs_in_declarations_become_parameters(here, live, using, requests):
     assert not [each for each in requests if re.search("[g-z][0-9a-f]{12,19}-output-|known after deployment", each)]
 
 
+def test_outputs_of_two_constructs_of_one_class_differ(here, live, using):
+    program = using(
+        """\
+        other = Asset(scope=scope, name="other")
+        Cluster(scope=scope, name="cl", services=[Service(name="w", container=image, env_vars={
+            "A": data.bucket_name, "B": other.bucket_name, "C": f"{data.bucket_name}/{other.bucket_name}",
+        })]).deploy()
+        """
+    )
+
+    ran = here("up", program, "--yes", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    values = {each["name"]: each["value"] for each in of_service(live, "out-cl")["environment"]}
+    assert values["A"] != values["B"]
+    assert values["C"] == f"{values['A']}/{values['B']}"
+
+
 def test_outputs_of_other_region_arrive_as_parameters(here, live, using, requests):
     far = """
     far = Scope(name="far", region="us-east-1")
