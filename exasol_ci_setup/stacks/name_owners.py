@@ -35,7 +35,8 @@ def hint(cfn: CloudFormationClient, failure: Event, hint: str) -> tuple[str, str
     except SetupError as error:
         return hint, f"whether a stack has {name} could not be looked up: {error.message}"
     others = [each for each in owners if (each.get("StackName"), each["LogicalResourceId"]) != _place(failure)]
-    if not owners:
+    # A resource that was to be created is also listed, with the name that it did not get.
+    if not owners or (not others and failure.status == "CREATE_FAILED"):
         return hint, ""
     if not others:
         return (

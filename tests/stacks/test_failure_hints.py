@@ -158,8 +158,14 @@ def owned_by(answers: Answers, stack: str, logical_id: str) -> None:
 )
 def test_name_in_use_names_its_stack(answers, owner, hint):
     owned_by(answers, *owner)
-    found = explain(answers, event())
+    found = explain(answers, event(status="UPDATE_FAILED"))
     assert (found.hints, found.details) == ((hint,), ())
+
+
+def test_failed_creation_does_not_own_its_name(answers):
+    owned_by(answers, "Slc", "Bucket")
+    found = explain(answers, event())
+    assert "import it with --import-existing" in found.hints[0]
 
 
 def test_name_in_use_without_stack_suggests_import(answers):
