@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import Construct as Construct
     from exasol_ci_setup.constructs import Container as Container
     from exasol_ci_setup.constructs import ContainerBuilder as ContainerBuilder
+    from exasol_ci_setup.constructs import ContainerHealthCheck as ContainerHealthCheck
     from exasol_ci_setup.constructs import Egress as Egress
     from exasol_ci_setup.constructs import GitHubRepo as GitHubRepo
     from exasol_ci_setup.constructs import HangarScope as HangarScope
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import ScopedConstruct as ScopedConstruct
     from exasol_ci_setup.constructs import SecurityGroup as SecurityGroup
     from exasol_ci_setup.constructs import Service as Service
+    from exasol_ci_setup.constructs import Sidecar as Sidecar
     from exasol_ci_setup.constructs import SourceCredentials as SourceCredentials
     from exasol_ci_setup.constructs import Space as Space
     from exasol_ci_setup.constructs import Stack as Stack
@@ -110,6 +112,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "Construct",
             "Container",
             "ContainerBuilder",
+            "ContainerHealthCheck",
             "Egress",
             "GitHubRepo",
             "HangarScope",
@@ -127,6 +130,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "ScopedConstruct",
             "SecurityGroup",
             "Service",
+            "Sidecar",
             "SourceCredentials",
             "Space",
             "Stack",

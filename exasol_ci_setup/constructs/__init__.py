@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.ci import CiBuild as CiBuild
     from exasol_ci_setup.constructs.ci import ReleaseBuild as ReleaseBuild
     from exasol_ci_setup.constructs.compute import Instance as Instance
+    from exasol_ci_setup.constructs.container import Container as Container
+    from exasol_ci_setup.constructs.container import ContainerHealthCheck as ContainerHealthCheck
+    from exasol_ci_setup.constructs.container import PortMappings as PortMappings
+    from exasol_ci_setup.constructs.container import Sidecar as Sidecar
+    from exasol_ci_setup.constructs.container import Volume as Volume
     from exasol_ci_setup.constructs.load_balancer import LoadBalancer as LoadBalancer
     from exasol_ci_setup.constructs.network import Egress as Egress
     from exasol_ci_setup.constructs.network import Ingress as Ingress
@@ -51,15 +56,8 @@ if TYPE_CHECKING:
         Cluster as Cluster,
     )
     from exasol_ci_setup.constructs.service import (
-        Container as Container,
-    )
-    from exasol_ci_setup.constructs.service import (
-        PortMappings as PortMappings,
-    )
-    from exasol_ci_setup.constructs.service import (
         Service as Service,
     )
-    from exasol_ci_setup.constructs.service import Volume as Volume
     from exasol_ci_setup.constructs.source import SourceCredentials as SourceCredentials
     from exasol_ci_setup.constructs.space import Space as Space
     from exasol_ci_setup.constructs.stack import Stack as Stack
@@ -73,13 +71,14 @@ __getattr__, __dir__, __all__ = lazy_names(
         "builder": ("BuildkitBuilder", "ContainerBuilder"),
         "ci": ("CiBuild", "ReleaseBuild"),
         "compute": ("Instance",),
+        "container": ("Container", "ContainerHealthCheck", "PortMappings", "Sidecar", "Volume"),
         "load_balancer": ("LoadBalancer",),
         "network": ("Egress", "Ingress", "SecurityGroup"),
         "policy": ("PolicyStatement",),
         "registry": ("Registry",),
         "routing": ("HealthCheck", "Scaling"),
         "scope": ("HangarScope", "Scope"),
-        "service": ("Cluster", "Container", "PortMappings", "Service", "Volume"),
+        "service": ("Cluster", "Service"),
         "source": ("SourceCredentials",),
         "stack": ("Stack",),
         "space": ("Space",),

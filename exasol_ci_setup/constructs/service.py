@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
-from exasol_ci_setup.constructs.builder import ContainerBuilder
 from exasol_ci_setup.constructs.ci import RetentionInDays
+from exasol_ci_setup.constructs.container import (
+    Container,
+    ContainerPath,
+    Sidecar,
+    VariableName,
+    Volume,
+    require_distinct,
+)
 from exasol_ci_setup.constructs.container_secrets import parameter_arns, secret_arns
-from exasol_ci_setup.constructs.image import repository_arn
 from exasol_ci_setup.constructs.load_balancer import Domain, ListenerRule, LoadBalancer
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.policy import PolicyStatement
-from exasol_ci_setup.constructs.registry import Registry, ecr_resource
 from exasol_ci_setup.constructs.routing import HealthCheck, RoutePath, Scaling
 from exasol_ci_setup.constructs.runtime import runtime
-from exasol_ci_setup.constructs.values import Items, KeyArn, SecretSource, Value, between, malformed, matching, refusal
+from exasol_ci_setup.constructs.values import Items, KeyArn, SecretSource, between, matching, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typing_extensions import Self
 
+    from exasol_ci_setup.constructs.builder import ContainerBuilder
+    from exasol_ci_setup.constructs.registry import Registry
+
 _GIB: Final = 1024
 _MOST_SCHEDULED: Final = 10
 """Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_EcsParameters.html."""
+_MOST_CONTAINERS: Final = 10
+"""Source: https://docs.aws.amazon.com/general/latest/gr/ecs-service.html."""
 _MOST_GROUPS: Final = 5
 _MOST_SUBNETS: Final = 16
 """Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AwsVpcConfiguration.html."""
@@ -47,39 +55,6 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-erro
 
 Cpu = Literal[256, 512, 1024, 2048, 4096, 8192, 16384]
 
-ImageName = Annotated[
-    str,
-    matching(
-        # Upper case is for the host alone: https://pkg.go.dev/github.com/distribution/reference.
-        r"(?=.{1,255}\Z)([A-Za-z0-9]+([._-]+[A-Za-z0-9]+)*(:[0-9]{1,5})?/)?"
-        r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*",
-        "use the name of an image without its tag, such as public.ecr.aws/nginx/nginx",
-    ),
-]
-
-ImageTag = Annotated[
-    str,
-    matching(
-        r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64}",
-        "use the tag of an image, such as latest, or its digest, such as sha256:…",
-    ),
-]
-
-VariableName = Annotated[
-    str, matching(r"[A-Za-z_][A-Za-z0-9_]{0,255}", "use letters, digits and underscores, the first not a digit")
-]
-
-
-def _can_be_split(command: str) -> str:
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        raise malformed("unbalanced quotation mark") from None
-    if not words:
-        raise malformed("use a command with its arguments, as in a shell")
-    return command
-
-
 Schedule = Annotated[
     str,
     matching(
@@ -90,8 +65,6 @@ Schedule = Annotated[
 ]
 """Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html."""
 
-Port = Annotated[int, between(1, 65_535, "as the number of a port")]
-
 
 def require_fargate_size(cpu: int, memory: int) -> None:
     """Raise the validation error unless Fargate supports `memory` MiB with `cpu` units of CPU."""
@@ -99,124 +72,6 @@ def require_fargate_size(cpu: int, memory: int) -> None:
     if memory not in allowed:
         step = "" if len(allowed) == len(MEMORY[256]) else f" in steps of {allowed[1] - allowed[0]}"
         raise refusal(f"with {cpu} units of cpu Fargate supports {allowed[0]} to {allowed[-1]} MiB of memory{step}")
-
-
-def require_distinct(variables: Mapping[str, object], secrets: Mapping[str, object]) -> None:
-    """Raise the validation error for a name that is both a variable and a secret."""
-    if both := variables.keys() & secrets.keys():
-        raise refusal(f"{min(both)} cannot be both a variable and a secret")
-
-
-class PortMappings(Value):
-    """A port that the container listens on. On Fargate `host_port` must be the same."""
-
-    container_port: Annotated[Port, Field(description="Port on which the container listens.")]
-    host_port: Annotated[int | None, Field(description="The same port, since Fargate has no other.")] = None
-
-    @model_validator(mode="after")
-    def _are_the_same(self) -> Self:
-        if self.host_port not in {None, self.container_port}:
-            raise refusal("the host's port must equal the container's, since each task on Fargate has its own address")
-        return self
-
-
-class Container(Value):
-    """An image to run, and its start command.
-
-    `source` is a container builder, which builds the image before the cluster is deployed and tags it with the hash of its source. Or it is a
-    registry of the program, or the full name of another image; both need a `tag`. `start_command` replaces the image's command; it is split
-    into words as in a shell, and runs without a shell.
-    """
-
-    source: Annotated[
-        Registry | ContainerBuilder | ImageName,
-        Field(description="The image: a registry, a container builder, or a name without a tag."),
-    ]
-    tag: Annotated[
-        ImageTag | None, Field(description="Tag or digest of the image. Default: that of the builder's image.")
-    ] = None
-    start_command: Annotated[
-        Annotated[str, AfterValidator(_can_be_split)] | None,
-        Field(description="Command that replaces that of the image, in the words of a shell."),
-    ] = None
-    port_mappings: Annotated[Items[PortMappings], Field(description="Ports on which the container listens.")] = ()
-
-    @model_validator(mode="after")
-    def _has_each_port_once(self) -> Self:
-        ports = [mapping.container_port for mapping in self.port_mappings]
-        if len(set(ports)) < len(ports):
-            raise refusal("duplicate port")
-        return self
-
-    @model_validator(mode="after")
-    def _names_one_image(self) -> Self:
-        if not isinstance(self.source, ContainerBuilder):
-            if self.tag is None:
-                raise refusal("tag is required: the tag of the image to run, such as latest")
-            return self
-        if self.tag is not None:
-            raise refusal("the tag of a container builder's image is the hash of its source: omit tag")
-        if not isinstance(self.source.registry, Registry):
-            raise refusal("the container builder needs a Registry of the program")
-        if not isinstance(self.source.asset, Asset) or self.source.asset.source is None:
-            raise refusal("the container builder needs an Asset with a source")
-        return self
-
-    @property
-    def builder(self) -> ContainerBuilder | None:
-        """The container builder of the image, if it is one of the program."""
-        return self.source if isinstance(self.source, ContainerBuilder) else None
-
-    @property
-    def registry(self) -> Registry | None:
-        """The registry of the image, if it is one of the program."""
-        found = self.source.registry if isinstance(self.source, ContainerBuilder) else self.source
-        return found if isinstance(found, Registry) else None
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The words of the start command."""
-        return () if self.start_command is None else tuple(shlex.split(self.start_command))
-
-    @property
-    def ecr_resource(self) -> str | None:
-        """The part of the ARN after the partition for an image in ECR, or None."""
-        return ecr_resource(self.source) if isinstance(self.source, str) else None
-
-    @property
-    def repository_arn(self) -> str | None:
-        """The output with the ARN of the repository if `source` is the `uri` of a registry of the program, or None."""
-        return repository_arn(self.source) if isinstance(self.source, str) else None
-
-    @property
-    def separator(self) -> str:
-        """The separator between the image's name and its tag or digest."""
-        return "@" if self.tag is not None and self.tag.startswith("sha256:") else ":"
-
-
-class Volume(Value):
-    """An existing file system of EFS, mounted in a container with encryption in transit and permissions of the task's role.
-
-    Its security group has to allow NFS (port 2049) from that of the cluster, which is the output SecurityGroupId.
-    Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/efs-volumes.html.
-    """
-
-    file_system_id: Annotated[
-        Annotated[str, matching(r"fs-[0-9a-f]{8,40}", "use the id of a file system, such as fs-0123456789abcdef0")],
-        Field(description="ID of the file system."),
-    ]
-    path: Annotated[
-        Annotated[str, matching(r"(/[A-Za-z0-9._-]+){1,16}", "use a path in the container, such as /data")],
-        Field(description="Path in the container."),
-    ]
-    access_point_id: Annotated[
-        Annotated[
-            str, matching(r"fsap-[0-9a-f]{8,40}", "use the id of an access point, such as fsap-0123456789abcdef0")
-        ]
-        | None,
-        Field(description="ID of an access point. Default: the root of the file system."),
-    ] = None
-    read_only: Annotated[bool, Field(description="Mount it without permission to write.")] = False
 
 
 class Service(ScopedConstruct):
@@ -275,6 +130,14 @@ class Service(ScopedConstruct):
         bool, Field(description="Allow commands in running tasks with `aws ecs execute-command`.")
     ] = False
     volumes: Annotated[Items[Volume], Field(description="File systems of EFS that the container mounts.")] = ()
+    sidecars: Annotated[Items[Sidecar], Field(description="Further containers in each task.")] = ()
+    shared_folders: Annotated[
+        Items[ContainerPath], Field(description="Folders that all containers of a task share; deleted with the task.")
+    ] = ()
+    disk_in_gib: Annotated[
+        Annotated[int, between(21, 200, "GiB")] | None,
+        Field(description="Temporary disk of each task in GiB. Default: 20."),
+    ] = None
     scaling: Annotated[Scaling | None, Field(description="Number of tasks by their load. Default: `count` tasks.")] = (
         None
     )
@@ -283,6 +146,23 @@ class Service(ScopedConstruct):
     def _validate_names(self) -> Self:
         require_fargate_size(self.cpu, self.memory)
         require_distinct(self.env_vars, self.secrets)
+        return self
+
+    @model_validator(mode="after")
+    def _has_different_containers(self) -> Self:
+        names = [each.name for each in self.containers]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise refusal(f"two containers of a task have the name {twice!r}: give the sidecar another name")
+        if len(names) > _MOST_CONTAINERS:
+            raise refusal(
+                f"a task has at most {_MOST_CONTAINERS} containers, so use at most {_MOST_CONTAINERS - 1} sidecars"
+            )
+        ports = [mapping.container_port for each in self.containers for mapping in each.container.port_mappings]
+        if twice_port := next((port for port in ports if ports.count(port) > 1), None):
+            raise refusal(f"two containers of a task use port {twice_port}: they share one network address")
+        paths = [[path for _, path, _ in self.mounts(each)] for each in self.containers]
+        if any(len(set(each)) < len(each) for each in paths):
+            raise refusal("a container has two volumes or shared folders at one path")
         return self
 
     @model_validator(mode="after")
@@ -306,28 +186,73 @@ class Service(ScopedConstruct):
         return self
 
     @property
+    def containers(self) -> tuple[Service | Sidecar, ...]:
+        """What each task runs: the container of the service itself, and the sidecars."""
+        return (self, *self.sidecars)
+
+    @property
+    def essential(self) -> bool:
+        """Whether the task stops when the container of the service stops: always."""
+        return True
+
+    @property
+    def start_conditions(self) -> tuple[tuple[str, str], ...]:
+        """The sidecars that start before the container of the service, each with its state at that time."""
+        return tuple((each.name, each.condition.upper()) for each in self.sidecars if each.condition is not None)
+
+    @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """The registry and the builder of the container's image, and the load balancer, if they belong to the program."""
-        found = (self.container.registry, self.container.builder, self.load_balancer)
-        return tuple(part for part in found if part is not None)
+        """The registries and builders of the images, and the load balancer, if they belong to the program."""
+        images = (part for each in self.containers for part in (each.container.registry, each.container.builder))
+        found = [part for part in (*images, self.load_balancer) if part is not None]
+        return tuple({id(part): part for part in found}.values())
+
+    @property
+    def pulled(self) -> tuple[Container, ...]:
+        """The containers whose images are in ECR, one for each repository."""
+        found: dict[object, Container] = {}
+        for each in self.containers:
+            container = each.container
+            repository = (
+                id(container.registry) if container.registry else container.repository_arn or container.ecr_resource
+            )
+            if repository is not None:
+                found.setdefault(repository, container)
+        return tuple(found.values())
 
     @property
     def secret_arns(self) -> tuple[str, ...]:
-        """The ARNs of the secrets in Secrets Manager that the container gets."""
-        return secret_arns(self.secrets.values())
+        """The ARNs of the secrets in Secrets Manager that the containers get."""
+        return secret_arns(source for each in self.containers for source in each.secrets.values())
 
     @property
     def parameter_arns(self) -> tuple[str, ...]:
-        """The ARNs of the SSM parameters that the container gets."""
-        return parameter_arns(self.secrets.values())
+        """The ARNs of the SSM parameters that the containers get."""
+        return parameter_arns(source for each in self.containers for source in each.secrets.values())
+
+    @property
+    def task_volumes(self) -> tuple[tuple[str, Volume], ...]:
+        """The volumes of all containers, each with its name in the task."""
+        found = (volume for each in self.containers for volume in each.volumes)
+        return tuple((f"volume{number}", volume) for number, volume in enumerate(found, 1))
+
+    def mounts(self, container: Service | Sidecar) -> tuple[tuple[str, str, bool], ...]:
+        """Return the name of each volume of a container, its path, and whether it is read-only."""
+        before = 0
+        for each in self.containers:
+            if each is container:
+                break
+            before += len(each.volumes)
+        own = self.task_volumes[before : before + len(container.volumes)]
+        shared = (("shared" + str(number), path, False) for number, path in enumerate(self.shared_folders, 1))
+        return (*((name, volume.path, volume.read_only) for name, volume in own), *shared)
 
     @property
     def file_systems(self) -> tuple[tuple[str, bool], ...]:
-        """The file systems of the volumes, without duplicates, each with whether the container writes to it."""
-        ids = dict.fromkeys(each.file_system_id for each in self.volumes)
-        return tuple(
-            (name, not all(each.read_only for each in self.volumes if each.file_system_id == name)) for name in ids
-        )
+        """The file systems of the volumes, without duplicates, each with whether a container writes to it."""
+        volumes = [volume for _, volume in self.task_volumes]
+        ids = dict.fromkeys(each.file_system_id for each in volumes)
+        return tuple((name, not all(each.read_only for each in volumes if each.file_system_id == name)) for name in ids)
 
     @property
     def port(self) -> int | None:
@@ -404,19 +329,19 @@ class Cluster(Attached):
     @property
     def registries(self) -> tuple[Registry, ...]:
         """The registries of the images, without duplicates."""
-        found = (service.container.registry for service in self.services)
+        found = (each.container.registry for service in self.services for each in service.containers)
         return tuple({id(registry): registry for registry in found if registry is not None}.values())
 
     @property
     def builders(self) -> tuple[ContainerBuilder, ...]:
         """The container builders of the images, without duplicates."""
-        found = (service.container.builder for service in self.services)
+        found = (each.container.builder for service in self.services for each in service.containers)
         return tuple({id(builder): builder for builder in found if builder is not None}.values())
 
     @property
     def has_group_output(self) -> bool:
         """Whether the group is an output: file systems have to allow traffic from it."""
-        return any(service.volumes for service in self.services)
+        return any(service.task_volumes for service in self.services)
 
     @property
     def uses_spot(self) -> bool:
@@ -433,7 +358,8 @@ class Cluster(Attached):
     @property
     def inner_ports(self) -> tuple[int, ...]:
         """The ports on which services of the cluster reach each other."""
-        ports = (mapping.container_port for each in self.discovered for mapping in each.container.port_mappings)
+        containers = (each.container for service in self.discovered for each in service.containers)
+        ports = (mapping.container_port for each in containers for mapping in each.port_mappings)
         return tuple(dict.fromkeys(ports))
 
     @property

@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.container import Container, Port, VariableName, require_distinct
 from exasol_ci_setup.constructs.image import image_parts
 from exasol_ci_setup.constructs.load_balancer import CertificateArn, Domain, ListenerRule, LoadBalancer
 from exasol_ci_setup.constructs.placeholders import placeholders_in
-from exasol_ci_setup.constructs.service import (
-    Container,
-    Cpu,
-    Port,
-    VariableName,
-    require_distinct,
-    require_fargate_size,
-)
+from exasol_ci_setup.constructs.service import Cpu, require_fargate_size
 from exasol_ci_setup.constructs.values import SecretArn, between, matching, refusal
 
 if TYPE_CHECKING:

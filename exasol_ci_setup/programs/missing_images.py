@@ -25,13 +25,14 @@ def notes(account: Account, construct: Construct) -> tuple[str, ...]:
     """
     if not isinstance(construct, Cluster):
         return ()
+    containers = [(service, each.container) for service in construct.services for each in service.containers]
     return tuple(
-        f"service {each.name} runs image {each.container.registry.repository_name}{each.container.separator}{each.container.tag}, "
+        f"service {service.name} runs image {container.registry.repository_name}{container.separator}{container.tag}, "
         "which does not exist yet: push it before the deployment, or use Container(source=builder), which builds it first"
-        for each in construct.services
-        if each.container.registry is not None
-        and each.container.builder is None
-        and _is_missing(account, each.container.registry, str(each.container.tag))
+        for service, container in containers
+        if container.registry is not None
+        and container.builder is None
+        and _is_missing(account, container.registry, str(container.tag))
     )
 
 

@@ -50,11 +50,13 @@ WITHOUT_PRICE = frozenset(
 )
 
 
-def has_no_price(resource):
+def has_no_price(resource, everything):
     """Return whether the price list of AWS has no price, as for Fargate Spot, or this tool does not read it."""
     properties = resource.get("Properties", {})
-    is_spot = resource["Type"] == "AWS::ECS::Service" and "CapacityProviderStrategy" in properties
-    return resource["Type"] in WITHOUT_PRICE or is_spot
+    if resource["Type"] != "AWS::ECS::Service":
+        return resource["Type"] in WITHOUT_PRICE
+    task = everything[properties["TaskDefinition"]["Ref"]]
+    return "CapacityProviderStrategy" in properties or "EphemeralStorage" in task["Properties"]
 
 
 @pytest.mark.parametrize("name", [*EVERYTHING, "instance.yaml", "instance_many_options.yaml"])
@@ -63,7 +65,7 @@ def test_every_resource_of_own_templates_is_known(name, tmp_path):
     everything = resources(construct)
 
     assert {logical_id: charges(each, everything) is not None for logical_id, each in everything.items()} == {
-        logical_id: not has_no_price(each) for logical_id, each in everything.items()
+        logical_id: not has_no_price(each, everything) for logical_id, each in everything.items()
     }
 
 

@@ -41,6 +41,7 @@ _ORDER = (
     "registry",
     "builder",
     "service",
+    "container",
     "network",
     "compute",
     "space",

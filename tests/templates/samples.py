@@ -11,6 +11,7 @@ from exasol_ci_setup.constructs import (
     Cluster,
     Container,
     ContainerBuilder,
+    ContainerHealthCheck,
     Egress,
     GitHubRepo,
     HealthCheck,
@@ -25,6 +26,7 @@ from exasol_ci_setup.constructs import (
     ScopedConstruct,
     SecurityGroup,
     Service,
+    Sidecar,
     Space,
     Volume,
 )
@@ -165,6 +167,45 @@ OPTIONS = Cluster(
         Service(name="nightly", container=Container(source="nginx", tag="1.27"), schedule="cron(0 3 * * ? *)", count=2),
     ),
 )
+SIDECARS = Cluster(
+    scope=SCOPE,
+    name="services",
+    services=(
+        Service(
+            name="web",
+            container=Container(
+                source="nginx",
+                tag="1.27",
+                port_mappings=(PortMappings(container_port=80),),
+                health_check=ContainerHealthCheck(command="curl -f http://localhost/ || exit 1", start_period=30),
+                stop_timeout=60,
+            ),
+            shared_folders=("/var/cache/site",),
+            disk_in_gib=40,
+            sidecars=(
+                Sidecar(
+                    name="app",
+                    container=Container(
+                        source=BUILDER,
+                        port_mappings=(PortMappings(container_port=8080),),
+                        health_check=ContainerHealthCheck(command="app check"),
+                    ),
+                    env_vars={"MODE": "live"},
+                    secrets={"PASSWORD": f"{SECRET}:password::"},
+                    condition="healthy",
+                ),
+                Sidecar(
+                    name="migration",
+                    container=Container(source=ECR, tag="1.0", start_command="migrate"),
+                    secrets={"PASSWORD": f"{SECRET}:password::"},
+                    volumes=(Volume(file_system_id="fs-0123456789abcdef0", path="/data"),),
+                    essential=False,
+                    condition="success",
+                ),
+            ),
+        ),
+    ),
+)
 FROM_GROUP = SecurityGroup(
     scope=SCOPE,
     name="database",
@@ -241,6 +282,7 @@ GOLDEN: dict[str, ScopedConstruct] = {
     "cluster_many_options.yaml": MANY,
     "cluster_load_balanced.yaml": BEHIND,
     "cluster_service_options.yaml": OPTIONS,
+    "cluster_sidecars.yaml": SIDECARS,
     "security_group_from_group.yaml": FROM_GROUP,
     "load_balancer.yaml": BALANCER,
     "load_balancer_https.yaml": SECURE_BALANCER,
