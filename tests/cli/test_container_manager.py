@@ -51,10 +51,20 @@ def test_missing_configuration_is_named(program, tmp_path, monkeypatch):
     )
 
 
+def test_invalid_publish_address_is_bad_usage(program):
+    ran = program("container-manager", "--publish-address", "everywhere")
+
+    assert ran.code == 2
+    assert "'everywhere' is not an IP address" in ran.stderr
+
+
 def test_option_for_configuration_overrides_variable(program, tmp_path, monkeypatch):
     monkeypatch.setenv("CONTAINER_MANAGER_CONFIG", str(tmp_path / "variable.yml"))
+    monkeypatch.setenv("HARPOON_CONFIG", str(tmp_path / "second.yml"))
 
     assert "variable.yml cannot be read" in program("container-manager").stderr
+    monkeypatch.delenv("CONTAINER_MANAGER_CONFIG")
+    assert "second.yml cannot be read" in program("container-manager").stderr
     assert "option.yml cannot be read" in program("container-manager", "--config", "option.yml").stderr
 
 

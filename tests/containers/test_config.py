@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.containers.manager import config, dockerfile
 from exasol_ci_setup.containers.manager.arguments import build_arguments, resolve_environment
-from exasol_ci_setup.containers.manager.config import Config, Image
-from exasol_ci_setup.containers.manager.ports import Port
+from exasol_ci_setup.containers.manager.config import Config, Image, ProgramOptions
+from exasol_ci_setup.containers.manager.ports import Port, merge
+from exasol_ci_setup.containers.manager.run_options import CREATE_OPTIONS, HOST_OPTIONS
 from exasol_ci_setup.core.errors import InputError
 
 PATH = Path("/project/harpoon.yml")
@@ -215,10 +216,136 @@ def test_missing_file_is_reported_with_variable(tmp_path):
 
 
 def test_options_without_effect_are_listed():
-    assert read(f"images: {{app: {{{MINIMAL}, tasks: {{}}, persistence: {{}}}}}}").unused == (
+    nested = "context: {find_options: x}, dependency_options: {app: {attached: true}}"
+    found = read(f"harpoon: {{flat: true}}\nimages: {{app: {{{MINIMAL}, tasks: {{}}, cache_from: true, {nested}}}}}")
+
+    assert sorted(found.unused) == [
+        "harpoon.flat",
+        "images.app.cache_from",
+        "images.app.context.find_options",
+        "images.app.dependency_options.app.attached",
         "images.app.tasks",
-        "images.app.persistence",
+    ]
+
+
+def test_option_that_changes_container_is_never_without_effect():
+    # The parameters of the original program's calls `create_container` and `create_host_config`.
+    passed = {*HOST_OPTIONS.values(), *CREATE_OPTIONS.values(), "shell", "bash", "other_options.create", "assume_role"}
+
+    assert not {str(each).partition(".")[0] for each in passed} & ProgramOptions.model_fields.keys()
+    assert {str(each).partition(".")[0] for each in passed if each} <= Image.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ("assume_role: x", "assume_role: the manager assumes no role: start it with the credentials, and list their variables in env"),
+        ("lxc_conf: x", "lxc_conf: engines have no LXC driver since version 1.10"),
+        ("other_options: {start: {a: 1}}", "other_options.start: the engine accepts no options for the start: use host_config"),
+        ("other_options: {run: {a: 1}}", "other_options.run: unknown option"),
+        ("other_options: {build: {tag: x}}", "other_options.build.tag: unknown option"),
+        ("other_options: {create: {name: x}}", "other_options.create: name is not accepted here: the manager sets it"),
+        ("other_options: {create: {user: x}}", "other_options.create: user is not accepted here: use the option user"),
+        ("other_options: {create: {usr: x}}", "other_options.create: usr is unknown"),
+        ("other_options: {host_config: {cap_add: [A]}}", "other_options.host_config: cap_add is not accepted here: use the option cpu.cap_add"),
+        ("other_options: {host_config: {pids_limit: many}}", "other_options.host_config: Invalid type for pids_limit param: expected int but found <class 'str'>"),
+        ("other_options: {host_config: {tmpfs: {a: 2020-01-01}}}", "other_options.host_config: Object of type date is not JSON serializable"),
+        ("ulimits: [{name: nofile}]", "ulimits[0].soft: field required"),
+        ("ulimits: nofile", "ulimits[0]: a mapping of options is needed"),
+        ("devices: ['a:b:c:d']", "devices[0]: 'a:b:c:d' is not a device: write HOST:CONTAINER:rwm, or PathOnHost, PathInContainer, CgroupPermissions"),
+        ("restart_policy: sometimes", "restart_policy: 'sometimes' is not a restart policy: use no, always, unless-stopped, on-failure or on-failure:COUNT"),
+        ("restart_policy: 'always:3'", "restart_policy: 'always:3' is not a restart policy: use no, always, unless-stopped, on-failure or on-failure:COUNT"),
+        ("log_config: {config: {a: b}}", "log_config.type: field required"),
+        ("shell: 'sh \"'", "shell: 'sh \"' is not a command: No closing quotation"),
+        ("env: ['{SURELY_NOT_SET:from_env}']", "env[0]: the variable SURELY_NOT_SET is not set in the environment of the container manager"),
+        ("authentication: {r: {reading: {use: s3_slip}}}", "authentication.r.reading.use: input should be 'plain'"),
+    ],
+)  # fmt: skip
+def test_option_that_cannot_be_passed_on_is_rejected(written, line):
+    assert f"/project/harpoon.yml: images.app.{line}" in read_problems(f"images: {{app: {{{MINIMAL}, {written}}}}}")
+
+
+def test_addons_are_rejected():
+    assert read_problems(f"harpoon: {{addons: {{a: [b]}}}}\nimages: {{app: {{{MINIMAL}}}}}") == [
+        "/project/harpoon.yml: harpoon.addons: the manager runs no addons: write their images to the file"
+    ]
+
+
+def test_references_to_environment_and_literal_content(monkeypatch):
+    monkeypatch.setenv("GIVEN", "{a}")
+
+    image = read(
+        f"content: {{text: '{{b'}}\nimages: {{app: {{{MINIMAL}, user: '{{GIVEN:from_env}}{{content.text}}'}}}}"
     )
+
+    assert image.images["app"].user == "{a}{b"
+
+
+def test_run_options_of_file_are_defaults_of_images():
+    images = read(f"""
+shell: /bin/sh
+cpu: {{cap_drop: [ALL], mem_limit: 1m}}
+images:
+  one: {{{MINIMAL}}}
+  two: {{{MINIMAL}, shell: /bin/zsh, cpu: {{mem_limit: 2m}}}}
+""").images
+
+    assert [(each.shell, each.cpu.cap_drop, each.cpu.mem_limit) for each in images.values()] == [
+        ("/bin/sh", ("ALL",), "1m"),
+        ("/bin/zsh", ("ALL",), "2m"),
+    ]
+
+
+def test_run_options_become_arguments_of_container():
+    image = read("""
+images:
+  app:
+    commands: [FROM x]
+    shell: /bin/sh -e
+    bash: echo 1
+    read_only_rootfs: true
+    security_opt: no-new-privileges
+    ulimits: [{name: nofile, soft: 64}, {Name: core, Hard: -1}]
+    devices: [/dev/a, {PathOnHost: /dev/b, PathInContainer: /dev/c}]
+    log_config: [{Type: local, Config: {max-file: 2}}]
+    restart_policy: no
+    cpu: {cap_add: CHOWN, cap_drop: [ALL], cpuset_cpus: 0, cpuset_mems: "0-1"}
+    other_options: {create: {tty: true}, host_config: {oom_kill_disable: false}, build: {buildargs: {A: 1}}}
+""").images["app"]
+
+    built = build_arguments(
+        image, tag="t:1", published=[], address="127.0.0.1", network=None, dependencies={}, environ={}
+    )
+
+    assert built.container == {"image": "t:1", "command": ["/bin/sh", "-e", "-c", "echo 1"], "tty": True}
+    assert built.host == {
+        "read_only": True,
+        "security_opt": ["no-new-privileges"],
+        "ulimits": [{"name": "nofile", "soft": 64, "hard": 64}, {"name": "core", "soft": -1, "hard": -1}],
+        "devices": [
+            {"PathOnHost": "/dev/a", "PathInContainer": "/dev/a", "CgroupPermissions": "rwm"},
+            {"PathOnHost": "/dev/b", "PathInContainer": "/dev/c", "CgroupPermissions": "rwm"},
+        ],
+        "log_config": {"type": "local", "config": {"max-file": "2"}},
+        "restart_policy": {"Name": "no", "MaximumRetryCount": 0},
+        "cap_add": ["CHOWN"],
+        "cap_drop": ["ALL"],
+        "cpuset_cpus": "0",
+        "cpuset_mems": "0-1",
+        "oom_kill_disable": False,
+    }
+    assert image.other_options.build.arguments == {"buildargs": {"A": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("condition", "has_health_check", "is_checked"),
+    [("{}", True, True), ("{}", False, False), ("{port_open: 80}", True, False), ("{port_open: 80, healthy: true}", True, True),
+     ("{healthy: true}", False, True), ("{healthy: false}", True, False)],
+)  # fmt: skip
+def test_health_check_counts_without_other_condition(condition, has_health_check, is_checked):
+    wait = read(f"images: {{app: {{{MINIMAL}, wait_condition: {condition}}}}}").images["app"].wait_condition
+
+    assert wait.checks_health(has_health_check=has_health_check) is is_checked
 
 
 def test_context_and_variables_of_file_are_defaults_of_images():
@@ -275,7 +402,13 @@ images:
 """).images["app"]
 
     built = build_arguments(
-        image, tag="t:1", requested=[Port(80, host=8080)], network="n", dependencies={"db": "id"}, environ={"A": "3"}
+        image,
+        tag="t:1",
+        published=merge(image.ports, [Port(80, host=8080)]),
+        address="127.0.0.1",
+        network="n",
+        dependencies={"db": "id"},
+        environ={"A": "3"},
     )
 
     assert built.container == {
@@ -287,7 +420,7 @@ images:
         "user": "nobody",
     }
     assert built.host == {
-        "port_bindings": {"80/tcp": [("", 8080)], "90/tcp": [("", None)]},
+        "port_bindings": {"80/tcp": [("127.0.0.1", 8080)], "90/tcp": [("127.0.0.1", None)]},
         "binds": ["/project/data:/data:ro", "named:/named:rw"],
         "volumes_from": ["id"],
         "network_mode": "n",

@@ -80,9 +80,11 @@ def test_string_and_list_are_equivalent(container, host, protocol, address):
 
 
 def test_bindings_contain_all_host_ports_and_none_for_free_port():
-    assert ports.to_bindings([Port(80), Port(80, host=8080, address="127.0.0.1"), Port(53, "udp")]) == {
-        "80/tcp": [("", None), ("127.0.0.1", 8080)],
-        "53/udp": [("", None)],
+    requested = [Port(80), Port(80, host=8080, address="10.0.0.1"), Port(53, "udp")]
+
+    assert ports.to_bindings(requested, "127.0.0.1") == {
+        "80/tcp": [("127.0.0.1", None), ("10.0.0.1", 8080)],
+        "53/udp": [("127.0.0.1", None)],
     }
 
 

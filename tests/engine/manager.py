@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,21 @@ class Manager:
     """A manager in the background, with `images` and other values in its configuration in `folder`."""
 
     def __init__(
-        self, folder: Path, images: dict[str, Any], environment: dict[str, str] | None = None, **more: Any
+        self,
+        folder: Path,
+        images: dict[str, Any],
+        environment: dict[str, str] | None = None,
+        options: Sequence[str] = (),
+        **more: Any,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "harpoon.yml").write_text(yaml.safe_dump({"images": images, **more}))
         self.file = folder / "manager"
         self.environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
-        ran = self.command(str(self.file))
+        ran = self.command(str(self.file), *options)
         assert ran.returncode == 0, ran.stderr
+        self.stderr = ran.stderr
         port, pid = self.file.read_text().split()
         self.port, self.pid = int(port), int(pid)
         self.log = folder / "state" / "exasol-ci-setup" / "container-manager" / f"{port}.log"

@@ -548,19 +548,38 @@ def test_managers_do_not_change_containers_of_each_other(managers, image):
     assert fetch(second["ports"]["4545"]) == "hello there"
 
 
-def test_leftovers_of_killed_manager_have_labels(managers, image):
-    killed = managers({"server": server(image)})
-    left = killed.start("server")["container_id"]
+def test_next_manager_removes_leftovers_of_killed_one_only(managers, image):
+    linked = {"db": server(image), "server": {**server(image), "links": ["{images.db}"]}}
+    killed, living = managers(linked, "one"), managers({"server": server(image)}, "two")
+    left, kept = killed.start("server"), living.start("server")["container_id"]
+    start = docker(
+        "inspect",
+        left["container_id"],
+        "--format",
+        '{{index .Config.Labels "exasol-ci-setup.container-manager.start"}}',
+    )
+    process = "exasol-ci-setup.container-manager.process"
     killed.end(signal.SIGKILL)
-    label = f"exasol-ci-setup.container-manager.process={socket.gethostname()}:{killed.pid}"
-
-    other = managers({"server": server(image)}, "two")
-
-    assert other.start("server")["just_created"] is True
-    found = on_engine(label)["containers"]
-    assert [each for each in found if left.startswith(each)] == found
-    docker("rm", "--force", *found)
     killed.file.unlink()
+    foreign = [
+        docker(
+            "create", *(f"--label=exasol-ci-setup.container-manager{each}" for each in ("=x", *labels)), image, "true"
+        )
+        for labels in (
+            (f".process=other:{killed.pid}", f".start={start}"),
+            (f".process={socket.gethostname()}:{killed.pid}", f".start=other {start}"),
+            (f".process={socket.gethostname()}:{killed.pid}",),
+        )
+    ]
+
+    other = managers({"server": server(image)}, "three")
+    own = other.start("server")["container_id"]
+
+    until(lambda: "removed network" in other.log.read_text())
+    found = docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={process}").split()
+    assert sorted(found) == sorted([kept, own, *foreign])
+    assert on_engine()["networks"] == []
+    docker("rm", *foreign)
 
 
 def test_background_manager_is_daemon_with_port_and_id_in_file(managers, image):

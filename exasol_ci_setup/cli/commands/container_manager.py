@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import re
@@ -37,6 +38,19 @@ class FileAndPort(click.ParamType):  # type: ignore[type-arg] # generic only in 
         return Path(file) if file else None, int(port or 0)
 
 
+class IpAddress(click.ParamType):  # type: ignore[type-arg] # as above
+    """An IP address."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the address in its usual form."""
+        try:
+            return str(ipaddress.ip_address(str(value)))
+        except ValueError:
+            self.fail(f"{value!r} is not an IP address", param, ctx)
+
+
 @click.command("container-manager")
 @click.argument("target", metavar="[FILE][:PORT]", type=FileAndPort(), default=f":{_PORT}")
 @click.option(
@@ -44,11 +58,9 @@ class FileAndPort(click.ParamType):  # type: ignore[type-arg] # generic only in 
     "config_file",
     metavar="PATH",
     type=click.Path(path_type=Path),
-    envvar="CONTAINER_MANAGER_CONFIG",
-    default="harpoon.yml",
-    show_default=True,
+    envvar=["CONTAINER_MANAGER_CONFIG", "HARPOON_CONFIG"],
     show_envvar=True,
-    help="File with the images and their options.",
+    help="File with the images and their options.  [default: harpoon.yml, otherwise ~/.harpoonrc.yml or ~/.harpoon.yml]",
 )
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -58,11 +70,24 @@ class FileAndPort(click.ParamType):  # type: ignore[type-arg] # generic only in 
     metavar="NAME",
     help="Another accepted host name, besides localhost and IP addresses; may be repeated.",
 )
+@click.option(
+    "--publish-address",
+    metavar="ADDRESS",
+    type=IpAddress(),
+    default="127.0.0.1",
+    show_default=True,
+    help="Address of this machine for ports without an address; 0.0.0.0 publishes them on all.",
+)
 @click.option("--non-interactive", is_flag=True, expose_value=False, hidden=True, help="Accepted without effect.")
 @log_level_option
 @pass_session
 def container_manager(
-    session: Session, target: tuple[Path | None, int], config_file: Path, host: str, hosts: tuple[str, ...]
+    session: Session,
+    target: tuple[Path | None, int],
+    config_file: Path | None,
+    host: str,
+    hosts: tuple[str, ...],
+    publish_address: str,
 ) -> None:
     """Run containers on request over HTTP.
 
@@ -77,12 +102,15 @@ def container_manager(
 
     extra.require()
     from exasol_ci_setup.containers.hosts import host_name
-    from exasol_ci_setup.containers.manager import config, daemon, serve
+    from exasol_ci_setup.containers.manager import config, daemon, serve, sources
     from exasol_ci_setup.docker import engine
 
     file, port = target
     allowed = tuple(host_name(name) for name in hosts)
+    config_file = sources.select_file(config_file)
     loaded = config.load(config_file)
+    for option in loaded.unused:
+        session.output.warn(f"{config_file}: {option} has no effect")
     if file is not None:
         _require_writable(file)
     engine.connect().close()
@@ -90,7 +118,7 @@ def container_manager(
     with listening:
         where = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         if file is not None:
-            started = daemon.start(config_file, listening, file, hosts=allowed)
+            started = daemon.start(config_file, listening, file, hosts=allowed, publish_address=publish_address)
             session.output.say(
                 f"the container manager runs at {where} (process {started.pid}); its log is {started.log_file}"
             )
@@ -100,7 +128,11 @@ def container_manager(
             logger = logging.getLogger(name)
             logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
         errors = serve.serve(
-            loaded, listening, lambda: session.output.say(f"the container manager runs at {where}"), hosts=allowed
+            loaded,
+            listening,
+            lambda: session.output.say(f"the container manager runs at {where}"),
+            hosts=allowed,
+            publish_address=publish_address,
         )
     if errors:
         raise EngineError(f"some containers or networks could not be removed: {'; '.join(errors)}")

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--listening-fd", type=int, required=True)
     parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--publish-address", required=True)
     parser.add_argument("--allow-host", action="append", default=[])
     arguments = parser.parse_args()
     # The caller waits only for this first process.
@@ -44,6 +45,7 @@ def main() -> None:
             lambda: report(pid=os.getpid()),
             file=arguments.file,
             hosts=arguments.allow_host,
+            publish_address=arguments.publish_address,
         )
     except SetupError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 - the reason is in the message

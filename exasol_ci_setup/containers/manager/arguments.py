@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 # Labels of all containers and networks that a manager creates.
 MANAGER_LABEL: Final = "exasol-ci-setup.container-manager"
 IMAGE_LABEL: Final = "exasol-ci-setup.container-manager.image"
-PROCESS_LABEL: Final = "exasol-ci-setup.container-manager.process"
 
 
 @dataclass(frozen=True)
@@ -32,43 +32,54 @@ def build_arguments(
     image: Image,
     *,
     tag: str,
-    requested: Sequence[Port],
+    published: Sequence[Port],
+    address: str,
     network: str | None,
     dependencies: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> Arguments:
     """Return the arguments that create the container of `image`.
 
-    `requested` are the ports of the request. `network` is the network of its links. `dependencies` maps images to the IDs of the
+    `published` are all ports to publish, and `address` is for those without an address. `network` is the network of its links. `dependencies` maps images to the IDs of the
     containers that it needs. `environ` is the environment of the manager. Raises InputError for a variable that is missing there.
     """
-    published = ports.to_bindings(ports.merge(image.ports, requested))
+    bindings = ports.to_bindings(published, address)
     host: dict[str, Any] = {
-        "port_bindings": published,
+        "port_bindings": bindings,
         "binds": [f"{mount.source}:{mount.target}:{mount.mode}" for mount in image.volumes.mount],
         "volumes_from": [dependencies[name] for name in image.volumes.share_with],
         "network_mode": network or image.network.effective_mode,
-        "publish_all_ports": image.network.publish_all_ports,
         "dns": list(image.network.dns),
         "dns_search": list(image.network.dns_search),
         "extra_hosts": dict(entry.split(":", 1) for entry in image.network.extra_hosts),
         "mem_limit": image.cpu.mem_limit or None,
         "memswap_limit": image.cpu.memswap_limit or None,
         "cpu_shares": image.cpu.cpu_shares,
+        "cpuset_cpus": image.cpu.cpuset_cpus,
+        "cpuset_mems": image.cpu.cpuset_mems,
+        "cap_add": list(image.cpu.cap_add),
+        "cap_drop": list(image.cpu.cap_drop),
         "privileged": image.privileged,
+        "read_only": image.read_only_rootfs,
+        "security_opt": list(image.security_opt),
+        "ulimits": [each.model_dump() for each in image.ulimits],
+        "devices": list(image.devices),
+        "log_config": image.log_config.model_dump() if image.log_config else None,
+        "restart_policy": image.restart_policy,
     }
     container: dict[str, Any] = {
         "image": tag,
-        "command": ["/bin/bash", "-c", image.bash] if image.bash else image.command,
+        "command": [*shlex.split(image.shell), "-c", image.bash] if image.bash else image.command,
         "environment": resolve_environment(image, environ),
-        "ports": [tuple(key.split("/")) for key in published],
+        "ports": [tuple(key.split("/")) for key in bindings],
         "hostname": image.network.hostname,
         "domainname": image.network.domainname,
         "user": image.user,
     }
+    other = image.other_options
     return Arguments(
-        {key: value for key, value in container.items() if value},
-        {key: value for key, value in host.items() if value},
+        {**{key: value for key, value in container.items() if value}, **other.create},
+        {**{key: value for key, value in host.items() if value}, **other.host_config},
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml
 from pydantic import (
     BeforeValidator,
     ConfigDict,
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from exasol_ci_setup.containers.manager import dockerfile
+from exasol_ci_setup.containers.manager import dockerfile, sources
 from exasol_ci_setup.containers.manager.document import IMAGE_NAME, Document
 from exasol_ci_setup.containers.manager.options import (
     ContextOptions,
@@ -33,8 +32,19 @@ from exasol_ci_setup.containers.manager.options import (
     Variable,
     Volumes,
     WaitCondition,
+    WithoutEffect,
     get_document,
+    refused,
 )
+from exasol_ci_setup.containers.manager.run_options import (
+    Device,
+    LogConfig,
+    OtherOptions,
+    RestartPolicy,
+    Shell,
+    Ulimit,
+)
+from exasol_ci_setup.containers.manager.sources import merge
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.task_graph import find_cycle
 
@@ -43,18 +53,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exasol_ci_setup.containers.manager.context import Context
-
-VARIABLE: Final = "CONTAINER_MANAGER_CONFIG"
-
-# Options of the format without effect here, such as registry names, and tasks of another command line.
-# fmt: off
-UNUSED: Final = frozenset({
-    "assume_role", "configuration", "container_name", "deleteable_image", "devices", "harpoon", "image_index",
-    "image_name", "image_name_prefix", "log_config", "lxc_conf", "mtime", "name", "no_tty_option", "other_options",
-    "persistence", "read_only_rootfs", "restart_policy", "security_opt", "shell", "squash_after",
-    "squash_before_push", "tag", "tasks", "ulimits", "vars",
-})
-# fmt: on
 
 
 def _commands(value: Any, info: ValidationInfo) -> tuple[dockerfile.Instruction, ...]:
@@ -73,7 +71,33 @@ def _context_reader(document: Document) -> Callable[[Any], Context]:
     return read
 
 
-class Image(Options):
+class ProgramOptions(Options):
+    """Options of the command line of the program that the format is from: registry names, tasks, and its settings.
+
+    None of them changes a container, so they are accepted without effect.
+    """
+
+    cache_from: WithoutEffect = None
+    cleanup_intermediate_images: WithoutEffect = None
+    configuration: WithoutEffect = None
+    container_name: WithoutEffect = None
+    deleteable_image: WithoutEffect = None
+    harpoon: WithoutEffect = None
+    image_index: WithoutEffect = None
+    image_name: WithoutEffect = None
+    image_name_prefix: WithoutEffect = None
+    mtime: WithoutEffect = None
+    name: WithoutEffect = None
+    no_tty_option: WithoutEffect = None
+    persistence: WithoutEffect = None
+    squash_after: WithoutEffect = None
+    squash_before_push: WithoutEffect = None
+    tag: WithoutEffect = None
+    tasks: WithoutEffect = None
+    vars: WithoutEffect = None
+
+
+class Image(ProgramOptions):
     """The options of an image: how to build it, and how to run its container."""
 
     commands: Annotated[tuple[dockerfile.Instruction, ...], BeforeValidator(_commands)]
@@ -89,28 +113,40 @@ class Image(Options):
     wait_condition: WaitCondition | None = None
     command: Formatted | None = None
     bash: Formatted | None = None
+    shell: Shell = "/bin/bash"
     user: Formatted | None = None
     privileged: bool = False
+    read_only_rootfs: bool = False
+    security_opt: Listed[str] = ()
+    ulimits: Listed[Ulimit] = ()
+    devices: Listed[Device] = ()
+    log_config: LogConfig | None = None
+    restart_policy: RestartPolicy | None = None
+    other_options: OtherOptions = Field(default_factory=OtherOptions)
     authentication: dict[Formatted, Registry] = Field(default_factory=dict)
+    assume_role: Annotated[
+        Any, refused("the manager assumes no role: start it with the credentials, and list their variables in env")
+    ] = None
+    lxc_conf: Annotated[Any, refused("engines have no LXC driver since version 1.10")] = None
 
     @model_validator(mode="before")
     @classmethod
-    def _with_the_files_own(cls, value: Any, info: ValidationInfo) -> Any:
-        """Add what the whole file says of contexts and variables, unless this image says it itself."""
+    def _add_defaults(cls, value: Any, info: ValidationInfo) -> Any:
+        """Add the options at the top level of the file, unless the image has them itself."""
         if not isinstance(value, dict):
             return value
         whole = get_document(info).values
-        context = value.get("context")
-        if context is None or isinstance(context, dict):
-            own = whole.get("context")
-            context = {**(own if isinstance(own, dict) else {} if own is None else {"enabled": own}), **(context or {})}
-        used = {name: options for name, options in value.items() if name not in UNUSED}
+        used = dict(value)
         # An old name of the option.
         if "link" in used:
             used.setdefault("links", used.pop("link"))
-        if "env" in whole:
-            used.setdefault("env", whole["env"])
-        given = {name: value.get(name) or {} for name in ("volumes", "network", "cpu")}
+        for name in cls.model_fields.keys() - ProgramOptions.model_fields.keys() - {"context", "authentication"}:
+            if name in whole:
+                used[name] = merge(whole[name], used[name]) if name in used else whole[name]
+        given = {name: used.get(name) or {} for name in ("volumes", "network", "cpu", "other_options")}
+        own, context = whole.get("context"), value.get("context")
+        if context is None or isinstance(context, dict):
+            context = {**(own if isinstance(own, dict) else {} if own is None else {"enabled": own}), **(context or {})}
         return {**used, **given, "context": context}
 
     @model_validator(mode="after")
@@ -127,16 +163,25 @@ class Image(Options):
         )
 
 
+class _Settings(Options):
+    """``harpoon``: settings of the program that the format is from. `sources` reads `extra_files`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    addons: Annotated[Any, refused("the manager runs no addons: write their images to the file")] = None
+
+
 class _File(Options):
     model_config = ConfigDict(extra="ignore")
 
     images: dict[Annotated[str, StringConstraints(pattern=f"^{IMAGE_NAME}$")], Image] = Field(default_factory=dict)
     authentication: dict[Formatted, Registry] = Field(default_factory=dict)
+    harpoon: _Settings | None = None
 
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration file. `unused` lists the options of the format that have no effect."""
+    """A configuration. `unused` lists the options of the format that have no effect."""
 
     document: Document
     images: Mapping[str, Image]
@@ -145,46 +190,39 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """Read a configuration file. Raises InputError with the file, the position and the reason."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}", hint=f"set the configuration with `--config PATH` or {VARIABLE}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} cannot be read: it is not UTF-8 at byte {error.start}") from error
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{path}: {where}{getattr(error, 'problem', None) or error}") from error
-    except (ValueError, RecursionError) as error:
-        # Such as an impossible date. The YAML reader does not report its position.
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path}: a value cannot be read: {why}") from error
-    if values is not None and not isinstance(values, dict):
-        raise InputError(f"{path}: the file must be a mapping with the key `images`")
-    return read(values or {}, path)
+    """Read a configuration file, and the files that it lists. Raises InputError with the file, the position and the reason."""
+    found = sources.read(path)
+    return read(found.values, path, origins=found.origins)
 
 
-def read(values: dict[str, Any], path: Path) -> Config:
-    """Validate the values of the file at `path`. Raises InputError as `load` does."""
+def read(values: dict[str, Any], path: Path, *, origins: Mapping[str, Path] | None = None) -> Config:
+    """Validate the values of the file at `path`; `origins` are the files of images from other files. Raises InputError as `load` does."""
     values = {**values, "images": values.get("images") or {}}
     document = Document(values, path.absolute().parent)
     try:
         file = _File.model_validate(values, context=document)
     except ValidationError as error:
-        raise InputError("\n".join(f"{path}: {line.removeprefix('.')}" for line in _render_errors(error))) from None
+        lines = [
+            f"{_find_origin(each['loc'], path, origins or {})}: {line.removeprefix('.')}"
+            for each, line in zip(error.errors(include_url=False), _render_errors(error), strict=True)
+        ]
+        raise InputError("\n".join(lines)) from None
     for needs, what in (
         ({name: dockerfile.parent_images(image.commands) for name, image in file.images.items()}, "is built from"),
         ({name: image.required for name, image in file.images.items()}, "depends on"),
     ):
         if chain := find_cycle(needs):
             raise InputError(f"{path}: images.{chain[0]}: the image {what} itself: {' -> '.join(chain)}")
-    unused = tuple(f"images.{name}.{key}" for name in file.images for key in values["images"][name] if key in UNUSED)
+    settings = file.harpoon.model_extra if file.harpoon is not None else None
+    unused = (
+        *file.find_unused(),
+        *(f"harpoon.{name}" for name in settings or () if name != "extra_files"),
+    )
     return Config(document, file.images, file.authentication, unused)
+
+
+def _find_origin(where: tuple[int | str, ...], path: Path, origins: Mapping[str, Path]) -> Path:
+    return origins.get(str(where[1]), path) if len(where) > 1 and where[0] == "images" else path
 
 
 def _render_errors(error: ValidationError) -> list[str]:

@@ -33,10 +33,12 @@ def log_file(port: int) -> Path:
     return state_directory("container-manager") / f"{port}.log"
 
 
-def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collection[str] = ()) -> StartedManager:
+def start(
+    config: Path, listening: socket.socket, file: Path, *, publish_address: str, hosts: Collection[str] = ()
+) -> StartedManager:
     """Start a manager that serves on `listening`; return when it answers and has written `file`.
 
-    `hosts` are further accepted host names. Raises SetupError with the reason if the manager does not start. Then neither the
+    `hosts` and `publish_address` are as in `serve.serve`. Raises SetupError with the reason if the manager does not start. Then neither the
     process nor the file remains.
     """
     port = listening.getsockname()[1]
@@ -49,7 +51,7 @@ def start(config: Path, listening: socket.socket, file: Path, *, hosts: Collecti
             [
                 *("-m", "exasol_ci_setup.containers.manager"),
                 *("--config", str(config.absolute()), "--file", str(file.absolute())),
-                *("--listening-fd", str(listening.fileno())),
+                *("--listening-fd", str(listening.fileno()), "--publish-address", publish_address),
                 *(argument for host in hosts for argument in ("--allow-host", host)),
             ],
             log=log,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -18,16 +19,18 @@ _REFERENCE: Final = re.compile(rf"\{{images\.({IMAGE_NAME}?)(?:\.image_name|\.co
 
 @dataclass(frozen=True)
 class Document:
-    """The values of a configuration file; `root` is the folder of the file."""
+    """The values of a configuration; `root` is the folder of the selected file, `environ` the environment of the manager."""
 
     values: Mapping[str, Any]
     root: Path
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def expand(self, written: str) -> str:
         """Return `written` with its references expanded.
 
-        ``{a.b}`` becomes the value at a.b, ``{NAME:env}`` becomes ``${NAME}``, ``{config_root}`` the folder of the file, and ``{{``
-        a brace. Raises ValueError with the reference and the reason.
+        ``{a.b}`` becomes the value at a.b, ``{NAME:env}`` becomes ``${NAME}``, ``{NAME:from_env}`` the value of the variable NAME,
+        ``{config_root}`` the folder of the file, and ``{{`` a brace. The values in `content` are literal. Raises ValueError with the
+        reference and the reason.
         """
         return self._expand(written, ())
 
@@ -37,11 +40,18 @@ class Document:
             fields = list(string.Formatter().parse(written))
         except ValueError as error:
             raise ValueError(f"{written!r} has unmatched braces ({error}); write {{{{ for a brace") from None
-        for literal, field, spec, _ in fields:
+        for literal, name, spec, _ in fields:
             parts.append(literal)
-            if field is None:
+            if name is None:
                 continue
-            parts.append(f"${{{field}}}" if spec == "env" else self._look_up(field, chain))
+            if spec == "env":
+                parts.append(f"${{{name}}}")
+            elif spec == "from_env":
+                if name not in self.environ:
+                    raise ValueError(f"the variable {name} is not set in the environment of the container manager")
+                parts.append(self.environ[name])
+            else:
+                parts.append(self._look_up(name, chain))
         return "".join(parts)
 
     def _look_up(self, path: str, chain: tuple[str, ...]) -> str:
@@ -58,7 +68,8 @@ class Document:
             value = value[key]
         if isinstance(value, (dict, list)) or value is None:
             raise ValueError(f"{path!r} is not a string or a number")
-        return self._expand(value, (*chain, path)) if isinstance(value, str) else str(value)
+        is_literal = not isinstance(value, str) or path.startswith("content.")
+        return str(value) if is_literal else self._expand(value, (*chain, path))
 
     def find_image(self, written: str) -> str | None:
         """Return the name in ``{images.NAME}``, or None if `written` has another form.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import re
 from collections import deque
@@ -58,13 +59,15 @@ class Images:
         for path in files.skipped:
             log.warning("%s: skipped %s, which is neither a file nor a link", name, path)
         with context.pack(files, contents, contexts) as (archive, digest):
-            whole = hashlib.sha256("\n".join([digest, *bases]).encode()).hexdigest()[:_DIGEST_LENGTH]
+            options = image.other_options.build.arguments
+            inputs = [digest, *bases, *([json.dumps(options, sort_keys=True)] if options else [])]
+            whole = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:_DIGEST_LENGTH]
             tag = f"{REPOSITORY}/{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}:{whole}"
             if self._find_id(tag) is None:
-                self._build(name, tag, archive)
+                self._build(name, tag, archive, options)
         return tag
 
-    def _build(self, name: str, tag: str, archive: Any) -> None:
+    def _build(self, name: str, tag: str, archive: Any, options: Mapping[str, Any]) -> None:
         log.info("%s: building %s", name, tag)
         output: deque[str] = deque(maxlen=_LAST_LINES)
 
@@ -83,6 +86,7 @@ class Images:
                 forcerm=True,
                 labels={IMAGE_LABEL: name},
                 decode=True,
+                **options,
             )
             reason = engine.read_progress(answer, keep)
         if reason is not None:

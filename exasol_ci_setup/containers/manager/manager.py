@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from exasol_ci_setup.containers.manager import dockerfile
 from exasol_ci_setup.containers.manager.locks import FifoLock
+from exasol_ci_setup.containers.manager.options import WaitCondition
 from exasol_ci_setup.core.errors import NoSuchImageError, SetupError, ShuttingDownError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.containers.manager.config import Config, Image
     from exasol_ci_setup.containers.manager.images import Images
-    from exasol_ci_setup.containers.manager.options import WaitCondition
     from exasol_ci_setup.containers.manager.ports import Port
     from exasol_ci_setup.containers.manager.run import Containers, RunningContainer
     from exasol_ci_setup.containers.manager.streams import Streams
@@ -90,6 +90,17 @@ class Manager:
         self._require_known(name)
         self._caller_locks[name].release()
 
+    async def remove_leftovers(self) -> None:
+        """Remove what killed managers of this host left on the engine. A shutdown stops the removal."""
+        try:
+            await self._single_flight(
+                "remove", "leftovers", lambda: self._run_in_thread(self._containers.remove_leftovers)
+            )
+        except ShuttingDownError:
+            return
+        except SetupError as error:
+            log.warning("%s", error)
+
     async def shutdown(self) -> list[str]:
         """Stop all starts, remove all containers, and return the reasons of failed removals."""
         if self._shutdown_task is None:
@@ -126,7 +137,7 @@ class Manager:
         running, made = await self._single_flight("start", name, lambda: self._ensure_running(name, ports))
         if condition is not None:
             await self._run_in_thread(self._containers.wait, running, condition)
-        elif self._config.images[name].wait_condition is not None and running.id not in self._known_ready:
+        elif self._find_condition(running) is not None and running.id not in self._known_ready:
             await self._single_flight("wait", running.id, lambda: self._wait_until_ready(running))
         return running, made and first
 
@@ -190,10 +201,14 @@ class Manager:
             self._running.pop(name, None)
             await self._release_dependencies(name, self._config.images[name])
 
+    def _find_condition(self, running: RunningContainer) -> WaitCondition | None:
+        """Return the wait condition of a container; without one, a health check must succeed."""
+        condition = self._config.images[running.image].wait_condition
+        return WaitCondition() if condition is None and running.has_health_check else condition
+
     async def _wait_until_ready(self, running: RunningContainer) -> None:
         """Wait for the wait condition of a container; remove the container if it is not met."""
-        condition = self._config.images[running.image].wait_condition
-        assert condition is not None  # noqa: S101 - the caller has checked it
+        condition = self._find_condition(running)
         try:
             await self._run_in_thread(self._containers.wait, running, condition)
         except SetupError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, model_validator
 
@@ -12,6 +12,9 @@ from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.context import Context
 from exasol_ci_setup.containers.manager.document import Document
 from exasol_ci_setup.containers.manager.ports import Port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PAIR: Final = 2
 _TRIPLE: Final = 3
@@ -62,10 +65,44 @@ Listed = Annotated[tuple[T, ...], BeforeValidator(_to_list)]
 PublishedPort = Annotated[Port, BeforeValidator(_port)]
 
 
+class _Unused:
+    """Marks an option that is accepted without effect."""
+
+
+def refused(reason: str) -> BeforeValidator:
+    """Return a validator that rejects a value with the reason, unless it is empty."""
+
+    def refuse(value: Any) -> Any:
+        if value:
+            raise ValueError(reason)
+        return value
+
+    return BeforeValidator(refuse)
+
+
+# Only for options that cannot change a container.
+WithoutEffect = Annotated[Any, _Unused()]
+
+
 class Options(BaseModel):
     """A model that rejects unknown options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def find_unused(self, path: str = "") -> Iterator[str]:
+        """Yield the paths of the given options that have no effect."""
+        for name in type(self).model_fields:
+            if name not in self.model_fields_set:
+                continue
+            value, where = getattr(self, name), f"{path}.{name}" if path else name
+            if any(isinstance(each, _Unused) for each in type(self).model_fields[name].metadata):
+                yield where
+            elif isinstance(value, Options):
+                yield from value.find_unused(where)
+            elif isinstance(value, dict):
+                for key, each in value.items():
+                    if isinstance(each, Options):
+                        yield from each.find_unused(f"{where}.{key}")
 
 
 class ContextOptions(Options):
@@ -76,8 +113,10 @@ class ContextOptions(Options):
     use_gitignore: bool = False
     include: Listed[str] = ()
     exclude: Listed[str] = ()
-    # Without effect: all files of a context have the same time.
-    use_git_timestamps: Any = None
+    # All files of a context have the same time, and no program searches for them.
+    use_git_timestamps: WithoutEffect = None
+    find_options: WithoutEffect = None
+    ignore_find_errors: WithoutEffect = None
 
     @model_validator(mode="before")
     @classmethod
@@ -160,7 +199,11 @@ class Volumes(Options):
 
 
 class WaitCondition(Options):
-    """``wait_condition``: the conditions for a container to be ready; times in seconds."""
+    """``wait_condition``: the conditions for a container to be ready; times in seconds.
+
+    With `healthy`, the health check of the image must succeed. If it is omitted, the health check counts only if there is no other
+    condition.
+    """
 
     timeout: float = Field(default=300, gt=0, le=_MAX_SECONDS)
     wait_between_attempts: float = Field(default=0.2, ge=0.01, le=_MAX_SECONDS)
@@ -170,13 +213,21 @@ class WaitCondition(Options):
     file_value: dict[Formatted, Formatted] = Field(default_factory=dict)
     curl_result: dict[Formatted, Formatted] = Field(default_factory=dict)
     file_exists: Listed[Formatted] = ()
+    healthy: bool | None = None
+
+    def checks_health(self, *, has_health_check: bool) -> bool:
+        """Return whether the container must be healthy to be ready."""
+        if self.healthy is not None:
+            return self.healthy
+        others = (self.greps, self.command, self.port_open, self.file_value, self.curl_result, self.file_exists)
+        return has_health_check and not any(others)
 
 
 class DependencyOptions(Options):
     """``dependency_options.IMAGE``: a wait condition that replaces the one of the dependency."""
 
-    # Without effect: the manager does not attach to containers.
-    attached: Any = None
+    # The manager does not attach to containers.
+    attached: WithoutEffect = None
     wait_condition: WaitCondition | None = None
 
 
@@ -200,11 +251,15 @@ class Network(Options):
 
 
 class Cpu(Options):
-    """``cpu``: limits. Memory is in bytes, or has a unit, such as 512m; -1 removes the limit of swap."""
+    """``cpu``: limits and capabilities. Memory is in bytes, or has a unit, such as 512m; -1 removes the limit of swap."""
 
     mem_limit: Annotated[int | str, Field(union_mode="left_to_right")] = 0
     memswap_limit: Annotated[int | str, Field(union_mode="left_to_right")] = 0
     cpu_shares: int | None = None
+    cpuset_cpus: Formatted | None = None
+    cpuset_mems: Formatted | None = None
+    cap_add: Listed[str] = ()
+    cap_drop: Listed[str] = ()
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Cpu:
@@ -237,4 +292,4 @@ class Registry(Options):
     """``authentication.REGISTRY``. Only ``reading`` has an effect: the manager pushes no images."""
 
     reading: Login | None = None
-    writing: Any = None
+    writing: WithoutEffect = None

@@ -17,10 +17,16 @@ _MAX_PORT: Final = 65535
 _FORMS: Final = 'CONTAINER, [HOST, CONTAINER] or [ADDRESS, HOST, CONTAINER], or a string such as "8080:80" or "53/udp"'
 _MAX_PARTS: Final = 3
 
+LOOPBACK: Final = "127.0.0.1"
+"""The default address of published ports."""
+
 
 @dataclass(frozen=True)
 class Port:
-    """A container port and the host port that publishes it; `host` 0 selects a free port."""
+    """A container port and the host port that publishes it; `host` 0 selects a free port.
+
+    An empty `address` is that of `--publish-address`.
+    """
 
     container: int
     protocol: str = "tcp"
@@ -36,7 +42,7 @@ class Port:
 def parse(written: Any) -> Port:
     """Parse a port: a string or number as in `docker run --publish`, or a list of its parts.
 
-    Without an address, the port is published on all addresses of the host. Raises ValueError with the reason.
+    Raises ValueError with the reason.
     Source of the forms: https://docs.docker.com/reference/cli/docker/container/run/#publish.
     """
     if isinstance(written, str):
@@ -60,7 +66,7 @@ def parse(written: Any) -> Port:
         _number(number, least=1, whole=written),
         protocol or "tcp",
         _number(host or "0", least=0, whole=written),
-        _address(address, whole=written),
+        _parse_address(address, whole=written),
     )
 
 
@@ -70,7 +76,7 @@ def _number(text: str, *, least: int, whole: Any) -> int:
     return int(text)
 
 
-def _address(text: str, *, whole: Any) -> str:
+def _parse_address(text: str, *, whole: Any) -> str:
     if not text:
         return ""
     try:
@@ -79,11 +85,11 @@ def _address(text: str, *, whole: Any) -> str:
         raise ValueError(f"{quote(whole)} has the invalid IP address {quote(text)}") from None
 
 
-def to_bindings(ports: Iterable[Port]) -> dict[str, list[tuple[str, int | None]]]:
-    """Return the ports as the argument `port_bindings` of docker-py."""
+def to_bindings(ports: Iterable[Port], address: str) -> dict[str, list[tuple[str, int | None]]]:
+    """Return the ports as the argument `port_bindings` of docker-py; `address` is for ports without an address."""
     found: dict[str, list[tuple[str, int | None]]] = {}
     for port in ports:
-        found.setdefault(f"{port.container}/{port.protocol}", []).append((port.address, port.host or None))
+        found.setdefault(f"{port.container}/{port.protocol}", []).append((port.address or address, port.host or None))
     return found
 
 

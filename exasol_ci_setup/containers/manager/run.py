@@ -7,14 +7,14 @@ import logging
 import os
 import re
 import secrets
-import socket
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.containers.manager import ports
-from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL, MANAGER_LABEL, PROCESS_LABEL, build_arguments
-from exasol_ci_setup.core.errors import ContainerNotReadyError, EngineError
+from exasol_ci_setup.containers.manager import ports, processes
+from exasol_ci_setup.containers.manager.arguments import IMAGE_LABEL, MANAGER_LABEL, build_arguments
+from exasol_ci_setup.core.errors import ContainerNotReadyError, EngineError, InputError
 from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
@@ -37,23 +37,29 @@ _CONFLICT: Final = 409
 
 @dataclass(frozen=True)
 class RunningContainer:
-    """A started container: its image, ID, ports, own network, and the IDs of its dependencies by image."""
+    """A started container: its image, ID, ports, own network, the IDs of its dependencies by image, and whether it has a health check."""
 
     image: str
     id: str
     ports: Mapping[str, int]
     network: str | None
     dependencies: Mapping[str, str]
+    has_health_check: bool = False
 
 
 class Containers:
-    """The containers of one manager, with its ID as label. The methods block; several threads may call them."""
+    """The containers of one manager, with its ID as label. The methods block; several threads may call them.
 
-    def __init__(self, client: DockerClient, streams: Streams) -> None:
+    Ports without an address are published on `publish_address`.
+    """
+
+    def __init__(self, client: DockerClient, streams: Streams, publish_address: str = ports.LOOPBACK) -> None:
         self._client = client
         self._api = client.api
         self._streams = streams
+        self._publish_address = publish_address
         self.manager_id = secrets.token_hex(6)
+        self._labels = {MANAGER_LABEL: self.manager_id, **processes.own_labels()}
 
     def start(
         self, name: str, image: Image, *, tag: str, requested: Sequence[Port], dependencies: Mapping[str, str]
@@ -64,14 +70,19 @@ class Containers:
         `build_arguments`.
         """
         unique = f"{name}-{self.manager_id}-{secrets.token_hex(4)}"
-        labels = {
-            MANAGER_LABEL: self.manager_id,
-            IMAGE_LABEL: name,
-            PROCESS_LABEL: f"{socket.gethostname()}:{os.getpid()}",
-        }
+        labels = {**self._labels, IMAGE_LABEL: name}
         network = unique if image.links else None
+        configured = (
+            ports.merge(self._find_exposed(tag), image.ports) if image.network.publish_all_ports else image.ports
+        )
         settings = build_arguments(
-            image, tag=tag, requested=requested, network=network, dependencies=dependencies, environ=os.environ
+            image,
+            tag=tag,
+            published=ports.merge(configured, requested),
+            address=self._publish_address,
+            network=network,
+            dependencies=dependencies,
+            environ=os.environ,
         )
         container = ""
         try:
@@ -87,13 +98,20 @@ class Containers:
                 )["Id"]
                 self._api.start(container)
                 description = self._api.inspect_container(container)
-            if not description["State"]["Running"]:
+            if not _is_running(description):
                 raise self._ended_error(name, description)  # noqa: TRY301 - the cleanup below applies to it, too
         except BaseException:
             self._remove(container, network, dependencies)
             raise
         log.info("%s: started container %s", name, container[:12])
-        return RunningContainer(name, container, _read_ports(description), network, dict(dependencies))
+        return RunningContainer(
+            name,
+            container,
+            _read_ports(description),
+            network,
+            dict(dependencies),
+            has_health_check=_read_health(description) is not None,
+        )
 
     def inspect(self, running: RunningContainer) -> RunningContainer | None:
         """Return the container with its current ports, or None if it no longer runs.
@@ -107,7 +125,7 @@ class Containers:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        return replace(running, ports=_read_ports(description)) if description["State"]["Running"] else None
+        return replace(running, ports=_read_ports(description)) if _is_running(description) else None
 
     def update_links(
         self, running: RunningContainer, image: Image, dependencies: Mapping[str, str]
@@ -122,9 +140,10 @@ class Containers:
     def wait(self, running: RunningContainer, condition: WaitCondition) -> None:
         """Wait until all parts of the condition are met.
 
-        Raises ContainerNotReadyError with the unmet parts after the timeout, or if the container has ended; and ShuttingDownError.
+        Raises ContainerNotReadyError with the unmet parts after the timeout, or if the container has ended or is unhealthy; InputError if
+        the health check is missing; and ShuttingDownError.
         """
-        left = list(probes(condition))
+        left = self._list_checks(running, condition)
         deadline = time.monotonic() + condition.timeout
         with (
             self._streams.reading(condition.timeout),
@@ -132,7 +151,9 @@ class Containers:
         ):
             while left:
                 try:
-                    left = [probe for probe in left if not probe.is_met(*self._exec(running.id, probe.command))]
+                    left = {expected: is_met for expected, is_met in left.items() if not is_met()}
+                except ContainerNotReadyError:
+                    raise
                 except Exception:
                     self._require_running(running)
                     # After the deadline the error only means that the running command was canceled.
@@ -143,10 +164,41 @@ class Containers:
                     if time.monotonic() > deadline:
                         raise ContainerNotReadyError(
                             f"the container of {running.image} was not ready within {condition.timeout:g} s: "
-                            f"missing {', '.join(probe.expects for probe in left)}",
+                            f"missing {', '.join(left)}",
                             output=self._read_last_output(running.id),
                         )
                     self._streams.pause(condition.wait_between_attempts)
+
+    def _list_checks(self, running: RunningContainer, condition: WaitCondition) -> dict[str, Callable[[], bool]]:
+        """Return the functions that check the parts of the condition, by descriptions of what they expect."""
+        checks: dict[str, Callable[[], bool]] = {
+            probe.expects: partial(self._is_met, running, probe) for probe in probes(condition)
+        }
+        if condition.checks_health(has_health_check=running.has_health_check):
+            if not running.has_health_check:
+                raise InputError(
+                    f"images.{running.image}.wait_condition.healthy: the image has no health check",
+                    hint="add a HEALTHCHECK to its commands, or remove `healthy`",
+                )
+            checks["success of its health check"] = partial(self._is_healthy, running)
+        return checks
+
+    def _is_met(self, running: RunningContainer, probe: Probe) -> bool:
+        return probe.is_met(*self._exec(running.id, probe.command))
+
+    def _is_healthy(self, running: RunningContainer) -> bool:
+        """Return whether the container is healthy. Raises ContainerNotReadyError with the output of the check if it is unhealthy.
+
+        Source: https://docs.docker.com/reference/dockerfile/#healthcheck.
+        """
+        health = _read_health(self._api.inspect_container(running.id)) or {}
+        if health.get("Status") == "unhealthy":
+            last = (health.get("Log") or [{}])[-1]
+            raise ContainerNotReadyError(
+                f"the container of {running.image} is unhealthy: its health check ended with exit status {last.get('ExitCode')}",
+                output=str(last.get("Output", "")).splitlines()[-_LAST_LINES:],
+            )
+        return health.get("Status") == "healthy"
 
     def remove(self, running: RunningContainer) -> None:
         """Stop and remove the container, its anonymous volumes and its network; missing ones are no error."""
@@ -167,6 +219,38 @@ class Containers:
                 left.append(error.message)
         return left
 
+    def remove_leftovers(self) -> None:
+        """Remove containers and networks of managers of this host that were killed. Failures are logged.
+
+        Raises EngineError if they cannot be listed, and ShuttingDownError.
+        """
+        labeled = {"label": [MANAGER_LABEL, processes.START_LABEL]}
+        with engine.engine_errors("leftovers of other managers cannot be listed"):
+            containers = [
+                each["Id"]
+                for each in self._api.containers(all=True, filters=labeled)
+                if processes.has_ended(each["Labels"])
+            ]
+            networks = [
+                each["Id"] for each in self._api.networks(filters=labeled) if processes.has_ended(each["Labels"])
+            ]
+        for container, network in [*((each, None) for each in containers), *(("", each) for each in networks)]:
+            self._streams.pause(0)
+            try:
+                self._remove(container, network, {}, is_graceful=False)
+            except EngineError as error:
+                log.warning("a leftover of a killed manager: %s", error)
+            else:
+                log.info(
+                    "removed %s, which a killed manager left",
+                    f"container {container[:12]}" if container else f"network {network}",
+                )
+
+    def _find_exposed(self, tag: str) -> list[Port]:
+        found = engine.find_image(self._client, tag)
+        exposed = found.attrs["Config"].get("ExposedPorts") or {} if found is not None else {}
+        return [ports.parse(each) for each in exposed]
+
     def _link(self, network: str, image: Image, dependencies: Mapping[str, str]) -> None:
         for name, other in dependencies.items():
             if aliases := [link.alias for link in image.links if link.image == name]:
@@ -181,7 +265,7 @@ class Containers:
 
     def _require_running(self, running: RunningContainer) -> None:
         description = self._api.inspect_container(running.id)
-        if not description["State"]["Running"]:
+        if not _is_running(description):
             raise self._ended_error(running.image, description)
 
     def _ended_error(self, name: str, description: Mapping[str, Any]) -> ContainerNotReadyError:
@@ -196,10 +280,13 @@ class Containers:
             return self._api.logs(container, tail=_LAST_LINES).decode(errors="replace").splitlines()
         return []
 
-    def _remove(self, container: str, network: str | None, dependencies: Mapping[str, str]) -> None:
-        if container:
+    def _remove(
+        self, container: str, network: str | None, dependencies: Mapping[str, str], *, is_graceful: bool = True
+    ) -> None:
+        if container and is_graceful:
             with _ignore_missing(), engine.engine_errors(f"container {container[:12]} cannot be removed"):
                 self._api.stop(container, timeout=_STOP_SECONDS)
+        if container:
             with _ignore_missing(), engine.engine_errors(f"container {container[:12]} cannot be removed"):
                 self._api.remove_container(container, v=True, force=True)
         if network:
@@ -213,6 +300,18 @@ class Containers:
 
 def _read_ports(description: Mapping[str, Any]) -> dict[str, int]:
     return ports.read_published(description["NetworkSettings"]["Ports"])
+
+
+def _is_running(description: Mapping[str, Any]) -> bool:
+    """Return whether a container runs; with a restart policy, one that has ended is restarting."""
+    state = description["State"]
+    return bool(state["Running"]) and not state.get("Restarting")
+
+
+def _read_health(description: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the state of the health check, or None if the container has none."""
+    health: Mapping[str, Any] | None = description["State"].get("Health")
+    return health if health and health.get("Status") not in {None, "", "none"} else None
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from exasol_ci_setup.containers import web
-from exasol_ci_setup.containers.manager import app
+from exasol_ci_setup.containers.manager import app, ports
 from exasol_ci_setup.containers.manager.images import Images
 from exasol_ci_setup.containers.manager.manager import Manager
 from exasol_ci_setup.containers.manager.run import Containers
@@ -68,16 +68,17 @@ def serve(
     *,
     file: Path | None = None,
     hosts: Collection[str] = (),
+    publish_address: str = ports.LOOPBACK,
 ) -> list[str]:
     """Serve until a signal or a request stops the manager; return the reasons of failed removals.
 
-    `hosts` are further accepted host names. `ready` is called when the manager answers requests. Before that, `file` receives the
+    `hosts` are further accepted host names. Ports without an address are published on `publish_address`. `ready` is called when the manager answers requests. Before that, `file` receives the
     port and the process ID. It is removed after the last container. Raises EngineUnavailableError, and InputError if the file cannot be
     written.
     """
     client = engine.connect(connections=64)
     try:
-        return asyncio.run(_serve(config, client, listening, ready, file, hosts))
+        return asyncio.run(_serve(config, client, listening, ready, file, hosts, publish_address))
     finally:
         client.close()
         if file is not None:
@@ -91,11 +92,13 @@ async def _serve(
     ready: Callable[[], None],
     file: Path | None,
     hosts: Collection[str],
+    publish_address: str,
 ) -> list[str]:
     streams = Streams(client)
-    containers = Containers(client, streams)
+    containers = Containers(client, streams, publish_address)
     manager = Manager(config, Images(client, streams, config), containers, streams)
     left: list[str] = []
+    tasks: set[asyncio.Task[None]] = set()
 
     def on_stopped(remaining: list[str]) -> None:
         left[:] = remaining
@@ -107,12 +110,11 @@ async def _serve(
         on_stopped(await manager.shutdown())
 
     def on_ready() -> None:
-        for option in config.unused:
-            log.warning("the option %s has no effect", option)
         if file is not None:
             _write_file(file, listening.getsockname()[1])
         log.info("manager %s is ready", containers.manager_id)
         ready()
+        tasks.add(asyncio.create_task(manager.remove_leftovers()))
 
     server = _Server(
         uvicorn.Config(

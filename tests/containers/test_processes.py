@@ -1,0 +1,54 @@
+"""Labels of the process of a container manager."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from exasol_ci_setup.containers.manager.processes import PROCESS_LABEL, START_LABEL, has_ended, own_labels
+
+PRINT = "import json; from exasol_ci_setup.containers.manager.processes import own_labels; print(json.dumps(own_labels()), flush=True); input()"
+
+
+@pytest.fixture(scope="module")
+def ended() -> dict[str, str]:
+    """Labels of a process that has ended."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PRINT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        labels: dict[str, str] = json.loads(process.stdout.readline())
+        assert not has_ended(labels)
+        process.kill()
+        process.stdout.read()
+    return labels
+
+
+def test_process_exists_until_it_ends(ended):
+    assert not has_ended(own_labels())
+    assert has_ended(ended)
+
+
+def test_used_again_process_id_is_another_process():
+    labels = own_labels()
+
+    assert has_ended({**labels, START_LABEL: labels[START_LABEL] + "1"})
+
+
+@pytest.mark.parametrize("part", ["host", "boot", "namespace", "start", "process", "number"])
+def test_foreign_or_unknown_process_has_not_ended(ended, part):
+    host, _, pid = ended[PROCESS_LABEL].rpartition(":")
+    boot, namespace, start = ended[START_LABEL].split()
+    changed = {
+        "host": {PROCESS_LABEL: f"other:{pid}"},
+        "boot": {START_LABEL: f"x{boot} {namespace} {start}"},
+        "namespace": {START_LABEL: f"{boot} pid:[1] {start}"},
+        "start": {START_LABEL: ""},
+        "process": {PROCESS_LABEL: ""},
+        "number": {PROCESS_LABEL: f"{host}:-1"},
+    }[part]
+
+    assert not has_ended({**ended, **changed})
