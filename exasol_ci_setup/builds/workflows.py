@@ -191,7 +191,8 @@ def package_of(path: Path, chosen: str | None = None) -> str | None:
     """Return the requirement that the workflow at `path` installs: `chosen`, or a safe default; None if none is known.
 
     The default is the origin of this installation, or the commit or archive that the file already names. A name from an index counts only if
-    this program was installed from there under that name: otherwise anyone could publish another package under it.
+    this program was installed from there under that name: otherwise anyone could publish another package under it. It has the extra `aws`,
+    which the commands of the workflow need.
 
     Raises InputError if `chosen` is the example of the hints, because its owner on GitHub is another user.
     """
@@ -199,10 +200,12 @@ def package_of(path: Path, chosen: str | None = None) -> str | None:
         raise InputError(
             f"--package {chosen} is only an example", hint="replace OWNER and COMMIT with those of your repository"
         )
-    if chosen is not None:
-        return chosen
-    if (known := origin.of_this().requirement) is not None:
-        return known
+    package = chosen or origin.of_this().requirement or _package_in(path)
+    return None if package is None else origin.with_extra(package, "aws")
+
+
+def _package_in(path: Path) -> str | None:
+    """Return the commit or archive that the workflow at `path` installs, or None."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):

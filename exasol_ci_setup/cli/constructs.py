@@ -24,7 +24,8 @@ from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those
     build,
 )
 from exasol_ci_setup.constructs.ci import Cache  # noqa: TID253 - the options are those of the models
-from exasol_ci_setup.constructs.host import Architecture, ComputeType  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.constructs.host import Architecture  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.core.build_settings import ComputeType
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import kebab_case
 

@@ -14,7 +14,7 @@ import click
 
 from exasol_ci_setup.cli import interruption
 from exasol_ci_setup.cli.session import FORMATS, Session, sandbox_option
-from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, SetupError
+from exasol_ci_setup.core.errors import InputError, MissingExtraError, OperationInterruptedError, SetupError
 from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ ALIASES: Final = {
     "generate-release-buildspecs": "generate-release-buildspec",
     "container_manager": "container-manager",
 }
+_MODULES_OF_AWS: Final = frozenset({"boto3", "botocore", "cfnlint", "docker", "dotenv", "pydantic", "rich"})
 _MODULES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
 
 
@@ -195,6 +196,8 @@ class Program(click.Group):
         except SetupError as error:
             error.hint = session.with_global_options(error.hint)
             code = _fail(session, error)
+        except ModuleNotFoundError as error:
+            code = _fail(session, _missing_extra(error))
         # An unused output has written nothing; `--help` does not load it.
         if "output" in session.__dict__:
             session.output.finish()
@@ -204,6 +207,18 @@ class Program(click.Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError:
+    """Return the error for a module of the extra `aws`. Raises `error` for other modules."""
+    if (error.name or "").partition(".")[0] not in _MODULES_OF_AWS:
+        raise error
+    from exasol_ci_setup.core.origin import install_command
+
+    return MissingExtraError(
+        f"this command needs the extra `aws`, which is not installed: there is no module {error.name}",
+        hint=f"`{install_command('aws')}`",
+    )
 
 
 def _suggestion(near: Sequence[str]) -> str:

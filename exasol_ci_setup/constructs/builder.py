@@ -9,10 +9,11 @@ from pydantic import Field, PrivateAttr
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import BucketName, Minutes, RetentionInDays
-from exasol_ci_setup.constructs.host import BuildHost, ComputeType
+from exasol_ci_setup.constructs.host import BuildHost
 from exasol_ci_setup.constructs.registry import Registry, ecr_region, ecr_resource
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import Items, SecretName, matching
+from exasol_ci_setup.core.build_settings import ComputeType
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:

@@ -24,6 +24,12 @@ from exasol_ci_setup.constructs.values import (
     matching,
     refusal,
 )
+from exasol_ci_setup.core.build_settings import (
+    DEFAULT_BATCH_LIMIT,
+    DEFAULT_BUILDSPECS,
+    DEFAULT_DOCKER_SECRET,
+    NO_DOCKER_SECRET,
+)
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
 if TYPE_CHECKING:
@@ -38,12 +44,6 @@ DEFAULT_BRANCH_FILTER: Final = (
 )
 """Pushes to the main branches and to the prefixes of work branches start a build."""
 
-DEFAULT_BATCH_LIMIT: Final = 100
-"""The maximum number of builds in one batch. CodeBuild enforces it as the project's ``BatchRestrictions.MaximumBuildsAllowed``: a batch
-with more fails. AWS's page of quotas (https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html) has no number for it;
-100 is the restriction of the projects in AWS's examples
-(https://docs.aws.amazon.com/cli/latest/reference/codebuild/start-build-batch.html)."""
-
 RetentionInDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
@@ -52,9 +52,6 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRete
 
 Cache = Literal["none", "docker", "source", "s3"]
 """The cache of a build: none, Docker layers or Git data on the build host, or files in the artifacts bucket."""
-
-NO_DOCKER_SECRET: Final = "none"  # noqa: S105 - no secret
-"""The `docker_secret` of builds that do not log in to Docker Hub."""
 
 _MOST_SUBNETS: Final = 16
 _MOST_GROUPS: Final = 5
@@ -181,7 +178,7 @@ class _Build(BuildHost, Construct):
         Field(
             description="Name or ARN of the secret with the Docker Hub keys User and AccessToken; none for builds without login."
         ),
-    ] = "Dockerhub"  # noqa: S105 - the name of a secret, not a secret
+    ] = DEFAULT_DOCKER_SECRET
     docker_secret_arn: Annotated[
         SecretArn | None, Field(description="Full ARN of that secret. Default: looked up before a deployment.")
     ] = None
@@ -333,7 +330,7 @@ class CiBuild(_Build):
     stack_suffix: ClassVar[str] = ""
 
     buildspec: Annotated[BuildspecPath, Field(description="Batch file in the repository that the project reads.")] = (
-        "aws-code-build/ci/buildspec.yaml"
+        DEFAULT_BUILDSPECS["ci"]
     )
     branch_filter: Annotated[
         BranchFilter,
@@ -400,7 +397,7 @@ class ReleaseBuild(_Build):
     keeps_versions: ClassVar[bool] = True
 
     buildspec: Annotated[BuildspecPath, Field(description="Batch file in the repository that the project reads.")] = (
-        "aws-code-build/release/buildspec.yaml"
+        DEFAULT_BUILDSPECS["release"]
     )
     log_retention_in_days: Annotated[RetentionInDays, Field(description="Days to keep logs.")] = 180
     artifact_retention_in_days: Annotated[

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from exasol_ci_setup.constructs.image import image_parts, repository_arn
 from exasol_ci_setup.constructs.registry import ecr_resource
 from exasol_ci_setup.constructs.values import Value, matching, refusal
+from exasol_ci_setup.core.build_settings import DEFAULT_COMPUTE_TYPE, ComputeType
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -21,20 +22,6 @@ https://github.com/aws/aws-codebuild-docker-images."""
 DEFAULT_ARM_IMAGE: Final = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
 """The newest image for arm64 that AWS maintains; it has none of Ubuntu:
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html."""
-
-ComputeType = Literal[
-    "BUILD_GENERAL1_SMALL",
-    "BUILD_GENERAL1_MEDIUM",
-    "BUILD_GENERAL1_LARGE",
-    "BUILD_GENERAL1_XLARGE",
-    "BUILD_GENERAL1_2XLARGE",
-]
-"""The sizes of a privileged Linux container; the Lambda compute types cannot run Docker:
-https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
-
-DEFAULT_COMPUTE_TYPE: Final[ComputeType] = "BUILD_GENERAL1_MEDIUM"
-"""The size for the builds of a batch. The entries of a buildspec override that of the project, so both have this default:
-https://docs.aws.amazon.com/codebuild/latest/userguide/batch-build-buildspec.html."""
 
 Architecture = Literal["x86_64", "arm64"]
 

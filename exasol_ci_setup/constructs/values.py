@@ -120,8 +120,6 @@ def _type_names(item: Any) -> list[str]:
     ]
 
 
-_FULL_ARN: Final = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}-[A-Za-z0-9]{6}"
-
 StackName = Annotated[
     str,
     matching(
@@ -131,18 +129,12 @@ StackName = Annotated[
 ]
 """Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html."""
 
-SecretArn = Annotated[
-    str,
-    matching(
-        _FULL_ARN,
-        "use a secret's full ARN, such as arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3",
-    ),
-]
+SecretArn = Annotated[str, matching(*patterns.SECRET_ARN)]
 
 SecretSource = Annotated[
     str,
     matching(
-        rf"{_FULL_ARN}(:[A-Za-z0-9/_+=.@-]*:[A-Za-z0-9/_+=.@-]*:[A-Za-z0-9-]*)?"
+        rf"{patterns.SECRET_ARN[0]}(:[A-Za-z0-9/_+=.@-]*:[A-Za-z0-9/_+=.@-]*:[A-Za-z0-9-]*)?"
         r"|arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9/_.-]{1,1011}",
         "use a secret's full ARN, such as arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-a1B2c3, also with a key of its JSON "
         "(…:secret:db-a1B2c3:password::), or the ARN of an SSM parameter",
@@ -150,14 +142,7 @@ SecretSource = Annotated[
 ]
 """Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html."""
 
-SecretName = Annotated[
-    str,
-    matching(
-        rf"[A-Za-z0-9/_+=.@-]{{1,512}}|{_FULL_ARN}",
-        "use a secret's name (letters, digits and /_+=.@-, at most 512 characters) or its full ARN",
-    ),
-]
-"""Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html."""
+SecretName = Annotated[str, matching(*patterns.SECRET_NAME)]
 
 Name = Annotated[
     str,
@@ -171,12 +156,7 @@ Name = Annotated[
 https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html."""
 
 
-RoleArn = Annotated[
-    str,
-    matching(
-        *patterns.ROLE_ARN,
-    ),
-]
+RoleArn = Annotated[str, matching(*patterns.ROLE_ARN)]
 
 
 _T = TypeVar("_T")

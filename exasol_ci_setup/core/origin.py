@@ -24,6 +24,8 @@ EXAMPLE: Final = f"git+https://github.com/OWNER/{NAME}@COMMIT"
 
 # Installers that write direct_url.json. If another one omits it, the origin is unknown.
 _INSTALLERS: Final = frozenset({"pip", "uv", "poetry", "pdm"})
+_ARCHIVES: Final = (".whl", ".tar.gz", ".zip")
+_NAMED: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<rest>\s*([@<>=!~;].*)?)", re.DOTALL)
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HASHES: Final = ("sha256", "sha384", "sha512")
 
@@ -56,6 +58,20 @@ class Origin:
         if self.version:
             return [f"{NAME}[{extra}]{self.version}"]
         return [*(["--editable"] if self.is_editable else []), f"{self.directory or '.'}[{extra}]"]
+
+
+def with_extra(requirement: str, extra: str) -> str:
+    """Return a requirement for pip on this package with an extra; one that names extras already is unchanged.
+
+    `requirement` is a name with or without a version, a direct reference, a URL or a path.
+    """
+    before_url = requirement.partition("://")[0]
+    if "[" in before_url:
+        return requirement
+    named = _NAMED.fullmatch(requirement)
+    if named and (named["rest"] or not requirement.lower().endswith(_ARCHIVES)):
+        return f"{named['name']}[{extra}]{named['rest']}"
+    return f"{NAME}[{extra}] @ {requirement}" if before_url != requirement else f"{requirement}[{extra}]"
 
 
 def of_this() -> Origin:

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ClientError, connect, error_code, translate_aws_errors
-from exasol_ci_setup.constructs.ci import NO_DOCKER_SECRET
+from exasol_ci_setup.core.build_settings import NO_DOCKER_SECRET
 from exasol_ci_setup.core.commands import DEPLOY_SOURCE_CREDENTIALS
 from exasol_ci_setup.core.errors import (
     AccessDeniedError,

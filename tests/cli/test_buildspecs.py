@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from exasol_ci_setup.builds.buildspecs import DEFAULT_DOCKER_SECRET, DEFAULT_PYTHON_VERSION
-from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
+from exasol_ci_setup.core.build_settings import DEFAULT_BATCH_LIMIT
 from tests.builds.buildspecs.real import FLAVORS
 
 ROOT = Path(__file__).parents[2]

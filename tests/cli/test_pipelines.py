@@ -42,7 +42,7 @@ def package() -> str:
 def test_pipeline_installs_commit_of_this_installation(program):
     assert program("generate-pipeline", "--name", "my-space").code == 0
 
-    assert package() == AT_COMMIT
+    assert package() == AT_COMMIT.replace(" @", "[aws] @")
 
 
 def test_pipeline_of_index_installation_installs_its_version(program, tmp_path_factory, monkeypatch):
@@ -50,7 +50,7 @@ def test_pipeline_of_index_installation_installs_its_version(program, tmp_path_f
 
     assert program("generate-pipeline", "--name", "my-space").code == 0
 
-    assert package() == f"exasol-ci-setup=={__version__}"
+    assert package() == f"exasol-ci-setup[aws]=={__version__}"
 
 
 @pytest.mark.usefixtures("from_directory")
@@ -83,7 +83,7 @@ def test_directory_installation_keeps_package_of_existing_file(program):
     other = program("generate-pipeline", "--name", "my-space", "--branch", "stable")
 
     assert (first.code, check.code, other.code) == (0, 0, 0)
-    assert package() == chosen
+    assert package() == f"exasol-ci-setup[aws] @ {chosen}"
 
 
 @pytest.mark.usefixtures("from_directory")

@@ -61,7 +61,7 @@ def test_package_option_writes_pipeline(here):
     ran = here("space", "add", "--name", "my-space", "--package", package)
 
     assert ran.code == 0
-    assert f'PACKAGE: "{package}"' in PIPELINE.read_text(encoding="utf-8")
+    assert f'PACKAGE: "exasol-ci-setup[aws] @ {package}"' in PIPELINE.read_text(encoding="utf-8")
 
 
 def test_missing_package_prints_pipeline_command(here):

@@ -138,3 +138,21 @@ def test_no_page_or_message_installs_package_by_name():
         if by_name.search(line)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"),
+    [
+        ("exasol-ci-setup", "exasol-ci-setup[aws]"),
+        ("exasol-ci-setup==1.0", "exasol-ci-setup[aws]==1.0"),
+        ("exasol-ci-setup @ git+https://h/r@1", "exasol-ci-setup[aws] @ git+https://h/r@1"),
+        ("exasol-ci-setup @ https://h/x.whl", "exasol-ci-setup[aws] @ https://h/x.whl"),
+        ("git+https://h/r@1", "exasol-ci-setup[aws] @ git+https://h/r@1"),
+        ("https://h/x.whl#sha256=0a", "exasol-ci-setup[aws] @ https://h/x.whl#sha256=0a"),
+        ("./dist/x.whl", "./dist/x.whl[aws]"),
+        ("x.whl", "x.whl[aws]"),
+        ("exasol-ci-setup[aws,ssh]==1.0", "exasol-ci-setup[aws,ssh]==1.0"),
+    ],
+)
+def test_extra_is_added_to_requirement(requirement, expected):
+    assert origin.with_extra(requirement, "aws") == expected

@@ -7,11 +7,11 @@ from exasol_ci_setup.builds.buildspecs.flavors import BuildGroup, build_groups, 
 from exasol_ci_setup.builds.buildspecs.output import BATCH_FILE, BUILD_FILE
 from exasol_ci_setup.builds.buildspecs.package import PACKAGE, VERSIONS, excluding_file
 from exasol_ci_setup.builds.buildspecs.render import (
-    DEFAULT_DOCKER_SECRET,
     DEFAULT_PYTHON_VERSION,
     Options,
     render,
 )
+from exasol_ci_setup.core.build_settings import DEFAULT_DOCKER_SECRET
 
 __all__ = [
     "BATCH_FILE",

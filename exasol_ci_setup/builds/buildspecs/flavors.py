@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.builds.buildspecs.output import holds_only_output
-from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
+from exasol_ci_setup.core.build_settings import DEFAULT_BATCH_LIMIT
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:

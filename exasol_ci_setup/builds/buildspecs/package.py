@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import suppress
+from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any, Final
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion
 
 from exasol_ci_setup.template.intrinsics import as_mapping
 
@@ -42,9 +39,10 @@ if not (1, 8) <= tuple(map(int, found.split(".")[:2])) < (3, 0):
 
 # Any release of the range, also a future one: a constraint that accepts none of them excludes the range.
 _ACCEPTABLE: Final = tuple(
-    f"{major}.{minor}.{patch}" for major, first in ((1, 8), (2, 0)) for minor in range(first, 40) for patch in range(12)
+    (major, minor, patch) for major, first in ((1, 8), (2, 0)) for minor in range(first, 40) for patch in range(12)
 )
 _PART: Final = re.compile(r"(\^|~=|~|===?|!=|>=|<=|>|<|=)?\s*([0-9][^\s,|]*|\*)")
+_REQUIREMENT: Final = re.compile(r"\s*(?P<name>[A-Za-z0-9._-]+)\s*(\[[^]]*\])?\s*(?P<versions>[^;@]*)")
 
 
 def excluding_file(root: Path) -> tuple[str, str] | None:
@@ -106,10 +104,10 @@ def _of_poetry(value: Any) -> Iterator[str]:
 
 
 def _of_requirement(text: Any) -> Iterator[str]:
-    with suppress(InvalidRequirement, TypeError):
-        requirement = Requirement(text)
-        if _normalized(requirement.name) == PACKAGE:
-            yield str(requirement.specifier) or "*"
+    # https://packaging.python.org/en/latest/specifications/dependency-specifiers/
+    found = _REQUIREMENT.match(text) if isinstance(text, str) else None
+    if found and _normalized(found["name"]) == PACKAGE:
+        yield found["versions"].strip(" ()") or "*"
 
 
 def _accepts_range(constraint: str) -> bool:
@@ -117,38 +115,44 @@ def _accepts_range(constraint: str) -> bool:
 
     https://python-poetry.org/docs/dependency-specification/#version-constraints
     """
-    try:
-        return any(_accepts(each) for each in re.split(r"\|\|?", constraint))
-    except InvalidSpecifier:
-        return True
+    return any(_accepts(each) for each in re.split(r"\|\|?", constraint))
 
 
 def _accepts(conjunction: str) -> bool:
-    specifiers = SpecifierSet(",".join(_specifier(*found.groups()) for found in _PART.finditer(conjunction)))
-    return any(True for _ in specifiers.filter(_ACCEPTABLE))
+    parts = [found.groups() for found in _PART.finditer(conjunction)]
+    return any(all(_matches(release, *part) for part in parts) for release in _ACCEPTABLE)
 
 
-def _specifier(operator: str | None, version: str) -> str:
-    """Return one part of a constraint of Poetry as pip writes it."""
-    if version == "*":
-        return ">=0"
-    if operator == "^":
-        return f">={version},<{_next(version, keep_zeros=True)}"
-    if operator == "~":
-        return f">={version},<{_next(version, keep_zeros=False)}"
-    return f"{'==' if operator in {None, '='} else operator}{version}"
+def _matches(release: tuple[int, ...], operator: str | None, version: str) -> bool:
+    """Return whether one part of a constraint accepts a release; a suffix such as that of a pre-release does not matter."""
+    given = _numbers(version)
+    lowest = (*given, 0, 0, 0)[:3]
+    if operator in {"^", "~"}:
+        return lowest <= release < _next(given, keep_zeros=operator == "^")
+    if operator == "~=":
+        return release >= lowest and release[: len(given) - 1] == given[:-1]
+    if operator in {">=", ">", "<=", "<"}:
+        return bool(_COMPARISONS[operator](release, lowest))
+    is_same = release[: len(given)] == given if "*" in version else release == lowest
+    return is_same != (operator == "!=")
 
 
-def _next(version: str, *, keep_zeros: bool) -> str:
+_COMPARISONS: Final = {">=": ge, ">": gt, "<=": le, "<": lt}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers at the beginning of a version, at most three."""
+    found = re.match(r"\d+(\.\d+){0,2}", version)
+    return tuple(int(each) for each in found[0].split(".")) if found else ()
+
+
+def _next(given: tuple[int, ...], *, keep_zeros: bool) -> tuple[int, ...]:
     """Return the first version that a caret (`keep_zeros`) or a tilde excludes."""
-    release = [int(each) for each in re.findall(r"\d+", version)[:3]]
-    end = len(release) - 1
-    last = next((index for index, each in enumerate(release) if each), end) if keep_zeros else min(1, end)
-    return ".".join(map(str, [*release[:last], release[last] + 1]))
+    end = len(given) - 1
+    last = next((index for index, each in enumerate(given) if each), end) if keep_zeros else min(1, end)
+    return (*given[:last], given[last] + 1)
 
 
 def _is_acceptable(version: str) -> bool:
-    try:
-        return SpecifierSet(VERSIONS).contains(version, prereleases=True)
-    except InvalidVersion:
-        return True
+    numbers = _numbers(version)
+    return not numbers or (1, 8) <= numbers < (3,)

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from pydantic import TypeAdapter, ValidationError
-
 from exasol_ci_setup.builds.buildspecs.flavors import build_groups
 from exasol_ci_setup.builds.buildspecs.output import BATCH_FILE, BUILD_FILE
 from exasol_ci_setup.builds.buildspecs.package import VERSION_CHECK
-from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT, NO_DOCKER_SECRET
-from exasol_ci_setup.constructs.host import DEFAULT_COMPUTE_TYPE, ComputeType
-from exasol_ci_setup.constructs.values import SecretName
+from exasol_ci_setup.core.build_settings import (
+    DEFAULT_BATCH_LIMIT,
+    DEFAULT_COMPUTE_TYPE,
+    DEFAULT_DOCKER_SECRET,
+    NO_DOCKER_SECRET,
+    ComputeType,
+)
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.patterns import SECRET_NAME
 from exasol_ci_setup.template.render import environment as template_environment
 from exasol_ci_setup.template.render import finalize
 
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     import jinja2
 
 DEFAULT_PYTHON_VERSION: Final = "3.10"
-DEFAULT_DOCKER_SECRET: Final = "Dockerhub"  # noqa: S105 - the name of a secret, not a secret
 
 _NO_PYTHON: Final = "none"
 _PYTHON_VERSION: Final = re.compile(r"[0-9]+(\.([0-9]+|x)){0,2}|latest|none")
@@ -101,11 +103,9 @@ class Options:
             raise InputError(
                 f"--python-version {self.python_version!a} is invalid: use a version such as 3.10, 3.x or latest, or none"
             )
-        try:
-            TypeAdapter(SecretName).validate_python(self.docker_secret)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]["msg"]
-            raise InputError(f"--docker-secret {self.docker_secret!a} is invalid: {problem}") from None
+        pattern, rule = SECRET_NAME
+        if not re.fullmatch(pattern, self.docker_secret):
+            raise InputError(f"--docker-secret {self.docker_secret!a} is invalid: {rule}")
         if self.compute_type not in get_args(ComputeType):
             raise InputError(
                 f"--compute-type {self.compute_type!a} is invalid: use one of {', '.join(get_args(ComputeType))}"

@@ -18,6 +18,7 @@ from exasol_ci_setup.cli.session import (
     require_preview,
     together,
 )
+from exasol_ci_setup.core import build_settings
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import counted
 
@@ -188,22 +189,15 @@ def _generate(
 def _stack_options(kind: Literal["ci", "release"], options: Options) -> list[str]:
     """Return the options of the stack whose project reads and builds the files, without those that have their defaults."""
     from exasol_ci_setup.builds import buildspecs
-    from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
 
     path = f"{options.output_path}/{buildspecs.BATCH_FILE}".removeprefix("./")
-    defaults = (CiBuild if kind == "ci" else ReleaseBuild).model_fields
-    values = {
-        "buildspec": path,
-        "docker_secret": options.docker_secret,
-        "compute_type": options.compute_type,
-        "batch_limit": options.batch_limit,
-    }
-    found = [
-        word
-        for name, value in values.items()
-        if value != defaults[name].default
-        for word in (f"--{name.replace('_', '-')}", str(value))
-    ]
+    values = (
+        ("--buildspec", path, build_settings.DEFAULT_BUILDSPECS[kind]),
+        ("--docker-secret", options.docker_secret, build_settings.DEFAULT_DOCKER_SECRET),
+        ("--compute-type", options.compute_type, build_settings.DEFAULT_COMPUTE_TYPE),
+        ("--batch-limit", options.batch_limit, build_settings.DEFAULT_BATCH_LIMIT),
+    )
+    found = [word for name, value, default in values if value != default for word in (name, str(value))]
     flags = ("--no-privileged", not options.privileged), ("--test-reports", bool(options.report_files))
     return [*found, *(flag for flag, is_set in flags if is_set)]
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.builds.buildspecs import BATCH_FILE, Options, build_groups, find_flavors, identifier, render
-from exasol_ci_setup.constructs.ci import DEFAULT_BATCH_LIMIT
+from exasol_ci_setup.core.build_settings import DEFAULT_BATCH_LIMIT
 from exasol_ci_setup.core.errors import InputError
 
 NAMES = st.lists(

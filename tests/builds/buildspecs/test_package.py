@@ -66,7 +66,7 @@ def test_project_that_allows_range_is_accepted(project: str, tmp_path: Path):
         (poetry('["^4", "^5"]'), "^4 or ^5"),
         (f'[tool.poetry.group.dev.dependencies]\n{PACKAGE} = "^5"', "^5"),
         (f'[tool.poetry.dev-dependencies]\n{PACKAGE} = "^5"', "^5"),
-        (f'[project]\ndependencies = ["{PACKAGE} (>=5.0.0,<6.0.0)"]', "<6.0.0,>=5.0.0"),
+        (f'[project]\ndependencies = ["{PACKAGE} (>=5.0.0,<6.0.0)"]', ">=5.0.0,<6.0.0"),
         (f'[project.optional-dependencies]\nci = ["{PACKAGE}==5.3.0"]', "==5.3.0"),
         (f'[dependency-groups]\nci = ["{PACKAGE}~=5.3", {{include-group = "x"}}]', "~=5.3"),
     ],

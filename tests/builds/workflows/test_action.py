@@ -158,7 +158,7 @@ def runner(tmp_path: Path) -> Runner:
     installed = runner.folder / "temp" / "exasol-ci-setup"
     installed.mkdir()
     (installed / "bin").symlink_to(Path(sys.executable).parent)
-    (installed / "installed").write_text(f"{ROOT}\n")
+    (installed / "installed").write_text(f"{ROOT}[aws]\n")
     return runner
 
 
@@ -414,7 +414,7 @@ def test_hostile_package_fails(runner: Runner, text: str):
 
     assert ran.code != 0
     assert runner.hacked() == []
-    assert (runner.folder / "temp" / "exasol-ci-setup" / "installed").read_text() == f"{ROOT}\n"
+    assert (runner.folder / "temp" / "exasol-ci-setup" / "installed").read_text() == f"{ROOT}[aws]\n"
 
 
 # --- Comments
