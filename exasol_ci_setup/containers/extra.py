@@ -8,7 +8,7 @@ from typing import Final
 from exasol_ci_setup.core.errors import MissingExtraError
 from exasol_ci_setup.core.origin import install_command
 
-_MODULES: Final = ("fastapi", "fastapi_offline", "uvicorn")
+_MODULES: Final = ("fastapi", "fastapi_offline", "pydantic_settings", "uvicorn")
 
 
 def require() -> None:

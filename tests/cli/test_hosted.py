@@ -67,8 +67,9 @@ def test_init_refuses_invalid_options(program, tmp_path: Path, monkeypatch: pyte
     [
         (("--nginx", "sudo 'nginx"), "is not a command"),
         (("--domain", "localhost"), "is not a fully-qualified domain"),
-        (("--workers", "0"), "--workers"),
-        (("--answer-within", "0"), "is not a time"),
+        (("--drain", "x"), "--drain is invalid: 'x' is not a time"),
+        (("--max-body", "much"), "--max-body is invalid: 'much' is not a size"),
+        (("--answer-within", "0"), "--answer-within is invalid: '0' is not a time"),
     ],
 )
 def test_serve_refuses_invalid_options(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options, said):

@@ -86,7 +86,7 @@ def test_valid_names_have_no_special_characters(text):
             continue
         assert not SPECIAL.search(passed)
         assert not passed.startswith((".", "-"))
-        assert passed in render_site(Site(passed, "app1", 20000), acme=None)
+        assert passed in render_site(Site(passed, "app1", 20000, max_body=1, timeout=1), acme=None, ipv6=False)
 
 
 @pytest.mark.parametrize(

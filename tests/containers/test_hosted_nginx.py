@@ -9,6 +9,7 @@ import string
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ from exasol_ci_setup.core.errors import AppConflictError, InputError, NginxError
 
 STATE = Path("/srv/hosted")
 PROGRAM = Path("/opt/exasol-ci-setup/bin/exasol-ci-setup")
-SITE = Site("app1.example.com", "app1", 20000)
-TLS = Site("app1.example.com", "app1", 20000, STATE / "letsencrypt/live/app1.example.com")
+SITE = Site("app1.example.com", "app1", 20000, max_body=104857600, timeout=60)
+TLS = replace(SITE, certificate=STATE / "letsencrypt/live/app1.example.com")
 
 # A fake nginx: it rejects files that contain the word `bad`, and files in its folder make it fail in other ways.
 FAKE = """
@@ -50,10 +51,10 @@ elif (folder / "down").exists():
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("hosted/app.conf", render_site(SITE, acme=None)),
-        ("hosted/app_waiting.conf", render_site(SITE, acme=STATE / "acme")),
-        ("hosted/app_tls.conf", render_site(TLS, acme=STATE / "acme")),
-        ("hosted/hosted.conf", render_server_block(Settings(state=STATE, domain="example.com"))),
+        ("hosted/app.conf", render_site(SITE, acme=None, ipv6=True)),
+        ("hosted/app_waiting.conf", render_site(SITE, acme=STATE / "acme", ipv6=False)),
+        ("hosted/app_tls.conf", render_site(TLS, acme=STATE / "acme", ipv6=True)),
+        ("hosted/hosted.conf", render_server_block(Settings(state=STATE, domain="example.com"), ipv6=True)),
         (
             "hosted/hosted.service",
             render_unit(Settings(state=STATE, domain="example.com"), user="hosted", program=PROGRAM),
@@ -265,7 +266,7 @@ def test_only_warning_about_same_domain_is_conflict(nginx: Nginx, folder: Path):
 
 
 def test_own_files_are_no_conflict(nginx: Nginx, folder: Path):
-    text = render_site(SITE, acme=None)
+    text = render_site(SITE, acme=None, ipv6=True)
     nginx.apply({SITE.domain: text})
 
     nginx.apply({SITE.domain: text.replace("20000", "20001")})

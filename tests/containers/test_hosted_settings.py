@@ -3,48 +3,90 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from exasol_ci_setup.containers.hosted.settings import Settings, child_environment, deploy_key, from_environment
+from exasol_ci_setup.containers.hosted.options import AppOptions
+from exasol_ci_setup.containers.hosted.settings import PREFIX, Settings, child_environment, deploy_key
 from exasol_ci_setup.core.errors import InputError
 
 
-def test_settings_survive_round_trip_through_environment():
-    settings = Settings(
-        state=Path("/srv/hosted"),
-        domain="example.com",
-        private=True,
-        ssl=True,
-        nginx=("sudo", "my nginx"),
-        answer_seconds=1.5,
-        drain_seconds=2.5,
-        allow_hosts=("ci.example.com", "builder"),
-    )
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
 
-    assert from_environment(settings.variables()) == settings
-    assert from_environment(Settings(state=Path("/srv")).variables()) == Settings(state=Path("/srv"))
-    assert from_environment({}).state == Path.cwd()
+
+def test_variables_are_read_and_options_have_precedence(monkeypatch: pytest.MonkeyPatch):
+    values = {
+        "STATE": "/srv/hosted",
+        "DOMAIN": "Example.com",
+        "PRIVATE": "1",
+        "SSL": "",
+        "NGINX": "sudo 'my nginx'",
+        "ANSWER_SECONDS": "1.5",
+        "DRAIN_SECONDS": "2m",
+        "ALLOW_HOSTS": "CI.example.com builder",
+        "MAX_BODY": "1g",
+        "MEMORY": "64m",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"{PREFIX}{name}", value)
+
+    settings = Settings(domain="example.org", answer_seconds=None)
+
+    assert settings.model_dump(include={"state", "domain", "private", "ssl", "nginx", "allow_hosts"}) == {
+        "state": Path("/srv/hosted"),
+        "domain": "example.org",
+        "private": True,
+        "ssl": False,
+        "nginx": ("sudo", "my nginx"),
+        "allow_hosts": ("ci.example.com", "builder"),
+    }
+    assert (settings.answer_seconds, settings.drain_seconds, settings.max_body) == (2, 120, 1 << 30)
+    assert settings.hosts == frozenset({"example.org", "ci.example.com", "builder"})
+
+
+def test_settings_have_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings()
+
+    assert (settings.state, settings.hosts) == (tmp_path, None)
+    assert settings.nginx == (("nginx",) if os.geteuid() == 0 else ("sudo", "-n", "nginx"))
+    complete = settings.complete(AppOptions(memory="64m"))
+    assert complete == AppOptions(memory="64m", pids=512, max_body="100m", timeout="60s")
+    # Longer than nginx waits for data.
+    assert settings.drain_of(AppOptions()) == 75
+    assert settings.drain_of(AppOptions(timeout="10m")) == 615
+    assert Settings(drain_seconds="1s").drain_of(AppOptions(timeout="10m")) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "why"),
     [
-        ("PRIVATE", "perhaps"),
-        ("ANSWER_SECONDS", "soon"),
-        ("DRAIN_SECONDS", "late"),
-        ("ALLOW_HOSTS", "a http://b"),
-        ("NGINX", "sudo 'nginx"),
-        ("DOMAIN", "a; }"),
-        ("STATE", "/a b"),
+        ("PRIVATE", "perhaps", "EXASOL_CI_SETUP_HOSTED_PRIVATE is invalid: "),
+        ("ANSWER_SECONDS", "soon", "EXASOL_CI_SETUP_HOSTED_ANSWER_SECONDS is invalid: 'soon' is not a time"),
+        ("DRAIN_SECONDS", "0", "EXASOL_CI_SETUP_HOSTED_DRAIN_SECONDS is invalid: '0' is not a time"),
+        ("ALLOW_HOSTS", "a http://b", "is not a host name"),
+        ("NGINX", "sudo 'nginx", "is not a command"),
+        ("DOMAIN", "a; }", "is not a fully-qualified domain"),
+        ("STATE", "/a b", "not allowed in the configuration of nginx"),
+        ("MAX_BODY", "-1", "'-1' is not a size"),
+        ("MEMORY", "1m", "use at least 6m"),
+        ("PIDS", "0", "greater than or equal to 1"),
+        ("CPUS", "nan", "use a number of processors"),
+        ("TIMEOUT", "25h", "up to 24h"),
     ],
 )
-def test_invalid_variable_is_rejected(name, value):
-    with pytest.raises(InputError):
-        from_environment({f"EXASOL_CI_SETUP_HOSTED_{name}": value})
+def test_invalid_variable_is_rejected(monkeypatch: pytest.MonkeyPatch, name, value, why):
+    monkeypatch.setenv(f"{PREFIX}{name}", value)
+
+    with pytest.raises(InputError, match=re.escape(why)):
+        Settings()
 
 
 def test_key_comes_from_variable_or_credential(tmp_path: Path):

@@ -78,6 +78,20 @@ def host(stopped_host: Host) -> Host:
     return stopped_host
 
 
+@pytest.fixture(scope="module")
+def shared_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - loads the images into the engine
+    """A host with nginx and the hosted API for all tests of a module, which use different names of apps."""
+    need("nginx", "curl")
+    host = Host()
+    try:
+        host.start_nginx()
+        host.start("--answer-within", "2s")
+        yield host
+        assert "Traceback" not in host.log.read_text()
+    finally:
+        host.close()
+
+
 @pytest.fixture
 def containers() -> list[str]:
     """The containers that exist when the test begins."""

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,7 @@ LABEL = "exasol-ci-setup.hosted"
 
 # An app that answers with its variables. It ends immediately on SIGTERM, even while it answers.
 APP = """
-import http.server, os, pathlib, signal, sys, threading, time
+import base64, hashlib, http.server, os, pathlib, signal, sys, threading, time
 released = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 mode = os.environ.get("MODE", "")
@@ -33,7 +35,31 @@ if mode == "broken":
     sys.exit("no configuration")
 time.sleep(float(os.environ.get("WAIT", "0")))
 class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        left = length = int(self.headers["Content-Length"])
+        while left:
+            left -= len(self.rfile.read(min(left, 1 << 20)))
+        self.answer(f"{length} bytes")
+    def echo(self):
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.end_headers()
+        while head := self.rfile.read(6):
+            masked = self.rfile.read(head[1] & 127)
+            self.wfile.write(bytes([129, len(masked)]) + bytes(each ^ head[2 + at % 4] for at, each in enumerate(masked)))
+        self.close_connection = True
+    def answer(self, text, status=200):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
     def do_GET(self):
+        if self.headers["Upgrade"] == "websocket" and self.headers["Connection"].lower() == "upgrade":
+            return self.echo()
         if self.path.startswith("/sleep/"):
             print("received", self.path, flush=True)
             time.sleep(float(self.path.rpartition("/")[2]))
@@ -42,15 +68,17 @@ class Answer(http.server.BaseHTTPRequestHandler):
             released.wait(120)
         if self.path == "/release":
             released.set()
+        if self.path == "/protocol":
+            return self.answer(f"{self.request_version} {self.headers['Connection']} {self.headers['Upgrade']}")
+        if self.path == "/healthz":
+            return self.answer("health", int(os.environ.get("HEALTH", "200")))
         if self.path == "/save":
             with pathlib.Path("/save/visits").open("a") as file:
                 file.write("x")
             text = pathlib.Path("/save/visits").read_text()
         else:
             text = " ".join(os.environ.get(name, "-") for name in ("VERSION", "ENV", "PORT", "GREETING", "DEPLOY_KEY"))
-        self.send_response(500 if mode == "failing" else 200)
-        self.end_headers()
-        self.wfile.write(text.encode())
+        self.answer(text, 500 if mode == "failing" else 200)
     def log_message(self, *_):
         pass
 class Server(http.server.ThreadingHTTPServer):
@@ -95,13 +123,61 @@ class Answer:
         return json.loads(self.text)
 
 
-def request(host: str, path: str = "/", *, port: int = 80, timeout: float = 60) -> Answer:
+def request(
+    host: str, path: str = "/", *, port: int = 80, timeout: float = 60, address: str = "127.0.0.1", **headers: str
+) -> Answer:
     """Send one request to nginx over a new connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = http.client.HTTPConnection(address, port, timeout=timeout)
     with contextlib.closing(connection):
-        connection.request("GET", path, headers={"Host": host})
+        connection.request("GET", path, headers={"Host": host, **headers})
         response = connection.getresponse()
         return Answer(response.status, response.read().decode(), dict(response.headers))
+
+
+def upload(host: str, size: int, *, address: str, tls: bool = False) -> Answer:
+    """Send a body of `size` bytes to nginx."""
+    with connect(address=address, tls=tls) as connection, connection.makefile("rb") as answers:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {size}\r\n\r\n".encode())
+            chunk = bytes(1 << 20)
+            for _ in range(size // len(chunk)):
+                connection.sendall(chunk)
+            connection.sendall(chunk[: size % len(chunk)])
+        head = answers.readline().split()
+        length = 0
+        while (line := answers.readline().strip().lower()) != b"":
+            length = int(line.partition(b":")[2]) if line.startswith(b"content-length:") else length
+        return Answer(int(head[1]), answers.read(length).decode())
+
+
+def connect(*, address: str, tls: bool = False) -> socket.socket:
+    """Connect to nginx; with `tls` without a check of the certificate."""
+    plain = socket.create_connection((address, 443 if tls else 80), timeout=60)
+    if not tls:
+        return plain
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(plain, server_hostname="app1.example.com")
+
+
+def echo(host: str, text: str, *, address: str, tls: bool = False) -> str:
+    """Open a WebSocket, send a message, and return the answer. Source: https://www.rfc-editor.org/rfc/rfc6455."""
+    with connect(address=address, tls=tls) as connection, connection.makefile("rb") as answers:
+        connection.sendall(
+            f"GET /echo HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        head = answers.readline()
+        lines = {answers.readline() for _ in range(5)}
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in lines
+        while b"\r\n" not in lines:
+            lines.add(answers.readline())
+        data, mask = text.encode(), b"mask"
+        masked = bytes(each ^ mask[number % 4] for number, each in enumerate(data))
+        connection.sendall(bytes([129, 128 | len(data)]) + mask + masked)
+        return answers.read(2 + len(data))[2:].decode()
 
 
 def until(condition: Any, seconds: float = 60) -> Any:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.containers.hosted import instances as containers
 from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.drains import Drains
-from exasol_ci_setup.containers.hosted.nginx import Reload, Site, render_site
+from exasol_ci_setup.containers.hosted.nginx import Reload, Site, has_ipv6, render_site
+from exasol_ci_setup.containers.hosted.options import AppOptions
 from exasol_ci_setup.containers.hosted.state import App, Phase
 from exasol_ci_setup.core.errors import (
     AppConflictError,
@@ -57,7 +58,7 @@ class Deployments:
         self._instances = instances
         self._nginx = nginx
         self._certificates = certificates
-        self._drains = Drains(state, settings.drain_seconds, self._reconcile_later)
+        self._drains = Drains(state, settings.drain_of(AppOptions()), self._reconcile_later)
 
     def deploy(self, image: str, *, name: str, variables: Mapping[str, str], parent: str) -> str:
         """Run `image` as the app `name`, replace its current container, and return its first domain.
@@ -362,13 +363,20 @@ class Deployments:
         app = self._get_app(name)
         if app.port is None:
             return Reload()
+        options = self._settings.complete(AppOptions())
         files: dict[str, str | None] = {}
         for domain in app.domains:
             certificates = self._certificates
             site = Site(
-                domain, name, app.port, certificates.find_directory(domain) if certificates is not None else None
+                domain,
+                name,
+                app.port,
+                max_body=options.max_body or 0,
+                timeout=options.timeout or 0,
+                certificate=certificates.find_directory(domain) if certificates is not None else None,
             )
-            files[domain] = render_site(site, acme=certificates.webroot if certificates is not None else None)
+            acme = certificates.webroot if certificates is not None else None
+            files[domain] = render_site(site, acme=acme, ipv6=has_ipv6())
         return self._nginx.apply(files)
 
     def _unpublish(self, name: str) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "nginx-confs"
 """The directory below the state directory with the files that nginx includes; it contains no other files."""
 
+_IPV6: Final = Path("/proc/net/if_inet6")
 _SCRATCH: Final = "tmp"
 _PENDING: Final = "nginx-unread"
 _COMMAND_SECONDS: Final = 60
@@ -42,11 +43,16 @@ _LOG_PREFIX: Final = re.compile(r"^(?:nginx: )?(?:[0-9/]+ [0-9:]+ )?\[[a-z]+\] (
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A domain with its app and port; `certificate` is the directory with its certificate, if any."""
+    """A domain with its app and port; `certificate` is the directory with its certificate, if any.
+
+    `max_body` is in bytes. nginx ends a request after `timeout` seconds without data.
+    """
 
     domain: str
     app: str
     port: int
+    max_body: int
+    timeout: int
     certificate: Path | None = None
 
 
@@ -75,9 +81,14 @@ def render(template: str, **values: Any) -> str:
     return _environment(folder).get_template(name).render(values)
 
 
-def render_site(site: Site, *, acme: Path | None) -> str:
+def has_ipv6() -> bool:
+    """Return whether this machine has IPv6. Without it, nginx rejects addresses such as ``[::]:80``."""
+    return _IPV6.exists()
+
+
+def render_site(site: Site, *, acme: Path | None, ipv6: bool) -> str:
     """Render the file of a domain; `acme` is the webroot for its challenge, if it gets a certificate."""
-    return render("nginx/app.conf.j2", site=site, acme=acme)
+    return render("nginx/app.conf.j2", site=site, acme=acme, ipv6=ipv6)
 
 
 @dataclass(frozen=True, slots=True)

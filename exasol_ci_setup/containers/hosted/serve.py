@@ -1,4 +1,4 @@
-"""The server of the hosted API: a listening socket, and one or more workers."""
+"""The server of the hosted API: one process on a listening socket."""
 
 from __future__ import annotations
 
@@ -11,41 +11,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn import Config, Server
 from uvicorn.config import LOGGING_CONFIG
-from uvicorn.supervisors import Multiprocess
 
 from exasol_ci_setup.containers import web
+from exasol_ci_setup.containers.hosted.app import create_app
 from exasol_ci_setup.containers.hosted.settings import deploy_key
-from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.core.errors import InputError
-from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fastapi import FastAPI
+
     from exasol_ci_setup.containers.hosted.settings import Settings
 
-_APPLICATION: Final = "exasol_ci_setup.containers.hosted.wsgi:app"
 _BACKLOG: Final = 2048
 
 
-def check(settings: Settings) -> None:
-    """Check the deploy key, the state directory and the Docker engine.
+def create(settings: Settings) -> FastAPI:
+    """Create the application with the deploy key of the environment.
 
-    Raises InputError for the first two, and EngineUnavailableError if no engine answers.
+    Raises InputError for a missing key or an unusable state directory, and EngineUnavailableError if no Docker engine answers.
     """
-    deploy_key(os.environ)
-    State(settings.state)
-    engine.connect().close()
+    return create_app(settings, deploy_key(os.environ))
 
 
-def serve(settings: Settings, listening: socket.socket, *, workers: int) -> None:
-    """Serve on a listening socket with `workers` processes until SIGTERM or Ctrl-C; complete open requests first."""
-    # Workers are new processes and read their settings from the environment.
-    os.environ.update(settings.variables())
+def serve(app: FastAPI, listening: socket.socket) -> None:
+    """Serve on a listening socket until SIGTERM or Ctrl-C; complete open requests first."""
     config = Config(
-        _APPLICATION,
-        workers=workers,
+        app,
         http=web.Protocol,
         lifespan="on",
         log_config=_log_config(),
@@ -55,10 +49,7 @@ def serve(settings: Settings, listening: socket.socket, *, workers: int) -> None
     )
     # uvicorn raises SIGTERM again after its shutdown; ignore it, so that the exit code is 0.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    if workers > 1:
-        Multiprocess(config, sockets=[listening]).run()
-    else:
-        Server(config).run(sockets=[listening])
+    Server(config).run(sockets=[listening])
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The settings of the hosted API. Workers, also those of gunicorn, read them from the environment."""
+"""The settings of the hosted API, from options of the command and from environment variables."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from exasol_ci_setup.containers.hosted.names import domain_name
+from exasol_ci_setup.containers.hosted.options import MIB, AppOptions, Cpus, Memory, Seconds, Size
 from exasol_ci_setup.containers.hosts import host_name
 from exasol_ci_setup.core.errors import InputError
 
@@ -24,43 +27,78 @@ KEY_VARIABLE: Final = "DEPLOY_KEY"
 KEY_CREDENTIAL: Final = "deploy_key"
 """The name of the systemd credential with the key: https://systemd.io/CREDENTIALS/."""
 
-DEFAULT_ANSWER_SECONDS: Final = 60.0
-DEFAULT_DRAIN_SECONDS: Final = 75.0
+_DRAIN_MARGIN_SECONDS: Final = 15
 # Characters without a special meaning in the configurations of nginx and systemd.
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._@+-]+")
-_TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The settings of the API on this machine.
+def _state_path(path: Path) -> Path:
+    return plain_path(path, "the state directory")
 
-    `state` is the directory for all data. Apps get names below `domain`; the default is the host of a request. With `private`, the
-    list of apps needs the key. With `ssl`, each domain gets a certificate. `nginx` is the command for nginx. A new container must
-    answer within `answer_seconds`. A replaced container may answer its open requests for `drain_seconds`. The API accepts requests
-    for `domain` and the names in `allow_hosts`.
 
-    Raises InputError for a path with special characters of nginx or systemd, and for an invalid domain or host name.
+def _command(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a command: {error}") from error
+
+
+def _default_nginx() -> tuple[str, ...]:
+    # Only root may reload nginx.
+    return ("nginx",) if os.geteuid() == 0 else ("sudo", "-n", "nginx")
+
+
+def _names(value: object) -> tuple[str, ...]:
+    names = value.split() if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise ValueError("use host names, separated by spaces")  # noqa: TRY004 - pydantic reports only ValueError
+    return tuple(host_name(str(name)) for name in names)
+
+
+class Settings(BaseSettings):
+    """The settings of the API on this machine. Settings that are not passed are read from the environment.
+
+    Raises InputError for an invalid value, such as a path with special characters of nginx or systemd.
     """
 
-    state: Path
-    domain: str | None = None
-    private: bool = False
-    ssl: bool = False
-    nginx: tuple[str, ...] = ()
-    answer_seconds: float = DEFAULT_ANSWER_SECONDS
-    drain_seconds: float = DEFAULT_DRAIN_SECONDS
-    allow_hosts: tuple[str, ...] = ()
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "state", plain_path(self.state, "the state directory"))
-        if self.domain is not None:
-            object.__setattr__(self, "domain", domain_name(self.domain))
-        object.__setattr__(self, "allow_hosts", tuple(host_name(name) for name in self.allow_hosts))
-        # Only root may reload nginx.
-        default = ("nginx",) if os.geteuid() == 0 else ("sudo", "-n", "nginx")
-        object.__setattr__(self, "nginx", self.nginx or default)
+    state: Annotated[Path, AfterValidator(_state_path)] = Field(
+        Path(), validate_default=True, description="The directory for all data."
+    )
+    domain: Annotated[str, AfterValidator(domain_name)] | None = Field(
+        None, description="The parent domain of new apps; if None, the host of the request."
+    )
+    private: bool = Field(default=False, description="Whether the list of apps needs the key.")
+    ssl: bool = Field(default=False, description="Whether each domain gets a certificate.")
+    nginx: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_command)] = Field(
+        default_factory=_default_nginx, min_length=1, description="The command for nginx."
+    )
+    answer_seconds: Seconds = Field(60, description="The time limit for the first answer of a new container.")
+    drain_seconds: Seconds | None = Field(
+        None,
+        description="The time for a replaced container to answer its open requests; if None, 15 s more than the timeout of the app.",
+    )
+    allow_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        (), description="Accepted host names of the API besides the domain."
+    )
+    memory: Memory = Field(512 * MIB, description="The default memory limit of an app, in bytes.")
+    cpus: Cpus | None = Field(None, description="The default limit of processors of an app.")
+    pids: int = Field(512, ge=1, le=4_194_304, description="The default limit of processes and threads of an app.")
+    max_body: Size = Field(100 * MIB, description="The default largest body of a request to an app, in bytes.")
+    timeout: Seconds = Field(
+        60, description="The default time without data after which nginx ends a request to an app."
+    )
+
+    def __init__(self, **values: Any) -> None:
+        """Use `values`, and variables for the other settings. A value that is None is not set."""
+        given = {name: value for name, value in values.items() if value is not None}
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise InputError("; ".join(_describe(each, given) for each in error.errors())) from error
 
     @property
     def hosts(self) -> frozenset[str] | None:
@@ -68,49 +106,30 @@ class Settings:
         names = {*self.allow_hosts, *([self.domain] if self.domain is not None else [])}
         return frozenset(names) or None
 
-    def variables(self) -> dict[str, str]:
-        """Return the variables from which `from_environment` reads the same settings."""
-        values = {
-            "STATE": str(self.state),
-            "DOMAIN": self.domain or "",
-            "PRIVATE": "1" if self.private else "",
-            "SSL": "1" if self.ssl else "",
-            "NGINX": shlex.join(self.nginx),
-            "ANSWER_SECONDS": str(self.answer_seconds),
-            "DRAIN_SECONDS": str(self.drain_seconds),
-            "ALLOW_HOSTS": " ".join(self.allow_hosts),
-        }
-        return {f"{PREFIX}{name}": value for name, value in values.items()}
+    def complete(self, options: AppOptions) -> AppOptions:
+        """Return the options of an app, with the defaults of the service where they are None."""
+        names = ("memory", "cpus", "pids", "max_body", "timeout")
+        defaults = AppOptions.model_construct(**{name: getattr(self, name) for name in names})
+        return defaults.model_copy(update=options.model_dump(exclude_none=True))
+
+    def drain_of(self, options: AppOptions) -> float:
+        """Return the seconds that a replaced container of an app with these options may answer open requests.
+
+        The default is longer than nginx waits for data of the app.
+        """
+        if self.drain_seconds is not None:
+            return self.drain_seconds
+        return (self.complete(options).timeout or 0) + _DRAIN_MARGIN_SECONDS
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings from variables; empty variables are ignored. Raises InputError for an invalid value."""
+def _describe(error: Any, given: Mapping[str, object]) -> str:
+    """Return the name of an invalid setting, as the user wrote it, and the reason."""
+    field = str(error["loc"][0])
+    name = f"--{_OPTIONS.get(field, field).replace('_', '-')}" if field in given else f"{PREFIX}{field.upper()}"
+    return f"{name} is invalid: {str(error['msg']).removeprefix('Value error, ')}"
 
-    def value(name: str) -> str:
-        return environment.get(f"{PREFIX}{name}", "").strip()
 
-    def flag(name: str) -> bool:
-        text = value(name).lower()
-        if text not in _TRUE | _FALSE:
-            raise InputError(f"{PREFIX}{name} is invalid: {text!a} is not 1 or 0")
-        return text in _TRUE
-
-    try:
-        answer_seconds = float(value("ANSWER_SECONDS") or DEFAULT_ANSWER_SECONDS)
-        drain_seconds = float(value("DRAIN_SECONDS") or DEFAULT_DRAIN_SECONDS)
-        command = tuple(shlex.split(value("NGINX")))
-    except ValueError as error:
-        raise InputError(f"the variables {PREFIX}* cannot be read: {error}") from error
-    return Settings(
-        state=Path(value("STATE") or "."),
-        domain=value("DOMAIN") or None,
-        private=flag("PRIVATE"),
-        ssl=flag("SSL"),
-        nginx=command,
-        answer_seconds=answer_seconds,
-        drain_seconds=drain_seconds,
-        allow_hosts=tuple(value("ALLOW_HOSTS").split()),
-    )
+_OPTIONS: Final = {"answer_seconds": "answer_within", "drain_seconds": "drain", "allow_hosts": "allow_host"}
 
 
 def plain_path(path: Path, what: str) -> Path:

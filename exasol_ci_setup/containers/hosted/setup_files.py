@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.containers.hosted.nginx import FOLDER, render
+from exasol_ci_setup.containers.hosted.nginx import FOLDER, has_ipv6, render
 from exasol_ci_setup.containers.hosted.settings import KEY_CREDENTIAL, PREFIX, plain_path
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.files import write_whole
@@ -25,9 +25,9 @@ INSTALLED_KEY: Final = "/etc/exasol-ci-setup/hosted.key"
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
-def render_server_block(settings: Settings) -> str:
+def render_server_block(settings: Settings, *, ipv6: bool) -> str:
     """Render the configuration of nginx: the server of the API, and the inclusion of the files of apps."""
-    return render("nginx/api.conf.j2", domain=settings.domain, state=settings.state, folder=FOLDER)
+    return render("nginx/api.conf.j2", domain=settings.domain, state=settings.state, folder=FOLDER, ipv6=ipv6)
 
 
 def render_unit(settings: Settings, *, user: str, program: Path) -> str:
@@ -52,7 +52,7 @@ def write(settings: Settings, *, user: str, into: Path) -> tuple[Path, ...]:
     """
     program = Path(sys.executable).with_name("exasol-ci-setup")
     texts = {
-        NGINX_FILE: render_server_block(settings),
+        NGINX_FILE: render_server_block(settings, ipv6=has_ipv6()),
         UNIT_FILE: render_unit(settings, user=user, program=program),
     }
     try:

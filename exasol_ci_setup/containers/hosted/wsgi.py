@@ -6,10 +6,10 @@ import os
 import sys
 
 from exasol_ci_setup.containers.hosted.app import create_app
-from exasol_ci_setup.containers.hosted.settings import deploy_key, from_environment
+from exasol_ci_setup.containers.hosted.settings import Settings, deploy_key
 from exasol_ci_setup.core.errors import SetupError
 
 try:
-    app = create_app(from_environment(os.environ), deploy_key(os.environ))
+    app = create_app(Settings(), deploy_key(os.environ))
 except SetupError as error:
     sys.exit(f"error: {error}" + (f"\n\nhint: {error.hint}" if error.hint else ""))
