@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.aws import console
 from exasol_ci_setup.builds.logs import SECONDS_BEHIND, last_lines
-from exasol_ci_setup.builds.model import console_url
 from exasol_ci_setup.core.errors import BuildFailedError, SetupError
 from exasol_ci_setup.core.errors.details import FAILED_STATUSES, Failure
 
@@ -37,9 +37,9 @@ def require_success(context: Context, batch: Batch) -> None:
         hints.append(f"see {whose} whole log with `exasol-ci-setup logs {batch.id} --group {named.group}`")
     # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_RetryBuildBatch.html: only failed batches can be retried.
     hints.append(f"run the builds that did not succeed again with `exasol-ci-setup retry {batch.id} --failed-only`")
-    console = console_url(context.account.client("codebuild"), batch)
-    if console:
-        hints += [url for url in (console, named.log_url if named else "") if url]
+    address = console.of_batch(context.account.client("codebuild"), batch.arn, batch.project, batch.id)
+    if address:
+        hints += [url for url in (address, named.log_url if named else "") if url]
     raise BuildFailedError(
         f"batch {batch.id} ended in {batch.status}: {first}{more}",
         hint="\n".join(hints),

@@ -6,13 +6,10 @@ import re
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-
-    from mypy_boto3_codebuild import CodeBuildClient
 
 IN_PROGRESS: Final = "IN_PROGRESS"
 PENDING: Final = "PENDING"
@@ -20,12 +17,6 @@ PENDING: Final = "PENDING"
 
 TOKEN_VARIABLE: Final = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 """The environment variable of a build with the GitHub token."""
-
-_CONSOLES: Final = {
-    "aws": "console.aws.amazon.com",
-    "aws-cn": "console.amazonaws.cn",
-    "aws-us-gov": "console.amazonaws-us-gov.com",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +155,6 @@ def time_of(answer: Mapping[str, Any]) -> datetime | None:
     except (TypeError, ValueError):
         return None
     return found if found and found.tzinfo else None
-
-
-def console_url(codebuild: CodeBuildClient, batch: Batch) -> str:
-    """Return the address of a batch in AWS's console, or an empty string for an endpoint that has no console."""
-    host = urlsplit(codebuild.meta.endpoint_url).hostname or ""
-    parts = batch.arn.split(":")
-    if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")) or len(parts) < 6:  # noqa: PLR2004 - an ARN's parts
-        return ""
-    _, partition, _, region, account = parts[:5]
-    console = _CONSOLES.get(partition, _CONSOLES["aws"])
-    return (
-        f"https://{region}.{console}/codesuite/codebuild/{account}/projects/{quote(batch.project)}/batch/"
-        f"{quote(batch.id, safe='')}?region={region}"
-    )
 
 
 def _build_of_group(group: Mapping[str, Any], batch_id: str) -> Build:

@@ -96,14 +96,30 @@ def parse_id(name: str) -> str:
     return found
 
 
-def recent(codebuild: CodeBuildClient, projects: Sequence[str] | None, *, limit: int) -> list[Batch]:
-    """Return the newest batches, at most `limit`, newest first: those of `projects`, or of the whole account for None."""
+def recent(
+    codebuild: CodeBuildClient, projects: Sequence[str] | None, *, limit: int, with_builds: bool = False
+) -> list[Batch]:
+    """Return the newest batches, at most `limit`, newest first: those of `projects`, or of the whole account for None.
+
+    The builds in a batch have few values, unless `with_builds` requests their details too.
+    """
     newest = []
     for project in projects if projects is not None else [None]:
         with translate_aws_errors():
             newest += _get_batches(codebuild, list(islice(_ids(codebuild, project), limit)))
     newest.sort(key=lambda batch: batch.started.timestamp() if batch.started else 0.0, reverse=True)
-    return newest[:limit]
+    return _with_builds(codebuild, newest[:limit]) if with_builds else newest[:limit]
+
+
+def _with_builds(codebuild: CodeBuildClient, batches: Sequence[Batch]) -> list[Batch]:
+    """Return the batches with the details of their builds."""
+    summaries = {build.id: build for batch in batches for build in batch.builds if build.id}
+    found = {
+        answer["id"]: build_of(answer, summaries[answer["id"]]) for answer in _describe(codebuild, list(summaries))
+    }
+    return [
+        replace(batch, builds=tuple(_newer(found.get(build.id), build) for build in batch.builds)) for batch in batches
+    ]
 
 
 def repository_of(codebuild: CodeBuildClient, project: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args
 
 import click
 
+from exasol_ci_setup.cli import options
 from exasol_ci_setup.cli.construct_types import EGRESS, INGRESS, SERVICE, STATEMENTS
 from exasol_ci_setup.cli.session import together
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
@@ -114,8 +115,9 @@ def _names(model: type[Construct], called: str) -> tuple[Option, ...]:
     return (_field(model, "name", metavar="NAME", called=called), _stack_name(model, "the name"))
 
 
-def _compute_type(model: type[Value], *, more: str = "") -> Option:
-    return _field(model, "compute_type", type=click.Choice(get_args(ComputeType)), metavar="TYPE", more=more)
+def _compute_type(model: type[Value]) -> Option:
+    more = f"One of {', '.join(get_args(ComputeType))}, or its last part, such as medium."
+    return _field(model, "compute_type", type=options.ComputeType(), metavar="TYPE", more=more)
 
 
 def _architecture(model: type[Value]) -> Option:
@@ -138,7 +140,7 @@ def _build_options(model: type[CiBuild | ReleaseBuild], *, stack: str) -> tuple[
         _field(model, "codebuild", "--codebuild-name", default=f"the project's name + {model.suffix}", metavar="NAME"),
         _field(model, "buildspec", metavar="PATH"),
         _field(model, "image", metavar="IMAGE"),
-        _compute_type(model, more=f"One of {', '.join(get_args(ComputeType))}."),
+        _compute_type(model),
         _architecture(model),
         _field(model, "gpu", is_flag=True),
         _field(model, "privileged", "--privileged/--no-privileged", default="privileged"),

@@ -26,10 +26,15 @@ PROGRAM: Final = "exasol-ci-setup"
 
 # Name, module in `cli.commands`, and first line of the help: `--help` imports no command.
 COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
-    "Deploy": (
+    "Start here": (
+        ("init", "init", "Print the commands of a first deployment, after a few questions"),
         ("health", "health", "Check the requirements of the other commands: this machine and the AWS account"),
-        ("deploy-source-credentials", "deploy", "Deploy the stack with CodeBuild's access to GitHub"),
         ("deploy-ci-build", "deploy", "Deploy the stack that builds each push to a repository"),
+        ("start-ci-build", "builds", "Start a CI build of a branch and follow it"),
+        ("logs", "builds", "Print the logs of a build or a batch"),
+    ),
+    "Deploy": (
+        ("deploy-source-credentials", "deploy", "Deploy the stack with CodeBuild's access to GitHub"),
         ("deploy-release-build", "deploy", "Deploy the stack that builds a repository's releases"),
         ("deploy-registry", "deploy", "Deploy a repository for container images"),
         ("deploy-asset", "deploy", "Deploy a bucket for source archives"),
@@ -72,11 +77,9 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("run-buildspec", "run_buildspec", "Run a build in a local container, as CodeBuild would"),
     ),
     "Builds": (
-        ("start-ci-build", "builds", "Start a CI build of a branch and follow it"),
         ("start-release-build", "release", "Start a release build and follow it"),
         ("start-test-release-build", "release", "Start a release build for a draft release, and follow it"),
         ("builds", "builds", "List batches of builds, the newest first"),
-        ("logs", "builds", "Print the logs of a build or a batch"),
         ("stop", "builds", "Stop a batch with all its builds"),
         ("retry", "builds", "Retry a batch that did not succeed"),
     ),
@@ -90,7 +93,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("continue-rollback", "recovery", "Continue a rollback that could not finish"),
         ("timeline", "pictures", "Show the last operation on a stack as a Gantt chart"),
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
-        ("delete", "stacks", "Delete a stack that this tool created"),
+        ("delete", "stacks", "Delete stacks that this tool created"),
     ),
     "Platform": (
         ("space", "space", "Run containers under host names, behind a shared load balancer"),
@@ -115,7 +118,46 @@ ALIASES: Final = {
     "container_manager": "container-manager",
 }
 _MODULES_OF_AWS: Final = frozenset({"boto3", "botocore", "cfnlint", "docker", "dotenv", "pydantic", "rich"})
-_MODULES: Final = {name: module for section in COMMANDS.values() for name, module, _ in section}
+_ROWS: Final = {name: (module, text) for section in COMMANDS.values() for name, module, text in section}
+
+
+def _beginning_with(verb: str) -> dict[str, str]:
+    return {name.removeprefix(f"{verb}-"): name for name in _ROWS if name.startswith(f"{verb}-")}
+
+
+_OF_STACK: Final = ("list", "status", "outputs", "watch", "diagnose", "cancel", "continue-rollback", "timeline")
+SPELLINGS: Final[dict[str, dict[str, str]]] = {
+    **{verb: _beginning_with(verb) for verb in ("deploy", "validate", "generate", "start")},
+    "build": {"start": "start-ci-build", "list": "builds", "logs": "logs", "stop": "stop", "retry": "retry"},
+    "stack": {name: name for name in (*_OF_STACK, "drift", "import", "delete")},
+    "fleet": {"deploy": "deploy-fleet", "delete": "delete-fleet"},
+}
+"""Commands in two words, such as ``deploy ci-build`` and ``build logs``, by the first word and the second one."""
+
+# Commands that the overview shows in one row.
+_KINDS: Final = "validate"
+
+
+class Spellings(click.Group):
+    """The commands whose spelling in two words begins with the same word."""
+
+    def __init__(self, program: Program, word: str) -> None:
+        super().__init__(word, help=f"Other spellings of commands that begin with `{word}`.")
+        self._program = program
+        self._names = SPELLINGS[word]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the second words."""
+        return list(self._names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command with this second word, or None if it is unknown."""
+        return self._program.get_command(ctx, self._names[cmd_name]) if cmd_name in self._names else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(word, _ROWS[name][1]) for word, name in self._names.items()])
 
 
 class Program(click.Group):
@@ -123,14 +165,16 @@ class Program(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order of the help."""
-        return list(_MODULES)
+        return list(_ROWS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import the module of a command and return the command, or None if it is unknown."""
         name = ALIASES.get(cmd_name, cmd_name)
-        if name not in _MODULES:
+        if name in SPELLINGS:
+            return Spellings(self, name)
+        if name not in _ROWS:
             return None
-        module = vars(import_module(f"exasol_ci_setup.cli.commands.{_MODULES[name]}"))
+        module = vars(import_module(f"exasol_ci_setup.cli.commands.{_ROWS[name][0]}"))
         attribute = name.replace("-", "_") + ("_" if name in {"list", "import"} else "")
         command: click.Command = module.get("COMMANDS", {}).get(name) or module[attribute]
         return command
@@ -158,8 +202,12 @@ class Program(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the commands in their sections, without importing them."""
         for section, rows in COMMANDS.items():
+            shown = [(name, text) for name, _, text in rows if not name.startswith(f"{_KINDS}-")]
+            if len(shown) < len(rows):
+                kinds = ", ".join(SPELLINGS[_KINDS])
+                shown.insert(0, (f"{_KINDS}-KIND", f"Check a template without deploying it; KIND is {kinds}"))
             with formatter.section(section):
-                formatter.write_dl([(name, text) for name, _, text in rows], col_max=30)
+                formatter.write_dl(shown, col_max=30)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Raises OperationInterruptedError for Ctrl-C before Click writes to a stream that another thread owns."""
@@ -265,8 +313,8 @@ def _fail(session: Session, error: SetupError) -> int:
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Help for a command: exasol-ci-setup COMMAND --help. First steps without an AWS account: "
-    "exasol-ci-setup --sandbox health",
+    epilog="Help for a command: exasol-ci-setup COMMAND --help. Two words are accepted too: deploy ci-build, build logs, "
+    "stack list. First steps without an AWS account: exasol-ci-setup --sandbox health",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @sandbox_option

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.cli.session import together
+from exasol_ci_setup.cli.session import Session, together
 from exasol_ci_setup.core import patterns
-from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.errors import InputError, SetupError
 from exasol_ci_setup.core.tags import tag_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from click.shell_completion import CompletionItem
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
@@ -30,6 +32,17 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in new
         if not match or int(match[1]) == 0:
             self.fail(f"{value!r} is not a time: use a number with its unit, such as 90s, 30m or 2h", param, ctx)
         return float(int(match[1]) * _SECONDS[match[2]])
+
+
+class ComputeType(click.ParamType):  # type: ignore[type-arg] # as above
+    """A size of build hosts: CodeBuild's name, or its last part, such as ``medium``. The construct checks the name."""
+
+    name = "compute type"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
+        """Return the name of CodeBuild."""
+        is_short = re.fullmatch(r"small|medium|large|2?xlarge", str(value), re.IGNORECASE)
+        return f"BUILD_GENERAL1_{value.upper()}" if is_short else str(value)
 
 
 class Tag(click.ParamType):  # type: ignore[type-arg] # as above
@@ -122,7 +135,38 @@ class Pattern(click.ParamType):  # type: ignore[type-arg] # as above
         return str(value)
 
 
-STACK: Final = Pattern(
+class _Stack(Pattern):
+    """The name or ARN of a stack, with completion in a shell."""
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002 - click's signature
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return the names of this tool's stacks in the account and region of the options; none if they cannot be read."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only shells call it
+
+        return [
+            CompletionItem(name) for name in own_stack_names(ctx.find_object(Session)) if name.startswith(incomplete)
+        ]
+
+
+def own_stack_names(session: Session | None) -> list[str]:
+    """Return the names of the stacks that this tool created. Empty if AWS cannot be used, or the sandbox does not run."""
+    from exasol_ci_setup import sandbox
+    from exasol_ci_setup.aws.session import for_optional_calls
+    from exasol_ci_setup.stacks import state
+
+    if session is None or (session.sandbox and sandbox.find() is None):
+        return []
+    try:
+        return sorted(each.name for each in state.own(for_optional_calls(session.account.client("cloudformation"))))
+    except SetupError:
+        return []
+
+
+STACK: Final = _Stack(
     "stack",
     r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[a-z0-9-]+:[0-9]{12}:stack/[-a-zA-Z0-9]+/[-a-f0-9]+",
     "use a stack's name (letters, digits and hyphens, the first a letter) or its ARN",

@@ -30,6 +30,9 @@ B = TypeVar("B", bound="CiBuild | ReleaseBuild")
 DEFAULT_TIMEOUT: Final = 3 * 60 * 60
 """Default of --timeout-in-seconds."""
 
+LATEST: Final = "latest"
+"""BUILD for the newest batch."""
+
 _MOST_SEARCHED: Final = 100
 """Batches in which those of a branch are searched; AWS describes as many in one call."""
 _MAX_TIMEOUT_SECONDS: Final = 31 * 24 * 60 * 60
@@ -207,17 +210,18 @@ def batch_options(command: F) -> F:
     def with_choice(
         *args: Any, name: str | None, latest: bool, project: str | None, stack_name: str | None, **kwargs: Any
     ) -> Any:
-        return command(*args, choice=BatchChoice(name, latest, project, stack_name), **kwargs)
+        is_latest = latest or name == LATEST or (name is None and bool(project or stack_name))
+        return command(
+            *args, choice=BatchChoice(None if name == LATEST else name, is_latest, project, stack_name), **kwargs
+        )
 
     add_options = together(
         click.argument("name", metavar="[BUILD]", required=False),
-        click.option("--latest", is_flag=True, help="The newest batch, in place of BUILD."),
         click.option(
-            "--project",
-            metavar="NAME",
-            help="With --latest: a batch of this project.  [default: one of the branch of the checkout]",
+            "--latest", is_flag=True, help="The newest batch of the branch of the checkout, as with BUILD latest."
         ),
-        click.option("--stack-name", metavar="NAME", help="With --latest: a batch of this stack."),
+        click.option("--project", metavar="NAME", help="The newest batch of this project, in place of BUILD."),
+        click.option("--stack-name", metavar="NAME", help="The newest batch of this stack, in place of BUILD."),
     )
     return add_options(with_choice)  # type: ignore[return-value] # the same function, other arguments
 
@@ -234,12 +238,11 @@ class BatchChoice:
     def __post_init__(self) -> None:
         """Raise InputError for options that exclude each other."""
         if self.name is not None and (self.latest or self.project or self.stack_name):
-            raise InputError(
-                "BUILD and --latest exclude each other", hint="omit BUILD, or --latest, --project and --stack-name"
-            )
+            raise InputError("BUILD excludes --latest, --project and --stack-name", hint="omit BUILD, or these options")
         if self.name is None and not self.latest:
             raise InputError(
-                "BUILD is missing", hint="pass the ID of a batch, or --latest; `exasol-ci-setup builds` lists batches"
+                "BUILD is missing",
+                hint="pass the ID of a batch, latest, or --project; `exasol-ci-setup builds` lists batches",
             )
 
     def id_in(self, session: Session, *, of_any_branch: bool = False) -> str:
@@ -321,8 +324,8 @@ def follow_started(session: Session, batch: Batch, flags: FollowFlags, *, before
 
     With `--no-wait`, return None without following. `before` is the batch before a retry. Raises as `builds.follow.follow`.
     """
+    from exasol_ci_setup.aws import console
     from exasol_ci_setup.builds.follow import follow, interruptible
-    from exasol_ci_setup.builds.model import console_url
     from exasol_ci_setup.cli.render import records
 
     output = session.output
@@ -330,7 +333,7 @@ def follow_started(session: Session, batch: Batch, flags: FollowFlags, *, before
         output.say(f"started a batch of {batch.project} on {batch.branch or 'its default branch'}")
         output.data(batch.id)
         output.record(batch)
-        url = console_url(session.account.client("codebuild"), batch)
+        url = console.of_batch(session.account.client("codebuild"), batch.arn, batch.project, batch.id)
         if url:
             output.say(url)
         if not flags.no_wait:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.aws import console
 from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
 from exasol_ci_setup.core.errors import SetupError
 from exasol_ci_setup.core.errors.details import Diagnosis
@@ -64,6 +65,7 @@ def of_stack(account: Account, stack: Stack, events: Sequence[Event]) -> Diagnos
             reason=reason,
             hints=(found[1],) if found else (),
             details=tuple(details),
+            console_url=console.of_stack(cfn, stack.id),
         )
     # The hints are for reasons of AWS services, not for what a hook found.
     hint, unknown = ("", "") if stopped_by else _hint(cfn, cause)
@@ -81,6 +83,7 @@ def of_stack(account: Account, stack: Stack, events: Sequence[Event]) -> Diagnos
         reason=cause.reason,
         hints=(hint,) if hint else (),
         details=tuple(details),
+        console_url=console.of_stack(cfn, stack.id),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from exasol_ci_setup.access.deployer import StackToDeploy
 from exasol_ci_setup.constructs import CiBuild, Instance, ReleaseBuild, SourceCredentials
 from exasol_ci_setup.constructs.base import ScopedConstruct
-from exasol_ci_setup.stacks import linked_roles
+from exasol_ci_setup.stacks import linked_roles, source_access
 from exasol_ci_setup.stacks.user_template import known_choice
 from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.limits import LARGEST_BODY
@@ -40,6 +40,7 @@ def of_construct(
         nested=_nested(artifacts),
         calls={
             **_linked_role_calls(parsed, place),
+            **_source_access_calls(parsed),
             **_secret_calls(construct, place),
             **(_parameter_calls(construct, place) if scoped else {}),
         },
@@ -56,7 +57,7 @@ def of_template(stack: TemplateStack, place: Place, *, bucket: str = "") -> Stac
         has_uploads=bool(stack.artifacts) or _is_large(stack.loaded.template),
         bucket=bucket,
         nested=_nested(stack.artifacts),
-        calls=_linked_role_calls(stack.loaded.parsed, place),
+        calls={**_linked_role_calls(stack.loaded.parsed, place), **_source_access_calls(stack.loaded.parsed)},
     )
 
 
@@ -76,9 +77,18 @@ def _is_large(template: Template) -> bool:
     return len(template.body.encode()) > LARGEST_BODY
 
 
+def _types(parsed: Mapping[str, Any]) -> set[Any]:
+    return {as_mapping(each).get("Type") for each in as_mapping(parsed.get("Resources")).values()}
+
+
+def _source_access_calls(parsed: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the call that checks whether CodeBuild can read repositories."""
+    return {"codebuild:ListSourceCredentials": ("*",)} if source_access.PROJECT in _types(parsed) else {}
+
+
 def _linked_role_calls(parsed: Mapping[str, Any], place: Place) -> dict[str, tuple[str, ...]]:
     """Return the calls that create missing service-linked roles, with the ARNs of the roles."""
-    types = {as_mapping(each).get("Type") for each in as_mapping(parsed.get("Resources")).values()}
+    types = _types(parsed)
     arns = tuple(
         place.arn("iam", f"role/aws-service-role/{service}/{role}", is_global=True)
         for kind, (service, role) in linked_roles.ROLES.items()

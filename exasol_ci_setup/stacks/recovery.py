@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.errors.details import Diagnosis
     from exasol_ci_setup.core.stacks import Stack
 
+_LONG_AGO: Final = datetime.min.replace(tzinfo=timezone.utc)
 _CANCELING: Final = 5.0  # seconds that a canceled update is followed
 
 
@@ -134,6 +136,15 @@ def explain(account: Account, stack: Stack) -> Diagnosis | None:
     # A rollback that was completed by skipping resources is still a failed update.
     failed = found.logical_id or not (state.has_succeeded(stack) or state.is_busy(stack) or state.is_absent(stack))
     return found if failed else None
+
+
+def last_failure(cfn: CloudFormationClient) -> Stack | None:
+    """Return the stack of this tool whose failed operation began last; None if no last operation failed.
+
+    Raises the errors of `translate_aws_errors`.
+    """
+    failed = [each for each in state.own(cfn) if "FAILED" in each.status or "ROLLBACK" in each.status]
+    return max(failed, key=lambda each: each.updated or each.created or _LONG_AGO, default=None)
 
 
 def way_out(stack: Stack) -> str:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 CREDENTIAL: Final = "AWS::CodeBuild::SourceCredential"
 """The type of resource that is a credential of CodeBuild."""
 
-_PROJECT: Final = "AWS::CodeBuild::Project"
+PROJECT: Final = "AWS::CodeBuild::Project"
+"""The type of resource that needs a credential of CodeBuild."""
+
 # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_SourceCredentialsInfo.html
 _SERVERS: Final = {"GITHUB": "GitHub", "GITHUB_ENTERPRISE": "GitHub Enterprise", "BITBUCKET": "Bitbucket"}
 _HINT: Final = f"run `{DEPLOY_SOURCE_CREDENTIALS}` first, in a fleet declare source_credentials: in the target, or use a connection (--connection-arn)"
@@ -62,7 +64,7 @@ def require(context: Context, request: Request, options: Options) -> None:
 
 def _needed(request: Request) -> dict[str, bool]:
     """Return the kinds of server whose default credential the projects use, each with whether a webhook is created there."""
-    if _PROJECT not in request.template.body:
+    if PROJECT not in request.template.body:
         return {}
     resources = intrinsics.as_mapping(
         intrinsics.resolve(parse(request.template.body), request.parameters).get("Resources")
@@ -75,7 +77,7 @@ def _needed(request: Request) -> dict[str, bool]:
         if resource.get("Type") == CREDENTIAL:
             # CloudFormation may create it after the project, so that a deployment without DependsOn can still fail.
             return {}
-        if resource.get("Type") == _PROJECT and server in _SERVERS and not source.get("Auth"):
+        if resource.get("Type") == PROJECT and server in _SERVERS and not source.get("Auth"):
             found[server] = found.get(server, False) or _has_webhook(properties)
     return found
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from types import SimpleNamespace
 
 import pytest
 
-from exasol_ci_setup.builds.model import Batch, batch_of, build_of, console_url, id_of, time_of
-
-
-def client(url):
-    return SimpleNamespace(meta=SimpleNamespace(endpoint_url=url))
+from exasol_ci_setup.builds.model import batch_of, build_of, id_of, time_of
 
 
 @pytest.mark.parametrize(
@@ -25,31 +20,6 @@ def client(url):
 )
 def test_arn_contains_id(arn, expected):
     assert id_of(arn) == expected
-
-
-@pytest.mark.parametrize(
-    ("partition", "host", "expected"),
-    [
-        ("aws", "codebuild.eu-central-1.amazonaws.com", "eu-central-1.console.aws.amazon.com"),
-        ("aws-cn", "codebuild.cn-north-1.amazonaws.com.cn", "eu-central-1.console.amazonaws.cn"),
-        ("aws-us-gov", "codebuild.us-gov-west-1.amazonaws.com", "eu-central-1.console.amazonaws-us-gov.com"),
-    ],
-)
-def test_console_url_belongs_to_partition(partition, host, expected):
-    batch = Batch("P:u", "P", "FAILED", arn=f"arn:{partition}:codebuild:eu-central-1:123456789012:build-batch/P:u")
-
-    url = console_url(client(f"https://{host}"), batch)
-
-    assert url == f"https://{expected}/codesuite/codebuild/123456789012/projects/P/batch/P%3Au?region=eu-central-1"
-
-
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:4566", "https://amazonaws.com.example.org", "https://xamazonaws.com"]
-)
-def test_endpoint_other_than_aws_has_no_console_url(url):
-    batch = Batch("P:u", "P", "FAILED", arn="arn:aws:codebuild:eu-central-1:123456789012:build-batch/P:u")
-
-    assert console_url(client(url), batch) == ""
 
 
 def test_token_value_is_not_read_as_secret_name():

@@ -173,7 +173,7 @@ def test_batch_of_own_images_succeeds_on_hosts_of_option(
     monkeypatch.chdir(repository)
     server.sources[account_id] = {URL: repository}
     server.build_seconds[account_id] = 0.01
-    size = ("--compute-type", "BUILD_GENERAL1_LARGE")
+    size = ("--compute-type", "large")
     uri = re.search(r"^RepositoryUri +(.+)$", here("deploy-registry", "--name", "shop", "--yes").stdout, re.MULTILINE)
     assert uri
 

@@ -212,8 +212,8 @@ def test_ctrl_c_exits_130_with_stop_command(answers, clock, run):
         ("start-ci-build", "--branch", "main"),
         ("start-ci-build",),
         ("logs",),
-        ("stop", "--project", "Slc"),
         ("retry", ID, "--latest"),
+        ("logs", "latest", "--group", "build_one"),
         ("logs", ID, "--project", "Slc"),
         ("logs", "--latest"),
         ("stop", "--latest", "--project", "Slc", "--stack-name", "Slc"),
@@ -379,6 +379,10 @@ def test_sandbox_batch_succeeds_and_has_logs(ready):
     listed = ready("builds", "--project", "Slc").stdout.splitlines()
     assert [line.split()[:2] for line in listed] == [["BATCH", "STATUS"], [ran.stdout.strip(), "SUCCEEDED"]]
     assert ready("builds").stdout.splitlines() == listed
+    (batch, _) = ready("builds", "--output", "json").records
+    one = next(build for build in batch["builds"] if build["group"] == "build_one")
+    assert one["log_group"] == "/aws/codebuild/SlcCodeBuild"
+    assert "BUILD" in [phase["name"] for phase in one["phases"]]
     logged = ready("logs", ran.stdout.strip(), "--group", "build_one")
     assert logged.code == 0
     assert all(line.startswith("build_one | ") for line in logged.stdout.splitlines())

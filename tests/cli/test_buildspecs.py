@@ -270,7 +270,7 @@ def test_default_command_without_config_file_warns(program):
         (["--batch-limit", "3"], "--flavors-per-build 3"),
         (["--docker-secret", "a b"], "--docker-secret 'a b' is invalid"),
         (["--build-command", ""], "--build-command is empty"),
-        (["--compute-type", "small"], "--compute-type 'small' is invalid: use one of BUILD_GENERAL1_SMALL, "),
+        (["--compute-type", "tiny"], "--compute-type 'tiny' is invalid: use one of BUILD_GENERAL1_SMALL, "),
         (["--variable", "A"], "write NAME=VALUE"),
         (["--variable", "A=1", "--variable", "A=2"], "--variable sets A twice"),
         (["--variable", "A-B=1"], "--variable 'A-B' is invalid"),
@@ -297,7 +297,14 @@ def test_log_lists_found_flavors(program):
     assert f"flavors in flavors: {', '.join(repr(flavor) for flavor in sorted(FLAVORS))}" in ran.stderr
 
 
-def test_root_or_flavor_is_required(program):
+def test_directory_flavors_is_default_root(program):
+    assert "7 flavors in 7 builds" in program("generate-buildspec").stderr
+
+
+def test_root_or_flavor_is_required(program, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
     ran = program("generate-buildspec")
 
     assert ran.code == 2

@@ -142,7 +142,9 @@ def test_latest_is_newest_batch_of_branch(ready, repository):
     of_other = ready("start-ci-build", "--project", "Other", "--branch", "refs/heads/main").stdout.strip()
 
     assert f"batch {of_main} on refs/heads/main" in ready("logs", "--latest").stderr
+    assert f"batch {of_main} on refs/heads/main" in ready("logs", "latest").stderr
     assert f"batch {of_feature} on" in ready("logs", "--latest", "--project", "Slc").stderr
+    assert f"batch {of_feature} on" in ready("logs", "--project", "Slc").stderr
     assert f"batch {of_other} on" in ready("logs", "--latest", "--stack-name", "Other").stderr
     git(repository, "checkout", "--quiet", "-b", "feature/x")
     assert f"batch {of_feature} on" in ready("logs", "--latest").stderr

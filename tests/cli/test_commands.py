@@ -12,7 +12,7 @@ import pytest
 
 from exasol_ci_setup import __version__
 from exasol_ci_setup.cli.constructs import BUILDER_OPTIONS, NAMES, OPTIONS
-from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, cli
+from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, SPELLINGS, cli
 from exasol_ci_setup.constructs import BuildkitBuilder, ContainerBuilder
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,30 @@ def test_every_command_has_help(name, program):
     assert ran.code == 0
     assert ran.stdout.startswith(f"Usage: {PROGRAM} {name}")
     assert not ran.stderr
+
+
+@pytest.mark.parametrize("word", SPELLINGS)
+def test_every_second_word_is_command(word, program):
+    listed = program(word, "--help").stdout
+    for second, name in SPELLINGS[word].items():
+        ran = program(word, second, "--help")
+
+        assert ran.code == 0
+        assert ran.stdout.startswith(f"Usage: {PROGRAM} {word} {second}")
+        assert ran.stdout.partition("Options:")[2] == program(name, "--help").stdout.partition("Options:")[2]
+        assert f"  {second} " in listed
+    assert program(word, "nosuch").code == 2
+
+
+def test_overview_begins_with_five_commands(program):
+    text = program("--help").stdout
+
+    first = text.partition("Start here:\n")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in first.splitlines() if line[2] != " "] == [
+        *("init", "health", "deploy-ci-build", "start-ci-build", "logs"),
+    ]
+    assert "validate-KIND" in text
+    assert "validate-registry" not in text
 
 
 @pytest.mark.parametrize("name", ALL)

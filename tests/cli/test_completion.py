@@ -13,10 +13,11 @@ from exasol_ci_setup.cli.commands.completion import SHELLS
 from exasol_ci_setup.cli.main import COMMANDS, PROGRAM
 
 
-def completed(*words: str) -> list[str]:
+def completed(*words: str, **variables: str) -> list[str]:
     """What bash would be offered for the last of these words, by the program as a process."""
     environment = {
         **os.environ,
+        **variables,
         "_EXASOL_CI_SETUP_COMPLETE": "bash_complete",
         "COMP_WORDS": " ".join([PROGRAM, *words]),
         "COMP_CWORD": str(len(words)),
@@ -26,7 +27,7 @@ def completed(*words: str) -> list[str]:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert not ran.stderr
-    return [line.partition(",")[2] for line in ran.stdout.splitlines()]
+    return [line.partition(",")[2] for line in ran.stdout.splitlines() if line]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -75,3 +76,21 @@ def test_completion_of_command_imports_none():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.live
+def test_names_of_stacks_are_completed(live, server, account_id, here):
+    assert here("deploy-registry", "--name", "images", "--yes", "--no-lint").code == 0
+    live.client("cloudformation").create_stack(
+        StackName="registry-theirs", TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+    )
+    account = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": account_id, "AWS_SECRET_ACCESS_KEY": "test"}
+    (name,) = here("list").stdout.splitlines()[1].split()[:1]
+
+    assert completed("status", "", AWS_REGION="eu-central-1", **account) == [name]
+    assert completed("status", "--region", "eu-west-1", "", AWS_REGION="eu-central-1", **account) == []
+
+
+def test_missing_sandbox_is_not_started_for_completion(tmp_path):
+    assert completed("status", "", EXASOL_CI_SETUP_SANDBOX="1", EXASOL_CI_SETUP_SANDBOX_DIR=str(tmp_path / "x")) == []
+    assert not (tmp_path / "x").exists()

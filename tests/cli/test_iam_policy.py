@@ -7,7 +7,7 @@ import json
 import pytest
 
 from exasol_ci_setup.access.deployer import LARGEST_POLICY
-from tests.cli.test_interactive import DEPLOYED, FLEET, PROGRAM
+from tests.cli.test_interactive import DEPLOYED, FLEET, PROGRAM, SHOP
 from tests.templates.samples import PUBLIC_KEY
 
 
@@ -33,6 +33,31 @@ def test_policy_of_construct_is_one_json_document(program, tmp_path, monkeypatch
     secret = {"ci-build": "Dockerhub", "release-build": "Dockerhub", "source-credentials": "github"}.get(kind)
     arn = f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:{secret}-*"
     assert found.get("secretsmanager:DescribeSecret") == (arn if secret else None)
+
+
+def test_policy_of_project_needs_no_url(program):
+    alone = program("iam-policy", "ci-build", "--project", "Shop")
+
+    assert (alone.code, alone.stderr) == (0, "")
+    assert alone.stdout == program("iam-policy", "ci-build", *SHOP).stdout
+    assert "codebuild:ListSourceCredentials" in actions(json.loads(alone.stdout))
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "resource"),
+    [
+        ("ci-build", "codebuild:CreateProject", "arn:aws:codebuild:*:*:project/*CodeBuild"),
+        ("release-build", "iam:PassRole", "arn:aws:iam::*:role/*Release-CodeBuildRole*"),
+        ("source-credentials", "secretsmanager:DescribeSecret", "arn:aws:secretsmanager:*:*:secret:*-*"),
+        ("registry", "ecr:CreateRepository", "arn:aws:ecr:*:*:repository/*"),
+    ],
+)
+def test_omitted_name_is_wildcard(program, kind, action, resource):
+    ran = program("iam-policy", kind)
+
+    assert (ran.code, ran.stderr) == (0, "")
+    assert resource in as_list(actions(json.loads(ran.stdout))[action])
+    assert "xanynamex" not in ran.stdout.lower()
 
 
 def test_policy_of_own_template_includes_uploads_and_nested_stacks(program, tmp_path, monkeypatch):

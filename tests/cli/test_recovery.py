@@ -212,3 +212,19 @@ def test_delete_with_empty_deletes_images(here, live):
     assert (refused.code, done.code) == (1, 0)
     assert "emptied repository images: 1 image" in done.stderr
     assert ecr.describe_repositories()["repositories"] == []
+
+
+def test_diagnose_without_name_explains_last_failure(here, cfn):
+    none = here("diagnose")
+    bad = project(webhook=True)
+    cfn.create_stack(StackName="Older", TemplateBody=bad, Tags=OWN)
+    settle(cfn, "Older")
+    cfn.create_stack(StackName="Newer", TemplateBody=bad, Tags=OWN)
+    settle(cfn, "Newer")
+
+    ran = here("diagnose")
+
+    assert (none.code, none.stdout) == (0, "")
+    assert "no stack in eu-central-1 has a failed operation" in none.stderr
+    assert ran.code == 0
+    assert ran.stdout.startswith("Why stack Newer ended in ROLLBACK_COMPLETE:")

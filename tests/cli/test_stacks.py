@@ -217,3 +217,24 @@ def test_watch_of_undeployed_stack_fails(here, live):
 
     assert ran.code == 1
     assert "was never deployed" in ran.stderr
+
+
+def test_several_stacks_are_deleted_with_one_plan(ready):
+    assert ready("deploy-registry", "--name", "one", "--stack-name", "One", "--yes", "--no-lint").code == 0
+
+    planned = ready("delete", "SlcRelease", "One", "Nowhere", "--plan")
+    retained = ready("delete", "SlcRelease", "One", "--retain", "CodeBuild", "--yes")
+    unasked = ready("delete", "SlcRelease", "One")
+    remaining = ready("list").stdout
+    deleted = ready("delete", "SlcRelease", "One", "Nowhere", "--yes", "--output", "json")
+
+    assert planned.code == 0, planned.stderr
+    assert "Plan for stack SlcRelease (delete)" in planned.stdout
+    assert "Plan for stack One (delete)" in planned.stdout
+    assert "stack Nowhere does not exist: no changes" in planned.stderr
+    assert (retained.code, unasked.code) == (2, 2)
+    assert "One" in remaining
+    assert deleted.code == 0, deleted.stderr
+    assert deleted.records[-1]["status"] == "deleted"
+    assert ready("list").stdout == ""
+    assert ready("delete", "SlcRelease", "One", "--yes").code == 0

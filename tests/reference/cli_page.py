@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, cli
+from exasol_ci_setup.cli.main import COMMANDS, PROGRAM, SPELLINGS, cli
 from exasol_ci_setup.core import errors
 from tests.reference.markdown import spaced, table
 
@@ -26,6 +26,12 @@ prints the same text. For completion in a shell, see [`completion`](#completion)
 
 To pass several values to an option that can be repeated, write the option once for each value. Results go to stdout; all other output goes to stderr. With
 `--output json`, stdout has one JSON object per line. With `--output markdown`, it has [one document for GitHub](deploying.md#run-in-a-ci-job).
+
+"""
+_SPELLINGS = """\
+## Spellings in two words
+
+Each of these commands can also be written in two words, such as `exasol-ci-setup build logs`. A first word with `--help` lists its second words.
 
 """
 _SHARED = """\
@@ -82,6 +88,7 @@ def page() -> str:
     lines = [_HEAD.rstrip("\n"), ""]
     for section, rows in COMMANDS.items():
         lines += table((section, ""), [(f"[`{name}`](#{name})", text) for name, _, text in rows])
+    lines += [_SPELLINGS.rstrip("\n"), "", *_spellings()]
     lines += [_SHARED.rstrip("\n"), "", *_options(holder, common)]
     lines += [_EXITS.rstrip("\n"), "", *_exits()]
     for section, rows in COMMANDS.items():
@@ -91,6 +98,18 @@ def page() -> str:
                 if words == name or words.startswith(f"{name} "):
                     lines += _section(words, command, _records(holder, common))
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _spellings() -> Iterator[str]:
+    rows = []
+    for word, names in SPELLINGS.items():
+        seconds = ", ".join(f"`{second}`" for second in names)
+        # Of most words, the command is both words with a hyphen, or the second word alone.
+        commands = dict.fromkeys(
+            f"`{word}-…`" if name == f"{word}-{second}" else f"`{name}`" for second, name in names.items()
+        )
+        rows.append((f"`{word}`", seconds, ", ".join(commands)))
+    yield from table(("first word", "second word", "command"), rows)
 
 
 def _records(command: click.Command, names: Iterable[str]) -> dict[str, tuple[str, str] | None]:

@@ -69,7 +69,8 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
     projects = None
     if project is not None or stack_name is not None:
         projects = start_builds.codebuild_projects(session, project, stack_name)
-    batches = read.recent(session.account.client("codebuild"), projects, limit=limit)
+    is_record = session.output.format == "json"
+    batches = read.recent(session.account.client("codebuild"), projects, limit=limit, with_builds=is_record)
     if batches:
         session.output.data("\n".join(build_view.batches(batches)))
     session.output.record(*batches)
@@ -91,7 +92,7 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
 def logs(session: Session, choice: BatchChoice, group: str | None, follow: bool) -> None:
     """Print the logs of a build or a batch.
 
-    BUILD is the ID or ARN of a batch, or of one build in it. --latest is the newest batch of the branch of the checkout, or of --project. With --follow the command prints new lines until the batch
+    BUILD is the ID or ARN of a batch, or of one build in it. latest is the newest batch of the branch of the checkout, and --project NAME that of a project. With --follow the command prints new lines until the batch
     ends. The exit code is then 0 if the batch succeeded and 6 if it did not.
     """
     from exasol_ci_setup.builds import read
@@ -133,7 +134,7 @@ def logs(session: Session, choice: BatchChoice, group: str | None, follow: bool)
 def stop(session: Session, choice: BatchChoice, no_wait: bool) -> None:
     """Stop a batch with all its builds.
 
-    BUILD is the ID or ARN of the batch. --latest is the newest batch of the branch of the checkout, or of --project. If the batch has already ended, nothing changes, and the exit code is 0.
+    BUILD is the ID or ARN of the batch. latest is the newest batch of the branch of the checkout, and --project NAME that of a project. If the batch has already ended, nothing changes, and the exit code is 0.
     """
     from exasol_ci_setup.builds import follow, read, start, token
     from exasol_ci_setup.cli.render import records
@@ -164,7 +165,7 @@ def stop(session: Session, choice: BatchChoice, no_wait: bool) -> None:
 def retry(session: Session, choice: BatchChoice, failed_only: bool, flags: FollowFlags) -> None:
     """Retry a batch that did not succeed.
 
-    BUILD is the ID or ARN of the batch. --latest is the newest batch of the branch of the checkout, or of --project. A release build needs the environment variable GITHUB_TOKEN again, since the token was
+    BUILD is the ID or ARN of the batch. latest is the newest batch of the branch of the checkout, and --project NAME that of a project. A release build needs the environment variable GITHUB_TOKEN again, since the token was
     removed when the batch ended. Exit codes: 0 if the batch succeeded, 6 if it did not, 7 if it exceeded the time limit.
     """
     from exasol_ci_setup.builds import read, start

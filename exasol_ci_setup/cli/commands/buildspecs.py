@@ -10,7 +10,7 @@ import click
 
 from exasol_ci_setup.cli import generated
 from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
-from exasol_ci_setup.cli.options import Pairs, merged
+from exasol_ci_setup.cli.options import ComputeType, Pairs, merged
 from exasol_ci_setup.cli.session import (
     log_level_option,
     markdown_output_option,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
 
 F = TypeVar("F", bound="Callable[..., Any]")
+# The usual directory of flavors.
+_FLAVORS: Final = Path("flavors")
 
 
 _flavor_options: Final = together(
@@ -51,7 +53,7 @@ _flavor_options: Final = together(
         type=NonEmptyPath(path_type=Path),
         metavar="PATH",
         multiple=True,
-        help="Directory with one subdirectory for each flavor; may be repeated. This or --flavor is required.",
+        help="Directory with one subdirectory for each flavor; may be repeated.  [default: flavors, if it exists and --flavor is omitted]",
     ),
 )
 
@@ -94,6 +96,7 @@ _build_options: Final = together(
     ),
     click.option(
         "--compute-type",
+        type=ComputeType(),
         metavar="TYPE",
         help="Size of the build host, the same as in the stack.  [default: BUILD_GENERAL1_MEDIUM]",
     ),
@@ -160,6 +163,8 @@ def _generate(
     from exasol_ci_setup.cli.render import records
 
     output = session.output
+    if not flavor_root_paths and not named_flavors and _FLAVORS.is_dir():
+        flavor_root_paths = [_FLAVORS]
     if not flavor_root_paths and not named_flavors:
         raise InputError(
             "no flavor: --flavor-root-path or --flavor is required",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
 
 _ACCOUNT: Final = Pattern("account", r"[0-9]{12}", "use the 12 digits of an account ID")
 _ANY: Final = "*"
+# A valid value of each naming option, which the policy does not contain: each occurrence becomes a wildcard.
+_ANY_NAME: Final = "xanynamex"
+# What the options are if they are omitted, by the names of their fields.
+_OMITTED: Final = {
+    "project": _ANY_NAME,
+    "name": _ANY_NAME,
+    "secret_name": _ANY_NAME,
+    # The policy depends neither on the repository nor on the keys.
+    "project_url": "https://github.com/owner/repository",
+    "secret_user_key": "user",
+    "secret_token_key": "token",
+}
 
 
 @click.group("iam-policy")
@@ -71,7 +85,9 @@ def _place(session: Session, account: str | None, regions: Iterable[str] = ()) -
 def _show(session: Session, stacks: Sequence[StackToDeploy], place: Place, options: Mapping[str, Any]) -> None:
     from exasol_ci_setup.access.deployer import deployer_policy
 
-    found = deployer_policy(stacks, place, audience=options["audience"], role_arn=options["role_arn"] or "")
+    found = _with_any_name(
+        deployer_policy(stacks, place, audience=options["audience"], role_arn=options["role_arn"] or "")
+    )
     session.output.data(_text(found))
     for note in found.notes:
         session.output.warn(note)
@@ -83,6 +99,12 @@ def _show(session: Session, stacks: Sequence[StackToDeploy], place: Place, optio
             "notes": list(found.notes),
         }
     )
+
+
+def _with_any_name(policy: DeployerPolicy) -> DeployerPolicy:
+    """Return the policy with a wildcard for each omitted name."""
+    documents = tuple(json.loads(re.sub(rf"\*?{_ANY_NAME}\*?", _ANY, json.dumps(each))) for each in policy.documents)
+    return replace(policy, documents=documents)
 
 
 def _text(policy: DeployerPolicy) -> str:
@@ -100,7 +122,8 @@ def _document(document: Mapping[str, Any]) -> str:
 
 
 def _construct(session: Session, kind: type[Construct], values: dict[str, Any]) -> None:
-    construct, options = construct_of(kind, values)
+    given = {name: _OMITTED.get(name) if value is None else value for name, value in values.items()}
+    construct, options = construct_of(kind, given)
     place = _place(session, options["account"])
     _show(session, _stacks([construct], place, options), place, options)
 
@@ -157,7 +180,17 @@ def _program(session: Session, file: Path, **options: Any) -> None:
         session.output.warn(f"the policy does not include what the program does after the deployment: {action}")
 
 
+def _optional_names(command: click.Command) -> click.Command:
+    """Let the options be omitted that only name something."""
+    for each in command.params:
+        if isinstance(each, click.Option) and each.required and each.name in _OMITTED:
+            each.required = False
+            each.help = f"{each.help}  [default: any]"
+    return command
+
+
 def _command(kind: type[Construct], description: str) -> None:
+    @_optional_names
     @iam_policy.command(NAMES[kind], help=f"Print the policy for {description}.")
     @construct_options(kind)
     @_options

@@ -58,10 +58,12 @@ def continue_rollback(session: Session, name: str, skip: tuple[str, ...], role_a
 
 
 @click.command("diagnose")
-@click.argument("name", type=STACK, metavar="STACK")
+@click.argument("name", type=STACK, metavar="[STACK]", required=False)
 @common_options
-def diagnose(session: Session, name: str) -> None:
+def diagnose(session: Session, name: str | None) -> None:
     """Explain why the last operation on a stack failed.
+
+    Without STACK, the last failure in the region is explained.
 
     Prints the first failed resource of STACK, or of a nested stack, with the reason of AWS. Resources that were canceled because of it are
     not listed. The exit code is 0, also if an operation failed.
@@ -70,7 +72,11 @@ def diagnose(session: Session, name: str) -> None:
     from exasol_ci_setup.stacks import recovery, state
 
     cfn = session.account.client("cloudformation")
-    stack = state.get(cfn, name)
+    stack = recovery.last_failure(cfn) if name is None else state.get(cfn, name)
+    if stack is None:
+        session.output.say(f"no stack in {session.account.region} has a failed operation")
+        report.result(session.output, "succeeded", "", changed=False)
+        return
     diagnosis = recovery.explain(session.account, stack)
     if diagnosis is None:
         session.output.say(f"the last operation on stack {stack.name} did not fail ({stack.status})")

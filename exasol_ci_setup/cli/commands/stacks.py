@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.cli.options import ROLE, STACK
+from exasol_ci_setup.cli.options import DELETION_PLAN, ROLE, STACK, YES
 from exasol_ci_setup.cli.session import common_options, markdown_options
-from exasol_ci_setup.core.errors import NotApprovedError
+from exasol_ci_setup.core.errors import InputError, NotApprovedError
 from exasol_ci_setup.core.reporter import NullReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.core.stacks import Plan
+    from exasol_ci_setup.programs.removal import ExistingStack
     from exasol_ci_setup.stacks.resources import Resource
+
+_CONCURRENCY: Final = 8  # stacks that are deleted in parallel
 
 
 @click.command("list")
@@ -98,9 +102,9 @@ def watch(session: Session, name: str) -> None:
 
 
 @click.command("delete")
-@click.argument("name", type=STACK, metavar="STACK")
-@click.option("--yes", "-y", is_flag=True, help="Do not prompt for confirmation.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would be deleted; delete nothing.")
+@click.argument("names", type=STACK, metavar="STACK...", nargs=-1, required=True)
+@YES
+@DELETION_PLAN
 @click.option(
     "--empty",
     is_flag=True,
@@ -119,12 +123,64 @@ def watch(session: Session, name: str) -> None:
 )
 @click.option("--role-arn", type=ROLE, metavar="ARN", help="Role that CloudFormation assumes.")
 @markdown_options
-def delete(session: Session, name: str, **values: Any) -> None:
-    """Delete a stack that this tool created.
+def delete(session: Session, names: tuple[str, ...], **values: Any) -> None:
+    """Delete stacks that this tool created.
 
-    If STACK does not exist, the exit code is 0. If a bucket or repository is not empty, --empty is needed. A stack that
-    another stack uses is not deleted.
+    If a STACK does not exist, the exit code is 0. If a bucket or repository is not empty, --empty is needed. A stack that
+    another stack uses is not deleted. Several stacks have one plan and one question; a stack is deleted after those that use it.
     """
+    if len(names) == 1:
+        _delete_one(session, names[0], values)
+    else:
+        _delete_several(session, names, values)
+
+
+def _delete_several(session: Session, names: Sequence[str], values: Mapping[str, Any]) -> None:
+    from exasol_ci_setup.cli.removal import DeletionFlags, ManyRemovals
+    from exasol_ci_setup.cli.render import report
+    from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter
+    from exasol_ci_setup.platform import space_stacks
+
+    for option in ("retain", "force"):
+        if values[option]:
+            raise InputError(f"--{option} needs a single stack", hint=f"omit --{option}, or delete that stack alone")
+    context = session.context()
+    found = _existing(session, context, names)
+    if not found:
+        report.result(session.output, "unchanged", ", ".join(names), changed=False)
+        return
+    flags = DeletionFlags(
+        **{name: values[name] for name in ("yes", "plan_only", "empty", "role_arn")},
+        prune=False,
+        timeout=None,
+        concurrency=_CONCURRENCY,
+    )
+    removals = ManyRemovals(session, MultiStackReporter(session), flags)
+    existing = dict(removals.in_order(found, {}))
+    spaces = [each for each in existing.values() if space_stacks.is_of_space(each.stack)]
+    for each in spaces:
+        existing[each.stack.name] = replace(each, removal=space_stacks.with_logs(each.removal, each.resources))
+    removals.run(existing, yes=values["yes"], plan_only=values["plan_only"])
+    for each in () if values["plan_only"] else spaces:
+        space_stacks.clean_up(replace(context, reporter=NullReporter()), each.stack)
+
+
+def _existing(session: Session, context: Context, names: Sequence[str]) -> dict[str, ExistingStack]:
+    """Return the stacks that exist, after a message for each other name."""
+    from exasol_ci_setup.programs.removal import existing_stack
+    from exasol_ci_setup.stacks.deletion import find_existing
+
+    found = {}
+    for name in names:
+        stack = find_existing(context, name)
+        if stack is None:
+            session.output.say(f"stack {name} does not exist: no changes")
+        else:
+            found[stack.name] = existing_stack(context.account, stack)
+    return found
+
+
+def _delete_one(session: Session, name: str, values: Mapping[str, Any]) -> None:
     from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.platform import space_stacks
     from exasol_ci_setup.stacks.deletion import find_existing, plan_deletion

@@ -130,7 +130,7 @@ def _hook(hook: Hook) -> str:
 
 
 def diagnosis(diagnosis: Diagnosis) -> list[str]:
-    """Return why an operation failed as a block of lines, with the reason of AWS at the end."""
+    """Return why an operation failed as a block of lines, with the reason of AWS and the address of the stack at the end."""
     failed = " ".join(clean(part) for part in (diagnosis.logical_id, diagnosis.type) if part)
     lines = [click.style(f"Why stack {clean(diagnosis.stack_name)} ended in {clean(diagnosis.status)}:", bold=True)]
     if failed:
@@ -142,6 +142,8 @@ def diagnosis(diagnosis: Diagnosis) -> list[str]:
     lines += [f"  detail         {clean(detail)}" for detail in diagnosis.details]
     lines += [f"  fix            {clean(hint)}" for hint in diagnosis.hints]
     lines.append(f"  reason         {clean(diagnosis.reason) or 'AWS gave no reason'}")
+    if diagnosis.console_url:
+        lines.append(f"  console        {clean(diagnosis.console_url)}")
     return lines
 
 

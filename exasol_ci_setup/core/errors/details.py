@@ -41,7 +41,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why an operation failed: the first failed resource, and the reason of AWS. `details` are further lines."""
+    """Why an operation failed: the first failed resource, and the reason of AWS. `details` are further lines.
+
+    `console_url` is the address of the stack in AWS's console; empty for the sandbox.
+    """
 
     stack_name: str
     status: str
@@ -52,6 +55,7 @@ class Diagnosis:
     reason: str = ""
     hints: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+    console_url: str = ""
 
     @property
     def cause(self) -> str:
