@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import click
 
 from exasol_ci_setup.cli.render import records, show
-from exasol_ci_setup.cli.render.markdown import MarkdownReporter
 from exasol_ci_setup.cli.terminal import Terminal
 from exasol_ci_setup.core.errors import DeployFailedError, StackNotUpdatableError
 from exasol_ci_setup.core.reporter import NullReporter
@@ -36,7 +35,7 @@ class Output:
 
     def __init__(self, format: Literal["text", "json", "markdown"] = "text") -> None:  # noqa: A002  the option's name
         self.format = format
-        self.document: Reporter = MarkdownReporter() if format == "markdown" else NullReporter()
+        self.document: Reporter = _document() if format == "markdown" else NullReporter()
         self.lost: OSError | None = None
         self._terminal: Terminal | None = None
 
@@ -206,6 +205,12 @@ class Output:
 
 def _is_color_wanted() -> bool:
     return not (os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb")
+
+
+def _document() -> Reporter:
+    from exasol_ci_setup.cli.render.markdown import MarkdownReporter  # noqa: PLC0415 - only for this format
+
+    return MarkdownReporter()
 
 
 def _encodable(text: str, stream: TextIO) -> str:
