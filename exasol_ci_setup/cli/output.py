@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from exasol_ci_setup.cli.render.markdown import MarkdownReporter
     from exasol_ci_setup.core.errors import SetupError
     from exasol_ci_setup.core.reporter import Reporter
 
@@ -35,7 +36,8 @@ class Output:
 
     def __init__(self, format: Literal["text", "json", "markdown"] = "text") -> None:  # noqa: A002  the option's name
         self.format = format
-        self.document: Reporter = _document() if format == "markdown" else NullReporter()
+        self._markdown = _document() if format == "markdown" else None
+        self.document: Reporter = NullReporter() if self._markdown is None else self._markdown
         self.lost: OSError | None = None
         self._terminal: Terminal | None = None
 
@@ -149,8 +151,8 @@ class Output:
 
     def finish(self) -> None:
         """Write the document, always in UTF-8. Does nothing in other formats."""
-        if isinstance(self.document, MarkdownReporter):
-            text = self.document.document().encode("utf-8", "backslashreplace")
+        if self._markdown is not None:
+            text = self._markdown.document().encode("utf-8", "backslashreplace")
             self._write(lambda: sys.stdout.buffer.write(text))
 
     def _to_stdout(self, text: str, *, color: bool) -> None:
@@ -207,7 +209,7 @@ def _is_color_wanted() -> bool:
     return not (os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb")
 
 
-def _document() -> Reporter:
+def _document() -> MarkdownReporter:
     from exasol_ci_setup.cli.render.markdown import MarkdownReporter  # noqa: PLC0415 - only for this format
 
     return MarkdownReporter()
