@@ -48,7 +48,8 @@ HOSTILE = [
 parsers = pytest.mark.parametrize("parser", PARSERS)
 texts = st.one_of(
     st.sampled_from(HOSTILE),
-    st.text(),
+    # Plans cut values of more than 300 characters, with a note, and show a control character in six.
+    st.text(max_size=20),
     st.lists(st.sampled_from([*"`|\\<>@:.$&*_[]()~#- \nab"]), max_size=12).map("".join),
 )
 
