@@ -35,7 +35,7 @@ def _install(folder: Path) -> None:
     try:
         subprocess.run([sys.executable, "-m", "venv", temporary], check=True, capture_output=True, text=True)
         subprocess.run(
-            [*pip, "install", "--quiet", REQUIREMENT],
+            [*pip, "install", "--quiet", "--no-compile", REQUIREMENT],
             check=True,
             capture_output=True,
             text=True,
