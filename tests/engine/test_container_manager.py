@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -60,6 +61,119 @@ def server(image: str, *more: Any, **options: Any) -> dict[str, Any]:
     }
 
 
+def images_of(image: str) -> dict[str, Any]:
+    """Return the images of the shared manager; names that tests do not share are in no other test."""
+    database, linked = server(image), server(image, links=[["{images.db}", "dbhost"]])
+    waiting = "sleep 0.5; echo now ready > /log; echo 7 > /value; touch /file; exec python3 -m http.server 4545"
+    writing = "env > /shared/env; hostname >> /shared/env; cat /etc/hosts >> /shared/env; exec sleep 1000"
+    kept = {"include": ["kind"], "exclude": ["*"]}
+    return {
+        "server": server(image),
+        "slow": server(image, "RUN sleep 0.5; echo built once"),
+        "left": server(image, "RUN sleep 1 # left"),
+        "right": server(image, "RUN sleep 1 # right"),
+        "changing": server(image, "COPY data /www/data", context={"include": ["data"], "exclude": ["*"]}),
+        "base": {"context": False, "commands": [f"FROM {image}", "RUN mkdir /www && echo from base > /www/base"]},
+        "files": {"context": False, "commands": [f"FROM {image}", "RUN echo from files > /made"]},
+        "composed": {
+            "context": False,
+            "commands": [
+                ["FROM", "{images.base}"],
+                ["ENV", ["A=1", "B=2"]],
+                ["COPY", {"from": "{images.files}", "path": "/made", "to": "/www/made"}],
+                ["ADD", {"dest": "/www/context", "context": {"include": ["harpoon.yml"], "exclude": ["*"]}}],
+                "CMD cd /www && echo $A $B > env && exec python3 -m http.server 4545",
+            ],
+            "wait_condition": {"port_open": [4545]},
+        },
+        "db": database,
+        "one": linked,
+        "two": linked,
+        "dependent": server(image, dependencies=["db"]),
+        "calling": server(
+            image,
+            links=["{images.db}:dbhost"],
+            wait_condition={"curl_result": {"http://dbhost:4545/example_file": "hello there"}, "timeout": 20},
+        ),
+        "failing": server(image, "COPY kind /kind", "RUN echo looking; sleep 0.5; grep good /kind", context=kept),
+        "unknown": {"context": False, "commands": ["FROM localhost:1/none:none"]},
+        "nonsense": {"context": False, "commands": [f"FROM {image}", "NONSENSE x"]},
+        "ended": {
+            "context": False,
+            "commands": [f"FROM {image}", "CMD echo last words; exit 3"],
+            "wait_condition": {"file_exists": ["/never"]},
+        },
+        "unstartable": {"context": False, "commands": [f"FROM {image}", 'CMD ["/nothing"]']},
+        "unbuildable": {"context": False, "commands": [f"FROM {image}", "RUN exit 1"]},
+        "ended_with_link": {
+            "context": False,
+            "commands": [f"FROM {image}", "CMD exit 1"],
+            "links": ["{images.db}"],
+            "wait_condition": {"file_exists": ["/never"]},
+        },
+        "waiting": {
+            "context": False,
+            "commands": [f"FROM {image}", f"CMD {waiting}"],
+            "wait_condition": {
+                "greps": {"/log": "^now"},
+                "file_value": {"/value": "7"},
+                "file_exists": ["/file"],
+                "port_open": [4545],
+                "curl_result": {"http://127.0.0.1:4545/log": "now ready"},
+                "command": ["diff <(cat /value) <(echo 7)", "test -f /file"],
+                "timeout": 20,
+            },
+        },
+        "never": {
+            "context": False,
+            "commands": [f"FROM {image}", "CMD echo waiting; exec sleep 1000"],
+            "wait_condition": {"file_exists": ["/never"], "port_open": [80], "command": ["true"], "timeout": 0.5},
+        },
+        "hanging": server(image, wait_condition={"command": ["sleep 1000"], "timeout": 0.5}),
+        "unready": server(image, wait_condition={"file_exists": ["/never"], "timeout": 0.5}),
+        "patient": server(
+            image,
+            dependencies=["unready"],
+            dependency_options={"unready": {"wait_condition": {"port_open": [4545]}}},
+        ),
+        "published": server(image, ports=["7000"]),
+        "odd": {
+            "context": False,
+            "commands": [f"FROM {image}", "VOLUME /data"],
+            "env": ["GIVEN", "DEFAULTED:default", "OVERRIDDEN:default", "SET=a=b:c"],
+            "volumes": {"mount": ["./shared:/shared:rw"]},
+            "cpu": {"mem_limit": "64m"},
+            "network": {"hostname": "named", "extra_hosts": ["other:10.0.0.1"]},
+            "command": f"sh -c '{writing}'",
+            "wait_condition": {"greps": {"/shared/env": "10.0.0.1"}},
+        },
+        "incomplete": server(image, env=["SURELY_NOT_SET"]),
+    }
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Manager]:
+    """A manager for all tests that do not end it."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "shared").mkdir()
+    running = Manager(folder, images_of(image), {"GIVEN": "given", "OVERRIDDEN": "overridden"})
+    yield running
+    running.end()
+    assert on_engine() == NOTHING
+    assert not running.file.exists()
+
+
+@pytest.fixture
+def manager(shared: Manager) -> Iterator[Manager]:
+    """The shared manager, without containers; the test may leave containers of its images."""
+    yield shared
+    label = "exasol-ci-setup.container-manager.image"
+    listed = docker("ps", "--all", "--format", f'{{{{.Label "{label}"}}}}', "--filter", f"label={label}")
+    for name in set(listed.split()):
+        shared.stop(name)
+    assert on_engine() == NOTHING
+
+
 def fetch(port: int, path: str = "/example_file") -> str:
     return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).text
 
@@ -68,9 +182,7 @@ def is_running(container: str) -> bool:
     return container in docker("ps", "--quiet", "--no-trunc").split()
 
 
-def test_container_is_created_reused_stopped_and_recreated(managers, image):
-    manager = managers({"server": server(image)})
-
+def test_container_is_created_reused_stopped_and_recreated(manager):
     first = manager.start("server", [0, 4545])
     again = manager.start("server", [0, 4545])
 
@@ -83,80 +195,51 @@ def test_container_is_created_reused_stopped_and_recreated(managers, image):
     assert manager.start("server", [0, 4545])["container_id"] != first["container_id"]
 
 
-def test_twenty_parallel_starts_share_one_build_and_one_container(managers, image):
-    manager = managers({"server": server(image, "RUN sleep 0.5; echo built once")})
-
+def test_twenty_parallel_starts_share_one_build_and_one_container(manager):
     answers = [
-        each.json() for each in manager.post_in_parallel(20, "/start_container", image="server", ports=[[0, 4545]])
+        each.json() for each in manager.post_in_parallel(20, "/start_container", image="slow", ports=[[0, 4545]])
     ]
 
     assert len({each["container_id"] for each in answers}) == 1
     assert [each["just_created"] for each in answers].count(True) == 1
-    assert manager.log.read_text().count(": server: building ") == 1
+    assert manager.log.read_text().count(": slow: building ") == 1
     assert len(on_engine()["containers"]) == 1
 
 
-def test_different_images_are_built_in_parallel(managers, image):
-    manager = managers({name: server(image, f"RUN sleep 1 # {name}") for name in ("one", "two")})
-
+def test_different_images_are_built_in_parallel(manager):
     with ThreadPoolExecutor() as threads:
-        answers = list(threads.map(manager.start, ["one", "two"]))
+        answers = list(threads.map(manager.start, ["left", "right"]))
 
     assert [each["just_created"] for each in answers] == [True, True]
     lines = manager.log.read_text().splitlines()
-    begun = [number for number, line in enumerate(lines) if ": building " in line]
-    done = [number for number, line in enumerate(lines) if line.endswith(": built")]
+    begun = [number for number, line in enumerate(lines) if re.search(r": (left|right): building ", line)]
+    done = [number for number, line in enumerate(lines) if re.search(r": (left|right): built$", line)]
     assert max(begun) < min(done)
 
 
-def test_only_changed_images_are_built_again(managers, image, tmp_path):
-    folder = tmp_path / "one"
-    folder.mkdir()
-    (folder / "data").write_text("1")
-    images = {"server": {**server(image, "COPY data /www/data"), "context": {"include": ["data"], "exclude": ["*"]}}}
-    manager = managers(images)
-    manager.start("server", [0, 4545])
-    manager.stop("server")
+def test_only_changed_images_are_built_again(manager):
+    (manager.folder / "data").write_text("1")
+    manager.start("changing", [0, 4545])
+    manager.stop("changing")
 
-    manager.start("server", [0, 4545])
-    assert manager.log.read_text().count(": server: building ") == 1
-    manager.stop("server")
-    (folder / "data").write_text("2")
-    port = manager.start("server", [0, 4545])["ports"]["4545"]
+    manager.start("changing", [0, 4545])
+    assert manager.log.read_text().count(": changing: building ") == 1
+    manager.stop("changing")
+    (manager.folder / "data").write_text("2")
+    port = manager.start("changing", [0, 4545])["ports"]["4545"]
 
-    assert manager.log.read_text().count(": server: building ") == 2
+    assert manager.log.read_text().count(": changing: building ") == 2
     assert fetch(port, "/data") == "2"
 
 
-def test_image_is_built_from_base_and_files_of_another_image(managers, image):
-    manager = managers(
-        {
-            "base": {"context": False, "commands": [f"FROM {image}", "RUN mkdir /www && echo from base > /www/base"]},
-            "files": {"context": False, "commands": [f"FROM {image}", "RUN echo from files > /made"]},
-            "server": {
-                "context": False,
-                "commands": [
-                    ["FROM", "{images.base}"],
-                    ["ENV", ["A=1", "B=2"]],
-                    ["COPY", {"from": "{images.files}", "path": "/made", "to": "/www/made"}],
-                    ["ADD", {"dest": "/www/context", "context": {"include": ["harpoon.yml"], "exclude": ["*"]}}],
-                    "CMD cd /www && echo $A $B > env && exec python3 -m http.server 4545",
-                ],
-                "wait_condition": {"port_open": [4545]},
-            },
-        }
-    )
-
-    port = manager.start("server", [0, 4545])["ports"]["4545"]
+def test_image_is_built_from_base_and_files_of_another_image(manager):
+    port = manager.start("composed", [0, 4545])["ports"]["4545"]
 
     assert [fetch(port, f"/{name}") for name in ("base", "made", "env")] == ["from base\n", "from files\n", "1 2\n"]
     assert fetch(port, "/context/harpoon.yml") == (manager.folder / "harpoon.yml").read_text()
 
 
-def test_shared_dependency_stops_with_last_dependent(managers, image):
-    db = server(image)
-    app = {**server(image), "links": [["{images.db}", "dbhost"]]}
-    manager = managers({"db": db, "one": app, "two": app})
+def test_shared_dependency_stops_with_last_dependent(manager):
     manager.start("one", [0, 4545])
     manager.start("two", [0, 4545])
     shared = docker("ps", "--quiet", "--no-trunc", "--filter", "label=exasol-ci-setup.container-manager.image=db")
@@ -170,28 +253,23 @@ def test_shared_dependency_stops_with_last_dependent(managers, image):
     assert on_engine() == NOTHING
 
 
-def test_requested_dependency_stays_when_dependent_stops(managers, image):
-    manager = managers({"db": server(image), "app": {**server(image), "dependencies": ["db"]}})
+def test_requested_dependency_stays_when_dependent_stops(manager):
     db = manager.start("db", [0, 4545])["container_id"]
-    manager.start("app")
+    manager.start("dependent")
 
-    manager.stop("app")
+    manager.stop("dependent")
 
     assert is_running(db)
     manager.stop("db")
     assert on_engine() == NOTHING
 
 
-def test_recreated_dependency_is_linked_under_its_alias(managers, image):
-    waits = {"curl_result": {"http://dbhost:4545/example_file": "hello there"}, "timeout": 20}
-    manager = managers(
-        {"db": server(image), "app": {**server(image), "links": ["{images.db}:dbhost"], "wait_condition": waits}}
-    )
-    app = manager.start("app")["container_id"]
+def test_recreated_dependency_is_linked_under_its_alias(manager):
+    app = manager.start("calling")["container_id"]
     db = docker("ps", "--quiet", "--filter", "label=exasol-ci-setup.container-manager.image=db")
     docker("rm", "--force", db)
 
-    again = manager.start("app")
+    again = manager.start("calling")
 
     assert again["container_id"] == app
     assert docker("exec", app, "wget", "-q", "-O", "-", "http://dbhost:4545/example_file") == "hello there"
@@ -199,8 +277,7 @@ def test_recreated_dependency_is_linked_under_its_alias(managers, image):
 
 
 @pytest.mark.parametrize("how", [("kill",), ("rm", "--force")])
-def test_container_ended_by_user_is_recreated(managers, image, how):
-    manager = managers({"server": server(image)})
+def test_container_ended_by_user_is_recreated(manager, how):
     first = manager.start("server", [0, 4545])
     docker(*how, first["container_id"])
 
@@ -212,8 +289,7 @@ def test_container_ended_by_user_is_recreated(managers, image, how):
     assert len(on_engine()["containers"]) == 1
 
 
-def test_restarted_container_is_returned_with_new_ports(managers, image):
-    manager = managers({"server": server(image)})
+def test_restarted_container_is_returned_with_new_ports(manager):
     first = manager.start("server", [0, 4545])
     docker("stop", first["container_id"])
     with socket.create_server(("0.0.0.0", first["ports"]["4545"])):  # noqa: S104 - the restart must not get the same port
@@ -226,14 +302,10 @@ def test_restarted_container_is_returned_with_new_ports(managers, image):
     assert again["ports"] == {"4545": int(published)}
 
 
-def test_failed_build_fails_all_callers_but_not_next_start(managers, image, tmp_path):
-    folder = tmp_path / "one"
-    folder.mkdir()
-    (folder / "kind").write_text("bad")
-    more = ("COPY kind /kind", "RUN echo looking; sleep 0.5; grep good /kind")
-    manager = managers({"server": {**server(image, *more), "context": {"include": ["kind"], "exclude": ["*"]}}})
+def test_failed_build_fails_all_callers_but_not_next_start(manager):
+    (manager.folder / "kind").write_text("bad")
 
-    answers = manager.post_in_parallel(5, "/start_container", image="server", ports=[])
+    answers = manager.post_in_parallel(5, "/start_container", image="failing", ports=[])
 
     assert [each.status_code for each in answers] == [502] * 5
     for each in answers:
@@ -241,26 +313,23 @@ def test_failed_build_fails_all_callers_but_not_next_start(managers, image, tmp_
         assert "grep good /kind" in each.json()["error"]["message"]
         assert "returned a non-zero code: 1" in each.json()["error"]["message"]
         assert "looking" in each.json()["error"]["output"]
-    assert manager.log.read_text().count(": server: building ") == 1
+    assert manager.log.read_text().count(": failing: building ") == 1
     assert docker("ps", "--all", "--quiet") == ""
-    (folder / "kind").write_text("good")
-    assert manager.start("server")["just_created"] is True
+    (manager.folder / "kind").write_text("good")
+    assert manager.start("failing")["just_created"] is True
 
 
 @pytest.mark.parametrize(
-    ("commands", "code", "why"),
+    ("name", "code", "why"),
     [
-        (["FROM localhost:1/none:none"], "ImageNotBuilt", "image localhost:1/none:none cannot be pulled: "),
-        (["FROM {image}", "NONSENSE x"], "ImageNotBuilt", "unknown instruction: NONSENSE"),
-        (["FROM {image}", "CMD echo last words; exit 3"], "ContainerNotReady", "ended with exit status 3"),
-        (["FROM {image}", 'CMD ["/nothing"]'], "EngineError", "/nothing"),
+        ("unknown", "ImageNotBuilt", "image localhost:1/none:none cannot be pulled: "),
+        ("nonsense", "ImageNotBuilt", "unknown instruction: NONSENSE"),
+        ("ended", "ContainerNotReady", "ended with exit status 3"),
+        ("unstartable", "EngineError", "/nothing"),
     ],
 )
-def test_errors_of_engine_are_reported_with_its_reason(managers, image, commands, code, why):
-    commands = [command.replace("{image}", image) for command in commands]
-    manager = managers({"bad": {"context": False, "commands": commands, "wait_condition": {"file_exists": ["/never"]}}})
-
-    answer = manager.post("/start_container", image="bad", ports=[])
+def test_errors_of_engine_are_reported_with_its_reason(manager, name, code, why):
+    answer = manager.post("/start_container", image=name, ports=[])
 
     assert (answer.status_code, answer.json()["error_code"]) == (502, code)
     assert why in answer.json()["error"]["message"]
@@ -269,46 +338,19 @@ def test_errors_of_engine_are_reported_with_its_reason(managers, image, commands
     assert on_engine() == NOTHING
 
 
-def test_failed_start_removes_its_dependencies(managers, image):
-    bad = {"context": False, "commands": [f"FROM {image}", "CMD exit 1"], "links": ["{images.db}"]}
-    manager = managers({"db": server(image), "bad": {**bad, "wait_condition": {"file_exists": ["/never"]}}})
-
-    assert manager.post("/start_container", image="bad", ports=[]).status_code == 502
+def test_failed_start_removes_its_dependencies(manager):
+    assert manager.post("/start_container", image="ended_with_link", ports=[]).status_code == 502
 
     assert on_engine() == NOTHING
 
 
-def test_start_waits_for_all_wait_conditions(managers, image):
-    command = "sleep 0.5; echo now ready > /log; echo 7 > /value; touch /file; exec python3 -m http.server 4545"
-    conditions = {
-        "greps": {"/log": "^now"},
-        "file_value": {"/value": "7"},
-        "file_exists": ["/file"],
-        "port_open": [4545],
-        "curl_result": {"http://127.0.0.1:4545/log": "now ready"},
-        "command": ["diff <(cat /value) <(echo 7)", "test -f /file"],
-        "timeout": 20,
-    }
-    manager = managers(
-        {"slow": {"context": False, "commands": [f"FROM {image}", f"CMD {command}"], "wait_condition": conditions}}
-    )
-
-    container = manager.start("slow")["container_id"]
+def test_start_waits_for_all_wait_conditions(manager):
+    container = manager.start("waiting")["container_id"]
 
     assert docker("exec", container, "cat", "/log") == "now ready"
 
 
-def test_container_not_ready_in_time_is_reported_and_removed(managers, image):
-    manager = managers(
-        {
-            "never": {
-                "context": False,
-                "commands": [f"FROM {image}", "CMD echo waiting; exec sleep 1000"],
-                "wait_condition": {"file_exists": ["/never"], "port_open": [80], "command": ["true"], "timeout": 0.5},
-            }
-        }
-    )
-
+def test_container_not_ready_in_time_is_reported_and_removed(manager):
     answer = manager.post("/start_container", image="never", ports=[])
 
     assert answer.status_code == 502
@@ -319,33 +361,23 @@ def test_container_not_ready_in_time_is_reported_and_removed(managers, image):
     assert on_engine() == NOTHING
 
 
-def test_dependency_options_replace_wait_condition(managers, image):
-    needs = {"dependencies": ["db"], "dependency_options": {"db": {"wait_condition": {"port_open": [4545]}}}}
-    manager = managers(
-        {
-            "db": {**server(image), "wait_condition": {"file_exists": ["/never"], "timeout": 0.5}},
-            "app": {**server(image), **needs},
-        }
-    )
-
-    assert manager.start("app")["just_created"] is True
-    assert manager.post("/start_container", image="db", ports=[]).status_code == 502
+def test_dependency_options_replace_wait_condition(manager):
+    assert manager.start("patient")["just_created"] is True
+    assert manager.post("/start_container", image="unready", ports=[]).status_code == 502
 
 
-def test_ports_are_published_as_requested(managers, image):
+def test_ports_are_published_as_requested(manager):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    manager = managers({"server": server(image, ports=["7000"])})
 
-    ports = manager.start("server", ["127.0.0.1", 0, "53/udp"], f"127.0.0.1:{port}:4545", 6379)["ports"]
+    ports = manager.start("published", ["127.0.0.1", 0, "53/udp"], f"127.0.0.1:{port}:4545", 6379)["ports"]
 
     assert ports.keys() == {"53/udp", "4545", "6379", "7000"}
     assert ports["4545"] == port
     assert fetch(port) == "hello there"
 
 
-def test_host_port_in_use_is_conflict(managers, image):
-    manager = managers({"server": server(image)})
+def test_host_port_in_use_is_conflict(manager):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         answer = manager.post("/start_container", image="server", ports=[["127.0.0.1", taken.getsockname()[1], 4545]])
 
@@ -354,31 +386,10 @@ def test_host_port_in_use_is_conflict(managers, image):
     assert manager.start("server")["just_created"] is True
 
 
-def test_options_apply_to_container_and_its_volumes_are_removed(managers, image, tmp_path):
-    (tmp_path / "one" / "shared").mkdir(parents=True)
-    options = {
-        "env": ["GIVEN", "DEFAULTED:default", "OVERRIDDEN:default", "SET=a=b:c"],
-        "volumes": {"mount": ["./shared:/shared:rw"]},
-        "cpu": {"mem_limit": "64m"},
-        "network": {"hostname": "named", "extra_hosts": ["other:10.0.0.1"]},
-        "command": "sh -c 'env > /shared/env; hostname >> /shared/env; cat /etc/hosts >> /shared/env; exec sleep 1000'",
-    }
-    manager = managers(
-        {
-            "odd": {
-                "context": False,
-                "commands": [f"FROM {image}", "VOLUME /data"],
-                **options,
-                "wait_condition": {"greps": {"/shared/env": "10.0.0.1"}},
-            }
-        },
-        GIVEN="given",
-        OVERRIDDEN="overridden",
-    )
-
+def test_options_apply_to_container_and_its_volumes_are_removed(manager):
     container = manager.start("odd")["container_id"]
 
-    lines = (tmp_path / "one" / "shared" / "env").read_text().splitlines()
+    lines = (manager.folder / "shared" / "env").read_text().splitlines()
     assert {"GIVEN=given", "DEFAULTED=default", "OVERRIDDEN=overridden", "SET=a=b:c", "named"} <= set(lines)
     assert docker("inspect", "--format", "{{.HostConfig.Memory}}", container) == str(64 * 2**20)
     assert docker("volume", "ls", "--quiet") != ""
@@ -386,10 +397,8 @@ def test_options_apply_to_container_and_its_volumes_are_removed(managers, image,
     assert docker("volume", "ls", "--quiet") == ""
 
 
-def test_missing_variable_is_reported_to_caller(managers, image):
-    manager = managers({"server": server(image, env=["SURELY_NOT_SET"])})
-
-    answer = manager.post("/start_container", image="server", ports=[])
+def test_missing_variable_is_reported_to_caller(manager):
+    answer = manager.post("/start_container", image="incomplete", ports=[])
 
     assert answer.status_code == 409
     assert answer.json()["error"]["message"].endswith(": SURELY_NOT_SET")
@@ -415,8 +424,7 @@ class Caller:
             return reading.read()
 
 
-def test_locks_are_acquired_in_order_of_requests(managers, image):
-    manager = managers({"server": server(image)})
+def test_locks_are_acquired_in_order_of_requests(manager):
     first = Caller(manager)
     assert '"just_created": true' in first.answer()
 
@@ -430,10 +438,10 @@ def test_locks_are_acquired_in_order_of_requests(managers, image):
 
     assert manager.post("/unlock_container", image="server").status_code == 204
     assert manager.start("server", lock=True)["just_created"] is False
+    assert manager.post("/unlock_container", image="server").status_code == 204
 
 
-def test_disconnected_waiter_does_not_acquire_lock(managers, image):
-    manager = managers({"server": server(image)})
+def test_disconnected_waiter_does_not_acquire_lock(manager):
     manager.start("server", lock=True)
     disconnected, waiting = Caller(manager), Caller(manager)
     disconnected.socket.close()
@@ -442,13 +450,12 @@ def test_disconnected_waiter_does_not_acquire_lock(managers, image):
     manager.post("/unlock_container", image="server")
 
     assert '"just_created": false' in waiting.answer()
+    assert manager.post("/unlock_container", image="server").status_code == 204
 
 
-def test_failed_start_releases_lock(managers, image):
-    manager = managers({"bad": {"context": False, "commands": [f"FROM {image}", "RUN exit 1"]}})
-
+def test_failed_start_releases_lock(manager):
     for _ in range(2):
-        assert manager.post("/start_container", image="bad", ports=[], lock=True).status_code == 502
+        assert manager.post("/start_container", image="unbuildable", ports=[], lock=True).status_code == 502
 
 
 def test_shutdown_answers_waiters_with_503(managers, image):
@@ -484,14 +491,11 @@ def test_start_during_shutdown_is_rejected(managers, image):
         assert ending.result().status_code == 204
 
 
-def test_wait_condition_with_hanging_command_times_out(managers, image):
-    condition = {"command": ["sleep 1000"], "timeout": 0.5}
-    manager = managers({"server": {**server(image), "wait_condition": condition}})
-
-    answer = manager.post("/start_container", image="server", ports=[])
+def test_wait_condition_with_hanging_command_times_out(manager):
+    answer = manager.post("/start_container", image="hanging", ports=[])
 
     assert answer.json()["error"]["message"] == (
-        "the container of server was not ready within 0.5 s: missing success of 'sleep 1000'"
+        "the container of hanging was not ready within 0.5 s: missing success of 'sleep 1000'"
     )
 
 
@@ -593,8 +597,7 @@ def test_background_manager_is_daemon_with_port_and_id_in_file(managers, image):
     assert not manager.file.exists()
 
 
-def test_port_in_use_is_reported_and_no_file_is_written(managers, image):
-    manager = managers({"server": server(image)})
+def test_port_in_use_is_reported_and_no_file_is_written(manager):
     file = manager.folder / "second"
 
     for arguments in ([f"{file}:{manager.port}"], [f":{manager.port}"]):
@@ -609,9 +612,8 @@ def test_port_in_use_is_reported_and_no_file_is_written(managers, image):
     assert not file.exists()
 
 
-def test_missing_engine_is_reported_and_no_file_is_written(managers, image):
-    manager = managers({"server": server(image)})
-    manager.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
+def test_missing_engine_is_reported_and_no_file_is_written(manager, monkeypatch):
+    monkeypatch.setitem(manager.environment, "DOCKER_HOST", "unix:///nowhere/docker.sock")
 
     ran = manager.command(str(manager.folder / "second"))
 
@@ -622,9 +624,7 @@ def test_missing_engine_is_reported_and_no_file_is_written(managers, image):
     assert not (manager.folder / "second").exists()
 
 
-def test_unwritable_file_exits_2(managers, image):
-    manager = managers({"server": server(image)})
-
+def test_unwritable_file_exits_2(manager):
     ran = manager.command(str(manager.folder / "none" / "file"))
 
     assert ran.returncode == 2
@@ -651,9 +651,7 @@ def test_signal_stops_foreground_manager_and_its_containers(tmp_path, image, num
     assert on_engine() == NOTHING
 
 
-def test_page_of_another_site_cannot_shut_down_manager(managers, image):
-    manager = managers({"server": server(image)})
-
+def test_page_of_another_site_cannot_shut_down_manager(manager):
     answer = manager.http.get("/shutdown", headers={"Sec-Fetch-Site": "cross-site"})
 
     assert answer.status_code == 403
