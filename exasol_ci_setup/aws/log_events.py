@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import ignore_aws_errors
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,27 @@ def since(logs: CloudWatchLogsClient, group: str, start: datetime) -> Iterator[L
                 yield from _lines(event, event["logStreamName"])
 
 
+def read(
+    logs: CloudWatchLogsClient, group: str, lines: int, start: datetime | None, clock: Clock | None
+) -> Iterator[LogLine]:
+    """Return the last `lines` lines of all streams, of those since `start` if it is set; with a `clock` also each new one, without end.
+
+    Raises InputError for a number of lines outside 1 to 10,000.
+    """
+    if not 1 <= lines <= MOST_LINES:
+        raise InputError(f"invalid number of log lines: {lines}", hint=f"use 1 to {MOST_LINES}")
+    return _read(logs, group, lines, start, clock)
+
+
+def _read(
+    logs: CloudWatchLogsClient, group: str, lines: int, start: datetime | None, clock: Clock | None
+) -> Iterator[LogLine]:
+    shown = last(logs, group, lines) if start is None else [*deque(since(logs, group, start), maxlen=lines)]
+    yield from shown
+    if clock is not None:
+        yield from follow(logs, group, shown, clock)
+
+
 def follow(logs: CloudWatchLogsClient, group: str, shown: list[LogLine], clock: Clock) -> Iterator[LogLine]:
     """Yield new lines of all streams without end, after the lines `shown` before. Lines that arrive late are included."""
     begun = shown[-1].at if shown else datetime.now(timezone.utc) - _LATE
@@ -88,6 +110,22 @@ def last_of_stream(logs: CloudWatchLogsClient, group: str, stream: str, count: i
                 break
             token = {"nextToken": following}
     return [line for event in found for line in _lines(event, stream)][-count:]
+
+
+def next_of_stream(logs: CloudWatchLogsClient, group: str, stream: str, token: str) -> tuple[list[LogLine], str]:
+    """Return the lines of one stream after `token`, and the token for the next call; from its beginning if `token` is empty."""
+    found: list[LogLine] = []
+    with ignore_aws_errors("ResourceNotFoundException"):
+        # The stream may not exist yet.
+        while True:
+            more: dict[str, Any] = {"nextToken": token} if token else {}
+            answer = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **more)
+            found += [line for event in answer.get("events", []) for line in _lines(event, stream)]
+            following = answer.get("nextForwardToken", "")
+            if not following or following == token:
+                break
+            token = following
+    return found, token
 
 
 def _lines(event: Any, stream: str) -> Iterator[LogLine]:

@@ -83,6 +83,10 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("stop", "builds", "Stop a batch with all its builds"),
         ("retry", "builds", "Retry a batch that did not succeed"),
     ),
+    "Services": (
+        ("run-task", "services", "Run one task of a service until it ends"),
+        ("service-logs", "services", "Print the log of a service of a cluster"),
+    ),
     "Stacks": (
         ("list", "stacks", "List the stacks that this tool created"),
         ("status", "stacks", "Show the status of stacks"),

@@ -68,6 +68,26 @@ class Login:
     jump: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """How to run a task. `command` is split as in a shell, `timeout` is in seconds. With `check` a failed task is an error."""
+
+    command: str | None
+    env_vars: Mapping[str, str] | None
+    timeout: float | None
+    check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """The result of a task: its ARN, the exit code of its container, and its log lines. `exit_code` is None if the container did not run."""
+
+    service: str
+    arn: str
+    exit_code: int | None
+    log: tuple[str, ...]
+
+
 class Build(Protocol):
     """A build of an image. `id` is CodeBuild's ID of the build, empty if none was needed."""
 
@@ -165,6 +185,9 @@ class Runtime(Protocol):
 
     def log(self, cluster: Cluster, service: Service | str, lines: int, /) -> list[str]:
         """Return the last log lines of a service."""
+
+    def run_task(self, cluster: Cluster, service: Service | str, options: TaskOptions, /) -> TaskResult:
+        """Run a task of a service until it ends."""
 
     def public_ip(self, instance: Instance, /) -> str:
         """Return the public address that EC2 reports for an instance."""

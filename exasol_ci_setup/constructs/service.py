@@ -22,7 +22,7 @@ from exasol_ci_setup.constructs.load_balancer import Domain, ListenerRule, LoadB
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.routing import HealthCheck, RoutePath, Scaling
-from exasol_ci_setup.constructs.runtime import runtime
+from exasol_ci_setup.constructs.runtime import TaskOptions, runtime
 from exasol_ci_setup.constructs.values import Items, KeyArn, SecretSource, between, matching, refusal
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.constructs.builder import ContainerBuilder
     from exasol_ci_setup.constructs.registry import Registry
+    from exasol_ci_setup.constructs.runtime import TaskResult
 
 _GIB: Final = 1024
 _MOST_SCHEDULED: Final = 10
@@ -438,3 +439,20 @@ class Cluster(Attached):
     def log(self, service: Service | str, lines: int = 100) -> list[str]:
         """Return the last log lines of a service, oldest first. Raises the errors of `programs.actions.logs.log`."""
         return runtime().log(self, service, lines)
+
+    def run_task(
+        self,
+        service: Service | str,
+        command: str | None = None,
+        *,
+        env_vars: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> TaskResult:
+        """Run one task of a service until it ends, such as a migration of a database, and return its exit code and log.
+
+        The task has the image, roles, secrets and network of the service. `command` replaces the command of its container; it is split as in a
+        shell. `env_vars` are further variables, not for secrets. `timeout` is in seconds. With `check=False` a failed task is no error. Raises
+        the errors of `programs.actions.tasks.run_task`.
+        """
+        return runtime().run_task(self, service, TaskOptions(command, env_vars, timeout, check))

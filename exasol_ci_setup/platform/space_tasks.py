@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +10,6 @@ from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import (
     DeployFailedError,
-    InputError,
     SpaceConflictError,
     SpaceNotFoundError,
     StackBusyError,
@@ -51,24 +49,10 @@ def logs(
     the lines of its last attempt are returned. Raises SpaceNotFoundError, InputError for a number of lines outside 1 to 10,000, and the errors
     of the AWS boundary.
     """
-    if not 1 <= lines <= log_events.MOST_LINES:
-        raise InputError(f"invalid number of log lines: {lines}", hint=f"use 1 to {log_events.MOST_LINES}")
     context = context or default_context()
-    group = _log_group(context, name)
-    client = context.account.client("logs")
     start = datetime.now(timezone.utc) - since if isinstance(since, timedelta) else since
-
-    def read() -> Iterator[LogLine]:
-        shown = (
-            log_events.last(client, group, lines)
-            if start is None
-            else [*deque(log_events.since(client, group, start), maxlen=lines)]
-        )
-        yield from shown
-        if follow:
-            yield from log_events.follow(client, group, shown, context.clock)
-
-    return read()
+    client = context.account.client("logs")
+    return log_events.read(client, _log_group(context, name), lines, start, context.clock if follow else None)
 
 
 def restart(name: str, *, context: Context | None = None) -> Space:

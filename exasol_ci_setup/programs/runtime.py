@@ -8,6 +8,7 @@ from exasol_ci_setup.programs.actions.build import build
 from exasol_ci_setup.programs.actions.instances import public_ip, run_commands
 from exasol_ci_setup.programs.actions.logs import log
 from exasol_ci_setup.programs.actions.sync import sync
+from exasol_ci_setup.programs.actions.tasks import run_task
 from exasol_ci_setup.programs.one_stack import cost, delete, diff, drift, import_resources, lint, plan, validate, watch
 from exasol_ci_setup.programs.resolve import deploy
 from exasol_ci_setup.programs.resolve import outputs_of as outputs
@@ -26,6 +27,7 @@ __all__ = [
     "plan",
     "public_ip",
     "run_commands",
+    "run_task",
     "sync",
     "validate",
     "watch",

@@ -22,6 +22,7 @@ from exasol_ci_setup.sandbox import (
     elb_types,
     linked_roles,
     record_types,
+    tasks,
 )
 from exasol_ci_setup.sandbox.private import Reply, wrap
 
@@ -93,10 +94,11 @@ def _extend_codebuild() -> None:
 
 @functools.cache
 def _extend_ecs() -> None:
-    """Disable Docker in clusters, also if the Docker SDK is installed: they run no containers."""
+    """Disable ministack's own containers, also if the Docker SDK is installed; `tasks` runs one-off tasks."""
     from ministack.services import ecs
 
     ecs._get_docker = lambda: None  # noqa: SLF001
+    tasks.extend(load_ministack()._get_module)  # noqa: SLF001
 
 
 _extend_ecr = functools.cache(ecr.extend)
@@ -112,6 +114,7 @@ def _extend_cloudformation() -> None:
     ec2_types.extend()
     elb_types.extend()
     record_types.extend()
+    tasks.extend_types()
     drift.extend()
     codebuild_types.extend(_stores()["source_credentials"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 Parameters = dict[str, list[str]]
 """The parameters of a request: lists of text, as in a parsed query string."""
@@ -60,3 +60,23 @@ def find_change_set(name: str, stack_name: str) -> Any:
     from ministack.services.cloudformation import changesets
 
     return changesets._find_change_set(name, stack_name)[1]  # noqa: SLF001
+
+
+_RENAMED: Final = {
+    "EFSVolumeConfiguration": "efsVolumeConfiguration",
+    "FilesystemId": "fileSystemId",
+    "IAM": "iam",
+}
+_WITH_KEYS_OF_USERS: Final = frozenset({"DockerLabels", "Options"})
+
+
+def names_of_api(properties: Any) -> Any:
+    """Return properties of ECS with the names of the API: in a template they begin with capitals, and in the API with small letters."""
+    if isinstance(properties, list):
+        return [names_of_api(each) for each in properties]
+    if not isinstance(properties, dict):
+        return properties
+    return {
+        _RENAMED.get(name, f"{name[:1].lower()}{name[1:]}"): each if name in _WITH_KEYS_OF_USERS else names_of_api(each)
+        for name, each in properties.items()
+    }

@@ -169,6 +169,14 @@ class BuildFailedError(SetupError):
         self.failures = tuple(failures)
 
 
+class TaskFailedError(SetupError):
+    """A task failed, or did not run; `exit_code` is the exit code of its container, or 1."""
+
+    def __init__(self, message: str, *, exit_code: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
 class TimedOutError(StackError):
     """The operation exceeded its time limit. `stack_name` or `batch_id` names its subject."""
 

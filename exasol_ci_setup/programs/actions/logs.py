@@ -21,18 +21,24 @@ def log(cluster: Cluster, service: Service | str, lines: int = 100) -> list[str]
     """
     if not 1 <= lines <= log_events.MOST_LINES:
         raise InputError(f"invalid number of log lines: {lines}", hint=f"use 1 to {log_events.MOST_LINES}")
+    found = service_of(cluster, service)
+    runtime = actions.current()
+    if runtime.is_dry_run:
+        runtime.say(f"cluster {cluster.name}: the log of {found.name} would be read")
+        return []
+    group = cluster.output(f"{found.logical_id}LogGroupName")
+    logs = runtime.connect(cluster.resolved_scope).client("logs")
+    return [_text(line) for line in log_events.last(logs, group, lines)]
+
+
+def service_of(cluster: Cluster, service: Service | str) -> Service:
+    """Return the service of a cluster. Raises InputError if the cluster has no such service."""
     name = service if isinstance(service, str) else service.name
     found = next((each for each in cluster.services if each.name == name), None)
     if found is None:
         names = ", ".join(each.name for each in cluster.services)
         raise InputError(f"Cluster {cluster.name!r} has no service {name!r}", hint=f"its services: {names}")
-    runtime = actions.current()
-    if runtime.is_dry_run:
-        runtime.say(f"cluster {cluster.name}: the log of {name} would be read")
-        return []
-    group = cluster.output(f"{found.logical_id}LogGroupName")
-    logs = runtime.connect(cluster.resolved_scope).client("logs")
-    return [_text(line) for line in log_events.last(logs, group, lines)]
+    return found
 
 
 def _text(line: LogLine) -> str:
