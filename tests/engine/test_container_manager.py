@@ -552,36 +552,33 @@ def test_managers_do_not_change_containers_of_each_other(managers, image):
     assert fetch(second["ports"]["4545"]) == "hello there"
 
 
-def test_next_manager_removes_leftovers_of_killed_one_only(managers, image):
+def test_next_manager_removes_leftovers_of_killed_one_only(managers, manager, image):
     linked = {"db": server(image), "server": {**server(image), "links": ["{images.db}"]}}
-    killed, living = managers(linked, "one"), managers({"server": server(image)}, "two")
-    left, kept = killed.start("server"), living.start("server")["container_id"]
-    start = docker(
-        "inspect",
-        left["container_id"],
-        "--format",
-        '{{index .Config.Labels "exasol-ci-setup.container-manager.start"}}',
-    )
-    process = "exasol-ci-setup.container-manager.process"
+    killed = managers(linked)
+    kept, left = manager.start("server")["container_id"], killed.start("server")["container_id"]
+    labels = json.loads(docker("inspect", left, "--format", "{{json .Config.Labels}}"))
+    start, process = (labels[f"exasol-ci-setup.container-manager.{name}"] for name in ("start", "process"))
     killed.end(signal.SIGKILL)
     killed.file.unlink()
+    # Of another host, of another PID namespace, and of an unknown process.
     foreign = [
         docker(
-            "create", *(f"--label=exasol-ci-setup.container-manager{each}" for each in ("=x", *labels)), image, "true"
+            "create", *(f"--label=exasol-ci-setup.container-manager{each}" for each in ("=x", *other)), image, "true"
         )
-        for labels in (
+        for other in (
             (f".process=other:{killed.pid}", f".start={start}"),
-            (f".process={socket.gethostname()}:{killed.pid}", f".start=other {start}"),
-            (f".process={socket.gethostname()}:{killed.pid}",),
+            (f".process={process}", f".start={start.replace('pid:[', 'pid:[1')}"),
+            (f".process={process}",),
         )
     ]
 
-    other = managers({"server": server(image)}, "three")
-    own = other.start("server")["container_id"]
+    log = managers({"server": server(image)}, "two").log
 
-    until(lambda: "removed network" in other.log.read_text())
-    found = docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={process}").split()
-    assert sorted(found) == sorted([kept, own, *foreign])
+    until(lambda: "removed network" in log.read_text())
+    found = docker(
+        "ps", "--all", "--quiet", "--no-trunc", "--filter", "label=exasol-ci-setup.container-manager.process"
+    )
+    assert sorted(found.split()) == sorted([kept, *foreign])
     assert on_engine()["networks"] == []
     docker("rm", *foreign)
 

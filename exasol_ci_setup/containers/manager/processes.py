@@ -14,6 +14,8 @@ PROCESS_LABEL: Final = "exasol-ci-setup.container-manager.process"
 START_LABEL: Final = "exasol-ci-setup.container-manager.start"
 
 _PROC: Final = Path("/proc")
+_MACHINE_ID: Final = Path("/etc/machine-id")  # https://man7.org/linux/man-pages/man5/machine-id.5.html
+_UNKNOWN: Final = "-"
 _STATE: Final = 0
 _START_TIME: Final = 19  # field 22 of the file; the first two are removed
 
@@ -21,33 +23,50 @@ _START_TIME: Final = 19  # field 22 of the file; the first two are removed
 def own_labels() -> dict[str, str]:
     """Return the labels for the containers and networks of this process.
 
-    Process IDs are used again, and each PID namespace has its own. The second label therefore has the boot of the host, the PID
-    namespace, and the start time of the process. It is missing on systems without ``/proc``.
+    Process IDs are used again, and each PID namespace has its own. The second label therefore has the ID of the machine, its boot, the
+    PID namespace, and the start time of the process. It is missing on systems without ``/proc``.
     """
     labels = {PROCESS_LABEL: f"{socket.gethostname()}:{os.getpid()}"}
-    space, start = _pid_space(), _start_time(os.getpid())
-    return {**labels, START_LABEL: f"{space} {start}"} if space and start else labels
+    here, start = _find_here(), _start_time(os.getpid())
+    return {**labels, START_LABEL: f"{' '.join(here)} {start}"} if here and start else labels
 
 
-def has_ended(labels: Mapping[str, str]) -> bool:
+def has_ended(labels: Mapping[str, str], *, is_running: bool) -> bool:
     """Return whether the labels are of a process of this host that does not exist any more.
 
-    The result is False if that is unknown: for other hosts, earlier boots, other PID namespaces, and processes that this user cannot see.
+    `is_running` is whether the labeled container runs. The result is False if the end is unknown: for other hosts, other PID namespaces,
+    and processes that this user cannot see. Processes of an earlier boot have ended; but two hosts may be copies of one image, with one
+    name and ID, so what runs may be that of another host.
     """
     host, _, pid = labels.get(PROCESS_LABEL, "").rpartition(":")
-    space, _, start = labels.get(START_LABEL, "").rpartition(" ")
-    if host != socket.gethostname() or not pid.isascii() or not pid.isdigit() or not space or space != _pid_space():
+    *there, start = labels.get(START_LABEL, "").split(" ")
+    here = _find_here()
+    if (
+        host != socket.gethostname()
+        or not pid.isascii()
+        or not pid.isdigit()
+        or here is None
+        or len(there) != len(here)
+    ):
         return False
-    return _start_time(int(pid)) not in {start, None}
+    machine, boot, space = there
+    if boot != here[1]:
+        return machine == here[0] != _UNKNOWN and not is_running
+    return space == here[2] and _start_time(int(pid)) not in {start, None}
 
 
-def _pid_space() -> str:
-    """Return the boot of the host and the PID namespace, or an empty string."""
+def _find_here() -> tuple[str, str, str] | None:
+    """Return the ID of the machine, its boot and the PID namespace, or None if they are unknown."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
+        space = str((_PROC / "self/ns/pid").readlink())
     except OSError:
-        return ""
+        return None
+    try:
+        machine = _MACHINE_ID.read_text(encoding="ascii").strip() or _UNKNOWN
+    except (OSError, UnicodeDecodeError):
+        machine = _UNKNOWN
+    return machine, boot, space
 
 
 def _start_time(pid: int) -> str | None:

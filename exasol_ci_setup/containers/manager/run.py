@@ -33,6 +33,7 @@ _STOP_SECONDS: Final = 2  # between SIGTERM and SIGKILL
 _LAST_LINES: Final = 20
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+_ENDED_STATES: Final = frozenset({"created", "exited", "dead"})
 
 
 @dataclass(frozen=True)
@@ -229,10 +230,13 @@ class Containers:
             containers = [
                 each["Id"]
                 for each in self._api.containers(all=True, filters=labeled)
-                if processes.has_ended(each["Labels"])
+                if processes.has_ended(each["Labels"], is_running=each["State"] not in _ENDED_STATES)
             ]
+            # The engine does not remove a network of a running container.
             networks = [
-                each["Id"] for each in self._api.networks(filters=labeled) if processes.has_ended(each["Labels"])
+                each["Id"]
+                for each in self._api.networks(filters=labeled)
+                if processes.has_ended(each["Labels"], is_running=False)
             ]
         for container, network in [*((each, None) for each in containers), *(("", each) for each in networks)]:
             self._streams.pause(0)
