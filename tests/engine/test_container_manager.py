@@ -131,7 +131,7 @@ def images_of(image: str) -> dict[str, Any]:
         },
         "hanging": server(image, wait_condition={"command": ["sleep 1000"], "timeout": 0.5}),
         "unready": server(image, wait_condition={"file_exists": ["/never"], "timeout": 0.5}),
-        "patient": server(
+        "overriding": server(
             image,
             dependencies=["unready"],
             dependency_options={"unready": {"wait_condition": {"port_open": [4545]}}},
@@ -362,7 +362,7 @@ def test_container_not_ready_in_time_is_reported_and_removed(manager):
 
 
 def test_dependency_options_replace_wait_condition(manager):
-    assert manager.start("patient")["just_created"] is True
+    assert manager.start("overriding")["just_created"] is True
     assert manager.post("/start_container", image="unready", ports=[]).status_code == 502
 
 
