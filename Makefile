@@ -8,8 +8,9 @@ DEMO := .venv-demo
 CHECKOV := .venv-checkov
 SCEPTRE := .venv-sceptre
 SAM := .venv-sam
+MOTO := .venv-moto
 
-.PHONY: help setup test test-engine lint types policy demo bench golden reference diagrams clean
+.PHONY: help setup test test-engine test-contract test-moto test-aws test-aws-clean lint types policy demo bench golden reference diagrams clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +28,26 @@ test: $(READY)  ## Run all tests that this machine can run
 
 test-engine: $(READY)  ## Run the tests that need a Docker engine, with a separate one (as root)
 	EXASOL_CI_SETUP_REQUIRE=engine,registry .ci/engine $(BIN)/python -m pytest tests/engine $(PYTEST_ARGS)
+
+test-contract: $(READY)  ## Run the contract tests against a sandbox with access control and the policy that they need
+	$(BIN)/python -m tests.contract sandbox
+
+# In a separate environment: moto and the sandbox require different versions of botocore's helpers.
+$(MOTO)/.ready: Makefile
+	$(PYTHON) -m venv $(MOTO)
+	$(MOTO)/bin/python -m pip install --quiet "moto[server]==5.2.5"
+	@touch $@
+
+test-moto: $(READY) $(MOTO)/.ready  ## Run the contract tests against a moto server; tests/contract/expected-moto.yaml has what it lacks
+	$(BIN)/python -m tests.contract moto
+
+AWS_ARGS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(REGION),--region $(REGION)) $(if $(ACCOUNT),--account $(ACCOUNT)) $(if $(YES),--yes)
+
+test-aws: $(READY)  ## Run the contract tests against AWS: PROFILE=name REGION=eu-central-1 ACCOUNT=111122223333; DRY_RUN=1 only prints plan, cost and policy
+	$(BIN)/python -m tests.contract aws $(AWS_ARGS) $(if $(DRY_RUN),--dry-run)
+
+test-aws-clean: $(READY)  ## Delete what an interrupted `make test-aws` left, with the same variables
+	$(BIN)/python -m tests.contract clean $(AWS_ARGS)
 
 lint: $(READY)  ## Check style, format, complexity and the directions of imports
 	$(BIN)/ruff check .
@@ -81,4 +102,4 @@ diagrams: $(READY)  ## Generate release-flow.png and docs/diagrams/*.png with Gr
 	$(BIN)/python docs/diagrams/draw.py
 
 clean:  ## Delete the files that the other targets created
-	rm -rf $(VENV) $(DEMO) $(CHECKOV) $(SCEPTRE) $(SAM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(CHECKOV) $(SCEPTRE) $(SAM) $(MOTO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

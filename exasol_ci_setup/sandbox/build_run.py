@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
-from exasol_ci_setup.sandbox import build_logs, buildspecs, switches
+from exasol_ci_setup.sandbox import build_logs, build_secrets, buildspecs, switches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,6 +107,8 @@ class Run:
         if self._image is not None:
             what_happens = f"it builds the image itself, with the Docker engine at {self._image.engine}"
         self.log.agent(f"This is the sandbox: {what_happens}")
+        if denied := build_secrets.secret_problem(settings, str(self._build.get("serviceRole", ""))):
+            problem = ("Secrets Manager Error Message", denied)
         if self._failure and self._failure.phase == "DOWNLOAD_SOURCE":
             problem = ("CLIENT_ERROR", f"this phase fails because of {self._failure.switch}")
         location, version = settings["source"].get("location", ""), self._build["sourceVersion"]

@@ -15,6 +15,7 @@ from exasol_ci_setup.sandbox import (
     change_sets,
     deployment,
     ec2_types,
+    parameter_access,
     private,
     record_types,
     strict,
@@ -51,6 +52,8 @@ _VALIDATIONS: Final = {
     "NAME_CONFLICT_VALIDATION": "AWS::EarlyValidation::ResourceExistenceCheck",
     "PROPERTY_VALIDATION": "AWS::EarlyValidation::PropertyValidation",
 }
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html: 1 MB.
+_LARGEST_TEMPLATE: Final = 1_048_576
 _END: Final = b"</GetTemplateSummaryResult>"
 _NAMESPACE: Final = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 _PARAMETERS: Final[ContextVar[list[dict[str, str]] | None]] = ContextVar("parameters", default=None)
@@ -60,8 +63,9 @@ _STACK_ID: Final = re.compile(rb"<StackId>([^<]*)</StackId>")
 
 def extend() -> None:
     """Install the changes of this module in ministack's CloudFormation, which must be loaded already."""
-    from ministack.services.cloudformation import changesets, engine, handlers, provisioners
+    from ministack.services.cloudformation import changesets, engine, handlers, helpers, provisioners
 
+    helpers.TEMPLATE_URL_MAX_BYTES = _LARGEST_TEMPLATE
     handlers._capabilities_enforced = lambda: True  # noqa: SLF001
     provisioners._REPLACING_PROPERTIES.update(_REPLACING_PROPERTIES)  # noqa: SLF001
     provisioners.s3_bucket_name_conflict = _bucket_name_conflict
@@ -91,6 +95,7 @@ def extend() -> None:
         (_with_ssm_names, ("DescribeStacks", "DescribeChangeSet")),
         (_with_roots, ("DescribeStacks",)),
         (_with_identifiers, ("GetTemplateSummary",)),
+        (_with_access_to_parameters, ("CreateChangeSet", "CreateStack", "UpdateStack")),
         (
             _with_path_style,
             ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"),
@@ -98,6 +103,24 @@ def extend() -> None:
     ):
         for name in names:
             wrap(handlers._ACTION_HANDLERS, name, function)  # noqa: SLF001
+
+
+def _with_access_to_parameters(inner: Action, parameters: Parameters) -> Reply:
+    """Reject a request if the caller may not read what its parameters name."""
+    from ministack.services.cloudformation import engine, helpers
+
+    if value(parameters, "UsePreviousTemplate") == "true":
+        stack = _stack(value(parameters, "StackName")) or {}
+        template = stack.get("_template") or {}
+    else:
+        text, refused = helpers._resolve_template(parameters)  # noqa: SLF001
+        if refused or not text:
+            return inner(parameters)
+        try:
+            template = engine._parse_template(text)  # noqa: SLF001
+        except ValueError:
+            return inner(parameters)
+    return parameter_access.denial(template) or inner(parameters)
 
 
 def _validate_template(inner: Callable[[Any], None], template: Any) -> None:
@@ -355,6 +378,8 @@ def _delete_stack(inner: Action, parameters: Parameters) -> Reply:
 def _deploy_nested(
     inner: Callable[..., Any], logical_id: str, props: dict[str, Any], *more: Any, **options: Any
 ) -> Any:
+    if isinstance(url := props.get("TemplateURL"), str):
+        props = {**props, "TemplateURL": strict.path_style(url)}
     given = props.get("Parameters")
     values = given if isinstance(given, dict) else {}
     token = _PARAMETERS.set([{"Key": name, "Value": str(value)} for name, value in values.items()])

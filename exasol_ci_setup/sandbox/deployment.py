@@ -23,6 +23,7 @@ _DELAY_STEP: Final = 0.02
 _STACK: Final = "AWS::CloudFormation::Stack"
 # Types whose name can conflict with a resource outside the stack: the property with the name, and ministack's store.
 _NAMED: Final = {
+    "AWS::ECR::Repository": ("RepositoryName", "ecr", "_repositories"),
     "AWS::IAM::Role": ("RoleName", "iam", "_roles"),
     "AWS::Logs::LogGroup": ("LogGroupName", "cloudwatch_logs", "_log_groups"),
 }

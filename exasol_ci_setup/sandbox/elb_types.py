@@ -20,6 +20,13 @@ _LONGEST_HOST: Final = 128
 _HOST: Final = re.compile(r"[A-Za-z0-9*?.-]*\.[A-Za-z*?]+")
 
 
+# Of a load balancer: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+_MOST_TARGET_GROUPS: Final = 100
+_MOST_RULES: Final = 100
+_MOST_CERTIFICATES: Final = 25
+_MOST_LISTENERS: Final = 50
+
+
 def extend() -> None:
     """Make CloudFormation's listener rules and certificates behave as on AWS."""
     from ministack.services import alb
@@ -55,6 +62,7 @@ def _describe_target_groups(inner: Callable[[Values], Any], parameters: Values) 
 def _create_rule(inner: Callable[..., Any], logical_id: str, properties: Values, stack_name: str) -> Any:
     _require_hosts(properties)
     _require_free_priority(properties)
+    _require_quotas(properties)
     return inner(logical_id, properties, stack_name)
 
 
@@ -69,8 +77,11 @@ def _create_listener(inner: Callable[..., Any], logical_id: str, properties: Val
     from ministack.services import alb
 
     balancer, port = properties.get("LoadBalancerArn"), int(properties.get("Port", 80))
-    for listener in alb._listeners.values():  # noqa: SLF001
-        if listener["LoadBalancerArn"] == balancer and listener["Port"] == port:
+    existing = [each for each in alb._listeners.values() if each["LoadBalancerArn"] == balancer]  # noqa: SLF001
+    if len(existing) >= _MOST_LISTENERS:
+        raise _too_many("TooManyListeners", "listeners", balancer)
+    for listener in existing:
+        if listener["Port"] == port:
             raise ValueError(
                 f"A listener already exists on this port for this load balancer '{balancer}' (Service: "
                 "ElasticLoadBalancingV2, Status Code: 400, Error Code: DuplicateListener)"
@@ -87,6 +98,29 @@ def _require_hosts(properties: Values) -> None:
                     f"The host header value '{host}' is not valid (Service: ElasticLoadBalancingV2, Status Code: 400, "
                     "Error Code: ValidationError)"
                 )
+
+
+def _require_quotas(properties: Values) -> None:
+    """Reject a rule that exceeds the rules or the target groups of its load balancer."""
+    from ministack.services import alb
+
+    listeners = alb._listeners  # noqa: SLF001
+    balancer = (listeners.get(properties.get("ListenerArn")) or {}).get("LoadBalancerArn")
+    of_balancer = {arn for arn, each in listeners.items() if each["LoadBalancerArn"] == balancer}
+    rules = [each for each in alb._rules.values() if each["ListenerArn"] in of_balancer and not each.get("IsDefault")]  # noqa: SLF001
+    if len(rules) >= _MOST_RULES:
+        raise _too_many("TooManyRules", "rules", balancer)
+    actions = [*properties.get("Actions", ()), *(action for rule in rules for action in rule["Actions"])]
+    actions += [action for arn in of_balancer for action in listeners[arn].get("DefaultActions", ())]
+    if len({each["TargetGroupArn"] for each in actions if each.get("TargetGroupArn")}) > _MOST_TARGET_GROUPS:
+        raise _too_many("TooManyUniqueTargetGroupsPerLoadBalancer", "unique target groups", balancer)
+
+
+def _too_many(code: str, what: str, balancer: object) -> ValueError:
+    return ValueError(
+        f"You've reached the limit on the number of {what} for the load balancer '{balancer}' (Service: "
+        f"ElasticLoadBalancingV2, Status Code: 400, Error Code: {code})"
+    )
 
 
 def _require_free_priority(properties: Values, own: str = "") -> None:
@@ -114,8 +148,17 @@ class _CertificateType:
             raise ValueError(f"Listener '{properties['ListenerArn']}' not found")
         if listener["Protocol"] != "HTTPS":
             raise ValueError("Certificates cannot be added to a listener that is not HTTPS or TLS")
+        self._require_quota(listener, properties)
         _add(listener, [each["CertificateArn"] for each in properties["Certificates"]])
         return uuid.uuid4().hex, {}
+
+    def _require_quota(self, listener: Any, properties: Values) -> None:
+        """Count the certificates of all listeners of the load balancer, without the default ones."""
+        balancer = listener["LoadBalancerArn"]
+        added = {each["CertificateArn"] for each in properties["Certificates"]} - set(listener.get(_ADDITIONAL, ()))
+        listeners = [each for each in self._alb._listeners.values() if each["LoadBalancerArn"] == balancer]  # noqa: SLF001
+        if sum(len(each.get(_ADDITIONAL, ())) for each in listeners) + len(added) > _MOST_CERTIFICATES:
+            raise _too_many("TooManyCertificates", "certificates", balancer)
 
     def update(self, _certificate: str, old: Values, new: Values, stack_name: str) -> tuple[str, Values]:
         made = self.create("", new, stack_name)

@@ -21,7 +21,9 @@ from exasol_ci_setup.sandbox import (
     ecr,
     elb_types,
     linked_roles,
+    parameter_access,
     record_types,
+    refusals,
     tasks,
 )
 from exasol_ci_setup.sandbox.private import Reply, wrap
@@ -71,6 +73,7 @@ def load_ministack() -> Any:
     wrap(ministack, "_get_module", _get_module)
     for service in ("cloudformation", "secretsmanager"):
         wrap(ministack.SERVICE_HANDLERS, service, _handle_with_seeds)
+    wrap(ministack.SERVICE_HANDLERS, "cloudformation", _handle_with_caller)
     ministack.SERVICE_REGISTRY["exasol-ci-setup"] = {"module": _NAME}
     ministack._state_map[_NAME] = _NAME  # noqa: SLF001
     ministack._loaded_modules[_NAME] = OwnState()  # noqa: SLF001
@@ -115,12 +118,14 @@ def _extend_cloudformation() -> None:
     elb_types.extend()
     record_types.extend()
     tasks.extend_types()
+    refusals.extend()
     drift.extend()
     codebuild_types.extend(_stores()["source_credentials"])
 
 
 _EXTENSIONS: Final[dict[str, Callable[[], None]]] = {
     "cloudformation": _extend_cloudformation,
+    "cloudwatch_logs": functools.cache(refusals.extend_logs),
     "codebuild": _extend_codebuild,
     "ecr": _extend_ecr,
     "ecs": _extend_ecs,
@@ -152,6 +157,12 @@ async def _handle_with_seeds(inner: Callable[..., Awaitable[Reply]], *request: A
     if "secrets" not in seeded:
         seed(load_ministack()._get_module("secretsmanager"))  # noqa: SLF001
         seeded["secrets"] = True
+    return await inner(*request)
+
+
+async def _handle_with_caller(inner: Callable[..., Awaitable[Reply]], *request: Any) -> Reply:
+    _, _, headers, _, query = request
+    parameter_access.set_caller(headers, query)
     return await inner(*request)
 
 

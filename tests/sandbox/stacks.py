@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-ROLE = {
+ROLE: dict[str, Any] = {
     "Type": "AWS::IAM::Role",
     "Properties": {
         "AssumeRolePolicyDocument": {

@@ -108,11 +108,18 @@ def _with_any_name(policy: DeployerPolicy) -> DeployerPolicy:
 
 
 def _text(policy: DeployerPolicy) -> str:
-    documents = [_document(each) for each in policy.documents]
-    listed = "[\n" + ",\n".join(documents) + "\n]"
     if policy.trust is not None:
-        return f'{{\n"TrustPolicy":\n{_document(policy.trust)},\n"Policies":\n{listed}\n}}'
-    return documents[0] if len(documents) == 1 else listed
+        return f'{{\n"TrustPolicy":\n{_document(policy.trust)},\n"Policies":\n{_list(policy.documents)}\n}}'
+    return text_of(policy.documents)
+
+
+def text_of(documents: Sequence[Mapping[str, Any]]) -> str:
+    """Return the documents of a policy as JSON: one document, or a list."""
+    return _document(documents[0]) if len(documents) == 1 else _list(documents)
+
+
+def _list(documents: Sequence[Mapping[str, Any]]) -> str:
+    return "[\n" + ",\n".join(map(_document, documents)) + "\n]"
 
 
 def _document(document: Mapping[str, Any]) -> str:

@@ -1,0 +1,106 @@
+"""Find and delete what a run created: at its end, after Ctrl-C, and what an earlier run left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from tests.contract import scenario
+from tests.contract.scenario import PREFIX, STACKS_OF_PLATFORM, TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.contract.endpoint import Endpoint
+
+_GROUPS: Final = ("/contract/", f"/aws/codebuild/{PREFIX}-", f"/ecs/space-{PREFIX}/", f"/ecs/{PREFIX}-")
+# The order of deletion: the others use these.
+_LAST: Final = (f"{PREFIX}-credentials", "spaces-load-balancer", "contract-built", "contract-source")
+
+
+def find(endpoint: Endpoint) -> list[tuple[str, str]]:
+    """Return the kind and the name of each resource of a run that exists, in the order of deletion."""
+    return [*_stacks(endpoint), *_rest(endpoint)]
+
+
+def _stacks(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    pages = endpoint.client("cloudformation").get_paginator("describe_stacks").paginate()
+    found = [
+        each["StackName"]
+        for page in pages
+        for each in page["Stacks"]
+        if "ParentId" not in each
+        and each["StackStatus"] != "DELETE_COMPLETE"
+        and (
+            _has_tag(each.get("Tags", ()))
+            or each["StackName"] in STACKS_OF_PLATFORM
+            or each["StackName"].startswith(f"{PREFIX}-")
+        )
+    ]
+    yield from (("stack", name) for name in sorted(found, key=lambda name: (name in _LAST, name)))
+
+
+def _has_tag(tags: Any) -> bool:
+    return {"Key": TAG[0], "Value": TAG[1]} in [dict(each) for each in tags]
+
+
+def _rest(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    for bucket in endpoint.client("s3").list_buckets()["Buckets"]:
+        if bucket["Name"].startswith((f"{PREFIX}-", f"workspace-{scenario.WORKSPACE}-")):
+            yield "bucket", bucket["Name"]
+    for group in _GROUPS:
+        for page in endpoint.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group):
+            yield from (("log group", each["logGroupName"]) for each in page["logGroups"])
+    try:
+        endpoint.client("iam").get_role(RoleName=f"{PREFIX}-deployer")
+        yield "role", f"{PREFIX}-deployer"
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+    for page in endpoint.client("secretsmanager").get_paginator("list_secrets").paginate():
+        for secret in page["SecretList"]:
+            if secret["Name"].startswith((f"{PREFIX}-", f"naas/{PREFIX}-")) and "DeletedDate" not in secret:
+                yield "secret", secret["Name"]
+
+
+def delete(endpoint: Endpoint) -> list[str]:
+    """Delete what `find` returns, and return a line for each resource that remains."""
+    for kind, name in find(endpoint):
+        print(f"deleting {kind} {name}", file=sys.stderr, flush=True)
+        try:
+            _delete(endpoint, kind, name)
+        except ClientError as error:
+            print(f"  {error}", file=sys.stderr, flush=True)
+    return [f"{kind} {name}" for kind, name in find(endpoint)]
+
+
+def _delete(endpoint: Endpoint, kind: str, name: str) -> None:
+    if kind == "stack":
+        words = (
+            ("space", "delete", "--name", name.removeprefix("space-"))
+            if name.startswith("space-")
+            else ("delete", name, "--empty")
+        )
+        program = [sys.executable, "-m", "exasol_ci_setup", *words, "--yes"]
+        subprocess.run(program, env=dict(endpoint.environment), stdout=subprocess.DEVNULL, check=False)
+    elif kind == "bucket":
+        _delete_bucket(endpoint.client("s3"), name)
+    elif kind == "log group":
+        endpoint.client("logs").delete_log_group(logGroupName=name)
+    elif kind == "role":
+        iam = endpoint.client("iam")
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        iam.delete_role(RoleName=name)
+    else:
+        endpoint.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+
+
+def _delete_bucket(s3: Any, name: str) -> None:
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        for each in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
+            s3.delete_object(Bucket=name, Key=each["Key"], VersionId=each["VersionId"])
+    s3.delete_bucket(Bucket=name)

@@ -1,0 +1,331 @@
+"""The differences from AWS that docs/sandbox.md lists: each has a test, which fails when the difference disappears."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from botocore.exceptions import ClientError
+
+from exasol_ci_setup.aws.session import connect
+from tests.sandbox.codebuild import batch, build, create_project, graph, run, start, statuses, until
+from tests.sandbox.stacks import ROLE, buckets, deploy, events, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sandbox.conftest import Account
+
+PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
+TESTED: set[str] = set()
+
+pytestmark = pytest.mark.live
+
+
+def difference(on_aws: str) -> Callable[[Any], Any]:
+    """Name the row of the page, by its first column."""
+    TESTED.add(on_aws)
+    return lambda test: test
+
+
+def rows() -> set[str]:
+    """Return the first column of the table of differences."""
+    section = PAGE.read_text(encoding="utf-8").partition("## Differences from AWS")[2].partition("\n## ")[0]
+    found = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+    return {each.strip() for each in found} - {"on AWS"}
+
+
+def test_each_documented_difference_has_test() -> None:
+    assert rows() == TESTED
+
+
+def topic(**properties: Any) -> dict[str, Any]:
+    return {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": properties}}}
+
+
+def user(account: Account, *statements: dict[str, Any]) -> Any:
+    """Create a user with a policy, and return the session of this user."""
+    iam = account.client("iam")
+    iam.create_user(UserName="reader")
+    if statements:
+        document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+        iam.put_user_policy(UserName="reader", PolicyName="own", PolicyDocument=document)
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    keys = (key["AccessKeyId"], key["SecretAccessKey"])
+    return connect(region="eu-central-1", endpoint_url=account.server.url, access_key=keys)
+
+
+def builds(account: Account, seconds: float = 0.05, **settings: Any) -> Any:
+    """Create a project and return the client of CodeBuild."""
+    account.server.build_seconds[account.number] = seconds
+    create_project(account, **settings)
+    return account.client("codebuild")
+
+
+@difference("permissions are enforced")
+def test_caller_without_permissions_is_accepted_by_default(account: Account) -> None:
+    client = user(account).client("sns")
+
+    assert client.list_topics()["Topics"] == []
+
+
+@difference("CloudFormation needs the caller's permissions for the resources of a stack")
+def test_resources_are_created_without_permissions(account: Account) -> None:
+    statement = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}
+    caller = user(account, statement).client("cloudformation")
+    account.server.control_access(True)
+    try:
+        assert deploy(caller, "Topic", topic())["StackStatus"] == "CREATE_COMPLETE"
+    finally:
+        account.server.control_access(False)
+
+
+@difference("a template is checked against the schemas of its resources")
+def test_unknown_property_is_accepted(account: Account) -> None:
+    assert (
+        deploy(account.client("cloudformation"), "Topic", topic(NoSuchProperty=1))["StackStatus"] == "CREATE_COMPLETE"
+    )
+
+
+@difference("the resource that a parameter names must exist")
+def test_missing_vpc_of_parameter_is_accepted(account: Account) -> None:
+    parameter = {"Type": "AWS::EC2::VPC::Id", "Default": "vpc-00000000000000000"}
+    template = {"Parameters": {"Vpc": parameter}, **topic()}
+
+    assert plan(account.client("cloudformation"), "Vpc", template)["Status"] == "CREATE_COMPLETE"
+
+
+@difference("resources are created in parallel, within seconds to minutes")
+def test_resources_are_created_sequentially(account: Account) -> None:
+    account.slow_down(0.05)
+    cloudformation = account.client("cloudformation")
+    deploy(cloudformation, "Two", buckets("A", "B"))
+
+    of_resources = [each for each in events(cloudformation, "Two") if each[0] in {"A", "B"}]
+    assert of_resources[:3] == [("A", "CREATE_IN_PROGRESS"), ("A", "CREATE_IN_PROGRESS"), ("A", "CREATE_COMPLETE")]
+
+
+@difference("a failure cancels other resources in creation")
+def test_failure_cancels_no_other_resource(account: Account, other_account: Account) -> None:
+    other_account.client("s3").create_bucket(
+        Bucket="bucket-of-another-account", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    account.slow_down(0.05)
+    cloudformation = account.client("cloudformation")
+    deploy(cloudformation, "Two", buckets("A", B="bucket-of-another-account"))
+
+    found = cloudformation.describe_stack_events(StackName="Two")["StackEvents"]
+    assert not [each for each in found if "cancelled" in each.get("ResourceStatusReason", "")]
+
+
+@difference("change sets take seconds, with the status `CREATE_IN_PROGRESS`")
+def test_change_set_is_complete_immediately(account: Account) -> None:
+    assert plan(account.client("cloudformation"), "Topic", topic())["Status"] == "CREATE_COMPLETE"
+
+
+@difference("change sets can show values before and after, and nested changes")
+def test_change_set_has_no_values(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    deploy(cloudformation, "Topic", topic(DisplayName="one"))
+    (change,) = plan(cloudformation, "Topic", topic(DisplayName="two"), "UPDATE")["Changes"]
+
+    assert not change["ResourceChange"].keys() & {"BeforeContext", "AfterContext"}
+    assert not change["ResourceChange"]["Details"][0]["Target"].keys() & {"BeforeValue", "AfterValue"}
+
+
+@difference("validation finds name conflicts of most types, quotas, and non-empty buckets")
+def test_change_set_with_role_name_in_use_is_complete(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    role = {**ROLE, "Properties": {**ROLE["Properties"], "RoleName": "one-role"}}
+    deploy(cloudformation, "First", {"Resources": {"Role": role}})
+
+    assert plan(cloudformation, "Second", {"Resources": {"Role": role}})["Status"] == "CREATE_COMPLETE"
+
+
+@difference("many resource types can be imported")
+@pytest.mark.parametrize(
+    "kind", ["AWS::ECR::Repository", "AWS::CodeBuild::Project", "AWS::EC2::Instance", "AWS::EC2::SecurityGroup"]
+)
+def test_type_cannot_be_imported(account: Account, kind: str) -> None:
+    body = json.dumps({"Resources": {"One": {"Type": kind, "DeletionPolicy": "Retain"}}})
+
+    assert account.client("cloudformation").get_template_summary(TemplateBody=body)["ResourceIdentifierSummaries"] == []
+
+
+@difference("drift is detected for many resource types, within seconds to minutes")
+def test_drift_of_repository_is_not_found(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    repository = {
+        "Type": "AWS::ECR::Repository",
+        "Properties": {"RepositoryName": "one", "ImageTagMutability": "IMMUTABLE"},
+    }
+    deploy(cloudformation, "Registry", {"Resources": {"Repository": repository}})
+    account.client("ecr").put_image_tag_mutability(repositoryName="one", imageTagMutability="MUTABLE")
+    cloudformation.detect_stack_drift(StackName="Registry")
+
+    (drift,) = cloudformation.describe_stack_resource_drifts(StackName="Registry")["StackResourceDrifts"]
+    assert drift["StackResourceDriftStatus"] == "IN_SYNC"
+
+
+@difference("DescribeEvents lists all operations")
+def test_describe_events_lists_no_deployment(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    deploy(cloudformation, "Topic", topic())
+
+    assert cloudformation.describe_events(StackName="Topic")["OperationEvents"] == []
+
+
+@difference("requests are throttled")
+def test_many_requests_are_answered(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+
+    # A bucket of AWS for this call has fewer tokens.
+    for _ in range(60):
+        cloudformation.list_stacks()
+
+
+@difference("quotas limit an account")
+def test_quota_of_stack_templates_is_not_enforced(account: Account) -> None:
+    # AWS accepts 60 inbound rules in a group: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html.
+    rules = [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIp": "10.0.0.0/8"} for port in range(1, 62)]
+    group = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "g", "SecurityGroupIngress": rules}}
+
+    assert (
+        deploy(account.client("cloudformation"), "Group", {"Resources": {"Group": group}})["StackStatus"]
+        == "CREATE_COMPLETE"
+    )
+
+
+@difference("credentials expire, and signatures are checked")
+def test_any_secret_key_is_accepted_by_default(account: Account) -> None:
+    # The secret key of this client is a word.
+    assert account.client("sts").get_caller_identity()["Account"] == account.number
+
+
+@difference("builds run, and write artifacts, logs and caches to S3")
+def test_failing_command_does_not_fail_build(account: Account) -> None:
+    buildspec = yaml.safe_dump({"version": 0.2, "phases": {"build": {"commands": ["exit 1"]}}})
+    codebuild = builds(account, source={"type": "NO_SOURCE", "buildspec": buildspec})
+    started = codebuild.start_build(projectName="Slc")["build"]["id"]
+
+    assert until(lambda: build(account, started), lambda shown: shown["buildComplete"])["buildStatus"] == "SUCCEEDED"
+
+
+@difference("a build has the commit of the branch")
+def test_commit_of_branch_is_dummy(account: Account) -> None:
+    codebuild = builds(account)
+    started = codebuild.start_build(projectName="Slc", sourceVersion="no-such-branch")["build"]["id"]
+
+    shown = until(lambda: build(account, started), lambda shown: shown["buildComplete"])
+    assert (shown["buildStatus"], len(shown["resolvedSourceVersion"])) == ("SUCCEEDED", 40)
+
+
+@difference("a webhook is created at GitHub, with the imported token")
+@difference("a push starts a build through the webhook")
+def test_webhook_needs_no_valid_token_and_no_repository(account: Account) -> None:
+    codebuild = builds(account)
+    codebuild.import_source_credentials(token="no-token", serverType="GITHUB", authType="PERSONAL_ACCESS_TOKEN")
+    webhook = codebuild.create_webhook(projectName="Slc")["webhook"]
+
+    assert account.server.url not in webhook.get("payloadUrl", "")
+
+
+@difference("failed builds are retried automatically, up to the limit of the project")
+def test_failed_build_is_not_retried(account: Account) -> None:
+    codebuild = builds(account, autoRetryLimit=2)
+    started = codebuild.start_build(projectName="Slc", sourceVersion="sandbox-fail")["build"]["id"]
+    until(lambda: build(account, started), lambda shown: shown["buildComplete"])
+
+    assert codebuild.list_builds_for_project(projectName="Slc")["ids"] == [started]
+
+
+WAITING = graph({"identifier": "first"}, {"identifier": "second", "depend-on": ["first"]})
+
+
+@difference("a `PENDING` build of a batch can already be described")
+@difference("builds of a stopped batch stop after some time")
+def test_pending_build_is_unknown_and_stopped_batch_ends_immediately(account: Account) -> None:
+    codebuild = builds(account, 3600)
+    started = start(account, buildspecOverride=WAITING)
+    account.server.build_seconds[account.number] = 3600
+    shown = until(lambda: batch(account, started), lambda shown: bool(shown["buildGroups"]))
+    pending = [each for each in shown["buildGroups"] if each["currentBuildSummary"]["buildStatus"] == "PENDING"]
+    for each in pending:
+        assert codebuild.batch_get_builds(ids=[each["currentBuildSummary"]["arn"]])["builds"] == []
+    codebuild.stop_build_batch(id=started)
+
+    assert "IN_PROGRESS" not in statuses(batch(account, started)).values()
+
+
+@difference("`build-fanout`, reports, `on-failure`, fleets, debug sessions")
+def test_fanout_is_not_supported(account: Account) -> None:
+    builds(account)
+    fanout = yaml.safe_dump(
+        {"version": 0.2, "batch": {"build-fanout": {"parallelism": 2}}, "phases": {"build": {"commands": ["a"]}}}
+    )
+
+    assert run(account, buildspecOverride=fanout)["buildBatchStatus"] == "FAILED"
+
+
+@difference("concurrent builds are limited")
+def test_builds_beyond_limit_run(account: Account) -> None:
+    codebuild = builds(account, 3600, concurrentBuildLimit=1)
+    ids = [codebuild.start_build(projectName="Slc")["build"]["id"] for _ in range(2)]
+
+    assert [build(account, each)["buildStatus"] for each in ids] == ["IN_PROGRESS"] * 2
+    for each in ids:
+        codebuild.stop_build(id=each)
+
+
+def web(image: str) -> dict[str, Any]:
+    definition = {
+        "RequiresCompatibilities": ["FARGATE"],
+        "NetworkMode": "awsvpc",
+        "Cpu": "256",
+        "Memory": "512",
+        "ContainerDefinitions": [{"Name": "web", "Image": image, "PortMappings": [{"ContainerPort": 1}]}],
+    }
+    network = {"AwsvpcConfiguration": {"Subnets": ["subnet-00000001"]}}
+    service = {
+        "Cluster": {"Ref": "Cluster"},
+        "TaskDefinition": {"Ref": "Definition"},
+        "LaunchType": "FARGATE",
+        "DesiredCount": 1,
+        "NetworkConfiguration": network,
+    }
+    return {
+        "Resources": {
+            "Cluster": {"Type": "AWS::ECS::Cluster"},
+            "Definition": {"Type": "AWS::ECS::TaskDefinition", "Properties": definition},
+            "Service": {"Type": "AWS::ECS::Service", "Properties": service},
+        }
+    }
+
+
+@difference("a service fails if its image does not exist, or nothing listens on the port of its health check")
+def test_service_with_missing_image_is_created(account: Account) -> None:
+    stack = deploy(account.client("cloudformation"), "Web", web("example.invalid/no-such-image:1"))
+
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
+@difference("schedules fire; functions, containers and instances run")
+def test_instance_runs_no_commands(account: Account) -> None:
+    (instance,) = account.client("ec2").run_instances(ImageId="ami-00000001", MinCount=1, MaxCount=1)["Instances"]
+    with pytest.raises(ClientError):
+        account.client("ssm").send_command(
+            InstanceIds=[instance["InstanceId"]], DocumentName="AWS-RunShellScript", Parameters={"commands": ["true"]}
+        )["Command"]["StandardOutputContent"]
+
+
+@difference("a new role or policy takes effect after seconds")
+def test_new_role_can_be_assumed_immediately(account: Account) -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account.number}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = account.client("iam").create_role(RoleName="new", AssumeRolePolicyDocument=document)["Role"]
+
+    assert account.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="now")["Credentials"]
