@@ -137,9 +137,12 @@ class Session:
     ) -> Context:
         """Return the context of operations, by default with a reporter that approves no plan. Raises as `account`."""
         from exasol_ci_setup.aws.context import Context
-        from exasol_ci_setup.cli.render.reporter import StackReporter
 
-        return Context(self.account, self.clock, reporter or StackReporter(self), linter, plan_only)
+        if reporter is None:
+            from exasol_ci_setup.cli.render.reporter import StackReporter
+
+            reporter = StackReporter(self)
+        return Context(self.account, self.clock, reporter, linter, plan_only)
 
 
 def _with_options(command: str, options: list[list[str]]) -> str:

@@ -23,6 +23,7 @@ from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.core.errors import AssetConflictError, AssetNotFound, AssetRequestError, InputError
 from exasol_ci_setup.platform import links, workspaces
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage
+from exasol_ci_setup.platform.workspace_stacks import ensure
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def _plan_visibility(context: Context, bucket: Bucket, *, public: bool, ids: Col
     opened = public or (bucket.is_public and links.any_public(context, bucket, except_ids=ids))
     if opened != bucket.is_public:
         careful = replace(context, plan_only=True)
-        workspaces.ensure(careful, bucket.workspace_id, public_assets=opened)
+        ensure(careful, bucket.workspace_id, public_assets=opened)
 
 
 def _load_update(
@@ -290,7 +291,7 @@ def _open_to_public(context: Context, bucket: Bucket, asset: Asset, *, allow_bro
                 f"workspace {bucket.workspace_id} has no public assets yet, so its bucket is private",
                 hint="add --allow-broadening: it makes all objects below public/ readable by everybody, which are the copies of public assets",
             )
-        bucket = workspaces.ensure(context, bucket.workspace_id, public_assets=True)
+        bucket = ensure(context, bucket.workspace_id, public_assets=True)
     try:
         yield bucket
     except BaseException:
@@ -316,7 +317,7 @@ def _publish(context: Context, bucket: Bucket, asset: Asset, tag: str) -> None:
 
 def _revoke_public_access_if_unused(context: Context, bucket: Bucket) -> Bucket:
     if bucket.is_public and not links.any_public(context, bucket):
-        return workspaces.ensure(context, bucket.workspace_id, public_assets=False)
+        return ensure(context, bucket.workspace_id, public_assets=False)
     return bucket
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import ExitStack, contextmanager
+from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from exasol_ci_setup.core.errors import InputError, TransferFailedError
@@ -22,42 +23,49 @@ _DIGEST_BYTES: Final = 16
 
 
 class PartFile:
-    """The file for one object, locked by `open_part_file`; `size` is the number of bytes of the object in it."""
+    """The file for one object of `whole` bytes, locked by `open_part_file`; `size` is the number of bytes in intact blocks at its opening."""
 
-    def __init__(self, path: Path, file: BinaryIO, digests: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BinaryIO, whole: int, target: Path) -> None:
+        self.whole = whole
+        self._target = target
         self._path = path
         self._file = file
-        self._digests = digests
-        self._block = _digest()
-        self._filled = 0
-        self.size = self._truncate_to_intact()
+        self._missing = self._find_missing()
+        self.size = whole - sum(self._length(index) for index in self._missing)
 
-    def append(self, content: bytes) -> None:
-        """Append received bytes. Raises OSError."""
-        left = memoryview(content)
-        while left:
-            piece = left[: BLOCK - self._filled]
-            self._file.write(piece)
-            self._block.update(piece)
-            self._filled += len(piece)
-            self.size += len(piece)
-            if self._filled == BLOCK:
-                self._end_block()
-            left = left[len(piece) :]
+    def missing(self, longest: int) -> list[tuple[int, int]]:
+        """Return the ranges that are missing, as start and end, each with at most `longest` bytes. They begin with a block."""
+        ranges: list[tuple[int, int]] = []
+        for index in self._missing:
+            start = index * BLOCK
+            end = start + self._length(index)
+            if ranges and ranges[-1][1] == start and end - ranges[-1][0] <= longest:
+                ranges[-1] = (ranges[-1][0], end)
+            else:
+                ranges.append((start, end))
+        return ranges
+
+    @contextmanager
+    def writer(self, start: int, end: int) -> Iterator[RangeWriter]:
+        """Open the file for one of the missing ranges; threads may write several ranges at the same time. Raises InputError."""
+        with (
+            _write_errors(self._target),
+            self._path.open("r+b", buffering=0) as file,
+            _digests_of(self._path).open("r+b", buffering=0) as digests,
+        ):
+            yield RangeWriter(file, digests, start, end)
 
     def is_intact(self, read: Callable[[bytes], object]) -> bool:
-        """Return whether the file has the appended content; `read` receives all of it. Call it last. Raises OSError."""
-        if self._filled:
-            self._end_block()
-        self._file.flush()
+        """Return whether the file has the content that was appended; `read` receives all of it. Raises OSError."""
         os.fsync(self._file.fileno())
-        self._file.seek(0)
-        self._digests.seek(0)
-        while block := self._file.read(BLOCK):
-            if _digest(block).digest() != self._digests.read(_DIGEST_BYTES):
-                return False
-            read(block)
-        return not self._digests.read(1)
+        with _digests_of(self._path).open("rb") as digests:
+            is_same = all(_digest(block).digest() == digests.read(_DIGEST_BYTES) for block in self._passed(read))
+            return is_same and not digests.read(1) and os.fstat(self._file.fileno()).st_size == self.whole
+
+    def read(self, receive: Callable[[bytes], object]) -> None:
+        """Pass the content to a function. Raises OSError."""
+        for _ in self._passed(receive):
+            pass
 
     def replace(self, target: Path) -> None:
         """Replace `target` with the file. Raises OSError."""
@@ -69,52 +77,88 @@ class PartFile:
         _digests_of(self._path).unlink()
         self._path.unlink()
 
-    def _truncate_to_intact(self) -> int:
-        """Truncate the file after its last intact block, and return its length in bytes."""
-        good = 0
+    def _passed(self, receive: Callable[[bytes], object]) -> Iterator[bytes]:
         self._file.seek(0)
-        self._digests.seek(0)
-        while digest := self._digests.read(_DIGEST_BYTES):
-            block = self._file.read(BLOCK)
-            if len(block) < BLOCK or _digest(block).digest() != digest:
-                break
-            good += 1
-        self._file.truncate(good * BLOCK)
-        self._file.seek(0, os.SEEK_END)
-        self._digests.truncate(good * _DIGEST_BYTES)
-        self._digests.seek(0, os.SEEK_END)
-        return good * BLOCK
+        while block := self._file.read(BLOCK):
+            receive(block)
+            yield block
 
-    def _end_block(self) -> None:
-        # Write the block first: a digest without its block is harmless.
-        self._file.flush()
-        self._digests.write(self._block.digest())
-        self._digests.flush()
+    def _length(self, index: int) -> int:
+        return min(BLOCK, self.whole - index * BLOCK)
+
+    def _find_missing(self) -> list[int]:
+        """Return the indexes of the blocks that are missing or damaged, and remove their digests."""
+        count = -(-self.whole // BLOCK)
+        missing: list[int] = []
+        with _open_digests(self._path) as digests:
+            known = digests.read()
+            for index in range(count):
+                digest = known[index * _DIGEST_BYTES : (index + 1) * _DIGEST_BYTES]
+                if not any(digest) or not self._has(index, digest):
+                    missing.append(index)
+                    if any(digest):
+                        os.pwrite(digests.fileno(), bytes(_DIGEST_BYTES), index * _DIGEST_BYTES)
+            digests.truncate(min(len(known), count * _DIGEST_BYTES))
+        self._file.truncate(min(os.fstat(self._file.fileno()).st_size, self.whole))
+        return missing
+
+    def _has(self, index: int, digest: bytes) -> bool:
+        self._file.seek(index * BLOCK)
+        return _digest(self._file.read(self._length(index))).digest() == digest
+
+
+class RangeWriter:
+    """Writes one range of a part file in order; `position` is the offset of the next byte."""
+
+    def __init__(self, file: FileIO, digests: FileIO, start: int, end: int) -> None:
+        self.position = start
+        self._file = file
+        self._digests = digests
+        self._end = end
         self._block = _digest()
-        self._filled = 0
+
+    def append(self, content: bytes, /) -> None:
+        """Write received bytes. Raises OSError."""
+        rest = memoryview(content)
+        while rest:
+            piece = rest[: BLOCK - self.position % BLOCK]
+            written = os.pwrite(self._file.fileno(), piece, self.position)
+            self._block.update(piece[:written])
+            self.position += written
+            rest = rest[written:]
+            if not self.position % BLOCK or self.position == self._end:
+                # After the block: a digest without its block is harmless.
+                index = (self.position - 1) // BLOCK
+                os.pwrite(self._digests.fileno(), self._block.digest(), index * _DIGEST_BYTES)
+                self._block = _digest()
 
 
 @contextmanager
-def open_part_file(target: Path, object_id: str) -> Iterator[PartFile]:
-    """Open and lock the part file of the object `object_id` for the destination `target`.
+def open_part_file(target: Path, object_id: str, size: int) -> Iterator[PartFile]:
+    """Open and lock the part file of the object `object_id` of `size` bytes for the destination `target`.
 
     Raises TransferFailedError if another process has the lock, and InputError if the file cannot be written.
     """
     fingerprint = hashlib.sha256(object_id.encode()).hexdigest()[:12]
     # The name of a file has at most 255 bytes, and a character up to four.
     path = target.with_name(f".{target.name[:50]}.{fingerprint}.part")
-    # The end of the context also flushes the buffers.
     with _write_errors(target), ExitStack() as stack:
         try:
             # The file becomes the destination, so it gets the mode of any new file of the user.
             file = stack.enter_context(private_files.open_locked(path, mode=0o666, wait=False))
         except BlockingIOError:
             raise TransferFailedError(f"another download is writing {path}", hint="wait for its end") from None
-        yield PartFile(path, file, stack.enter_context(_digests_of(path).open("a+b")))
+        yield PartFile(path, file, size, target)
 
 
 def _digests_of(path: Path) -> Path:
     return path.with_suffix(".sums")
+
+
+def _open_digests(path: Path) -> FileIO:
+    """Open the file with the digests of the blocks for reading and writing; a missing digest is zero. Raises OSError."""
+    descriptor = os.open(_digests_of(path), os.O_RDWR | os.O_CREAT, 0o666)
+    return FileIO(descriptor, "r+")
 
 
 def _digest(content: bytes = b"") -> hashlib.blake2b:

@@ -54,13 +54,13 @@ def lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def open_locked(path: Path, *, mode: int = 0o600, wait: bool = True) -> Iterator[BinaryIO]:
-    """Open the file `path` for reading and appending, and lock it against other calls of this function.
+    """Open the file `path` for reading and writing, and lock it against other calls of this function.
 
     A missing file is created with `mode`. The holder of the lock may remove or move the file. Without `wait`, a lock of another process
     raises BlockingIOError. Raises OSError.
     """
     while True:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode), "r+b") as file:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, mode), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             # The previous holder may have removed or moved the file.
             if _is_at(path, file):

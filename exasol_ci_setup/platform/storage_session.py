@@ -9,7 +9,7 @@ from exasol_ci_setup.aws.roles import Keys, holding
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
 from exasol_ci_setup.core.errors import StorageNotFoundError
 from exasol_ci_setup.platform import credentials, workspaces
-from exasol_ci_setup.platform.transfer import object_exists
+from exasol_ci_setup.platform.download import object_exists
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -13,7 +13,6 @@ from exasol_ci_setup.constructs.workspace import Workspace
 from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import StorageError
 from exasol_ci_setup.platform.credentials import Credentials
-from exasol_ci_setup.platform.stacks import deploy, retry
 from exasol_ci_setup.stacks import state
 
 if TYPE_CHECKING:
@@ -50,23 +49,11 @@ def find(context: Context, workspace_id: str) -> Bucket | None:
     stack = state.find(context.account.client("cloudformation"), name)
     if stack is None or state.is_absent(stack):
         return None
-    return _of(stack, workspace_id)
+    return bucket_of(stack, workspace_id)
 
 
-def ensure(context: Context, workspace_id: str, *, public_assets: bool | None = None) -> Bucket:
-    """Create or update the stack of a workspace, and return its bucket.
-
-    `public_assets` sets whether its public folder is publicly readable; None keeps the current value. Raises the errors of `context.deploy`.
-    """
-    if public_assets is None:
-        found = find(context, workspace_id)
-        public_assets = found is not None and found.is_public
-    construct = build(Workspace, workspace_id=workspace_id, public_assets=public_assets)
-    stack = retry(context, construct.stack_name, lambda: deploy(context, construct))
-    return _of(stack, workspace_id)
-
-
-def _of(stack: Stack, workspace_id: str) -> Bucket:
+def bucket_of(stack: Stack, workspace_id: str) -> Bucket:
+    """Return the bucket in the outputs of a workspace's stack. Raises StorageError if the stack is not ready."""
     outputs = stack.outputs
     if not {"BucketName", "StorageRoleArn"} <= outputs.keys():
         raise StorageError(

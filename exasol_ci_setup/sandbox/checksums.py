@@ -1,10 +1,11 @@
-"""Add full-object checksums of multipart uploads to ministack, which has composite checksums only.
+"""Add full-object checksums of multipart uploads to ministack, which has composite checksums only, and the sizes of parts.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.sandbox.private import wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from exasol_ci_setup.sandbox.private import Reply
 
 _TYPE: Final = "x-amz-checksum-type"
 _WHOLE: Final = "FULL_OBJECT"
 _OF_PARTS: Final = "COMPOSITE"
+_MODELS: Final = {"CRC64NVME": ("CRC64-NVME", 8), "CRC32": ("CRC32-ISO-HDLC", 4), "CRC32C": ("CRC32-ISCSI", 4)}
 _COMPLETING: Final[ContextVar[dict[str, str] | None]] = ContextVar("checksums", default=None)
 """The checksums of the object of the current CompleteMultipartUpload, by algorithm."""
 
@@ -32,6 +34,7 @@ def extend() -> None:
     wrap(s3, "_record_object_version", _record_version)
     wrap(s3, "_object_response_headers", _response_headers)
     wrap(s3, "_get_object_attributes", _object_attributes)
+    wrap(s3, "_head_object", _head_object)
 
 
 def _create_upload(inner: Callable[..., Reply], bucket: str, key: str, headers: Mapping[str, str]) -> Reply:
@@ -69,7 +72,7 @@ def _complete_upload(
     made: dict[str, str] | None = None
     if upload.get("checksum_type") == _WHOLE:
         algorithm = upload["checksum_algorithm"]
-        made = {algorithm: s3._compute_s3_checksum(algorithm, _content(upload, body))}  # noqa: SLF001
+        made = {algorithm: _whole_checksum(algorithm, _parts(upload, body))}
         # Removed from the headers because ministack compares it with the composite checksum.
         if given.pop(f"x-amz-checksum-{algorithm.lower()}", made[algorithm]) != made[algorithm]:
             message = f"The {algorithm} you specified did not match the calculated checksum."
@@ -95,10 +98,22 @@ def _record_version(
     return inner(bucket, key, prior, made, data)
 
 
-def _content(upload: Mapping[str, Any], request: bytes) -> bytes:
-    """Return the joined content of the parts in a request. ministack rejects missing parts later."""
+def _parts(upload: Mapping[str, Any], request: bytes) -> Iterator[bytes]:
+    """Yield the content of the parts in a request. ministack rejects missing parts later."""
     numbers = sorted(int(number) for number in re.findall(rb"<PartNumber>\s*(\d+)\s*</PartNumber>", request))
-    return b"".join(upload["parts"][number]["body"] for number in numbers if number in upload["parts"])
+    return (upload["parts"][number]["body"] for number in numbers if number in upload["parts"])
+
+
+def _whole_checksum(algorithm: str, parts: Iterable[bytes]) -> str:
+    """Return the checksum of all parts as S3 encodes it. Those of ministack need seconds for a large object."""
+    import anycrc
+
+    model, size = _MODELS[algorithm]
+    crc = anycrc.Model(model)
+    value = crc.calc(b"")
+    for part in parts:
+        value = crc.calc(part, value)
+    return base64.b64encode(int(value).to_bytes(size, "big")).decode()
 
 
 def _with_checksums(answer: bytes, checksums: Mapping[str, str]) -> bytes:
@@ -121,3 +136,27 @@ def _object_attributes(inner: Callable[..., Reply], *arguments: Any, **more: Any
     status, answered, body = inner(*arguments, **more)
     is_whole = re.search(rb"<Checksum[A-Z0-9]+>[^<-]+</", body) is not None
     return status, answered, _with_checksums(body, {}) if is_whole else body
+
+
+def _head_object(
+    inner: Callable[..., Reply],
+    bucket: str,
+    key: str,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, Any] | None = None,
+) -> Reply:
+    """Describe one part of an object, as GetObject of ministack does.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+    from ministack.services import s3
+
+    status, answered, body = inner(bucket, key, headers, query)
+    number = s3._qp(query or {}, "partNumber")  # noqa: SLF001
+    if status != 200 or not number:  # noqa: PLR2004 - of HTTP
+        return status, answered, body
+    parts = s3._ensure_bucket(bucket)["objects"][key].get("parts") or []  # noqa: SLF001
+    size = next((part["Size"] for part in parts if str(part["PartNumber"]) == number), None)
+    if size is None:
+        return (status, answered, body) if not parts and number == "1" else (416, {}, b"")
+    return 206, {**answered, "Content-Length": str(size), "x-amz-mp-parts-count": str(len(parts))}, body

@@ -21,6 +21,7 @@ from exasol_ci_setup.cli.platform import (
 )
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, TransferFailedError
+from exasol_ci_setup.core.reporter import NullReporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,11 +63,11 @@ def create(
 ) -> None:
     """Create a storage; for the first one, also the stack of the workspace."""
     from exasol_ci_setup.platform import storage as verbs
-    from exasol_ci_setup.platform import workspaces
+    from exasol_ci_setup.platform.workspace_stacks import ensure
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
         if plan_only:
-            workspaces.ensure(context, workspace_id)
+            ensure(context, workspace_id)
             report_no_change(session, workspace_id)
             return
         created = verbs.create(workspace_id=workspace_id, storage_name=storage_name, context=context)
@@ -151,14 +152,12 @@ def connect(session: Session, workspace_id: str, storage_name: str) -> None:
 def list_object(session: Session, workspace_id: str, storage_name: str, prefix: str) -> None:
     """List the objects of a storage."""
     from exasol_ci_setup.cli.render import show
-    from exasol_ci_setup.platform import storage as verbs
+    from exasol_ci_setup.platform import objects as verbs
 
-    with acting(session) as context:
-        found = [
-            *verbs.list_object(
-                workspace_id=workspace_id, storage_name=storage_name, storage_prefix=prefix, context=context
-            )
-        ]
+    context = session.context(NullReporter())
+    found = [
+        *verbs.list_object(workspace_id=workspace_id, storage_name=storage_name, storage_prefix=prefix, context=context)
+    ]
     listing(
         session,
         ("NAME", "BYTES", "MODIFIED"),
@@ -186,7 +185,7 @@ def put_object(session: Session, workspace_id: str, storage_name: str, source: s
 
     Replaces an object of the same name; the bucket keeps the old version for 30 days. An interrupted upload of a file resumes.
     """
-    from exasol_ci_setup.platform import storage as verbs
+    from exasol_ci_setup.platform import objects as verbs
 
     with _transferring(session, f"uploading {source}") as context:
         put = (
@@ -229,7 +228,7 @@ def get_object(session: Session, workspace_id: str, storage_name: str, source: s
 
     The file is written atomically after the whole download. An interrupted download resumes if the object is unchanged.
     """
-    from exasol_ci_setup.platform import storage as verbs
+    from exasol_ci_setup.platform import objects as verbs
 
     if destination == _STANDARD:
         _write_object(session, workspace_id, storage_name, source)
@@ -265,21 +264,23 @@ def delete_object(session: Session, workspace_id: str, storage_name: str, object
 
     Prompts for confirmation before a folder is deleted. The bucket of the workspace keeps deleted objects for 30 days.
     """
-    from exasol_ci_setup.platform import storage as verbs
+    from exasol_ci_setup.platform import objects as verbs
 
     if object_name.endswith("/"):
         require_yes(session, f"Delete all objects in {object_name} of storage {storage_name}?", yes=yes)
-    with acting(session) as context:
-        deleted = verbs.delete_object(
-            workspace_id=workspace_id, storage_name=storage_name, object_name=object_name, context=context
-        )
+    deleted = verbs.delete_object(
+        workspace_id=workspace_id,
+        storage_name=storage_name,
+        object_name=object_name,
+        context=session.context(NullReporter()),
+    )
     session.output.say(f"deleted {_objects(deleted)}")
     done(session, "deleted", changed=True, objects=deleted)
 
 
 def _write_object(session: Session, workspace_id: str, storage_name: str, source: str) -> None:
     """Write an object to standard output."""
-    from exasol_ci_setup.platform import storage as verbs
+    from exasol_ci_setup.platform import objects as verbs
 
     output = session.output
     if output.format == "json":

@@ -30,6 +30,7 @@ from exasol_ci_setup.core.errors import (
 from exasol_ci_setup.platform import credentials, storage, workspaces
 from exasol_ci_setup.platform.credentials import Credentials
 from exasol_ci_setup.platform.storage_session import open_storage
+from exasol_ci_setup.platform.workspace_stacks import ensure
 from exasol_ci_setup.stacks import state
 
 pytestmark = pytest.mark.live
@@ -216,7 +217,7 @@ def test_credentials_unknown_to_aws_are_renewed(context, tmp_path):
 
 @pytest.mark.usefixtures("two", "enforced")
 def test_other_account_cannot_assume_role(context, other_account):
-    bucket = workspaces.ensure(context, "123")
+    bucket = ensure(context, "123")
 
     with pytest.raises(SetupError, match="not authorized to perform: sts:AssumeRole"):
         workspaces.session(other_account, bucket, "mine")

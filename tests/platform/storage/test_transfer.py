@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import os
 import resource
 import socket
 from io import BytesIO
 from pathlib import Path
 
+import anycrc
 import pytest
 
 from exasol_ci_setup.aws.session import Account
 from exasol_ci_setup.core.errors import AccessDeniedError, InputError, ObjectNotFoundError, TransferFailedError
 from exasol_ci_setup.core.reporter import NullReporter
-from exasol_ci_setup.platform import transfer
-from exasol_ci_setup.platform.transfer import PART, download, part_size, upload
+from exasol_ci_setup.platform import upload as uploading
+from exasol_ci_setup.platform.download import download, download_stream
+from exasol_ci_setup.platform.upload import PART, part_size, upload, upload_stream
 from tests.answers import AwsError
 from tests.reporters import RecordingReporter
 
@@ -24,13 +28,18 @@ SIZE = 5 * PART + 17
 
 
 class Watched(NullReporter):
-    """Records the progress, calls `at_begin`, and raises KeyboardInterrupt after `until` bytes."""
+    """Records progress and notes, calls functions, and raises KeyboardInterrupt after `until` bytes."""
 
-    def __init__(self, *, until=None, at_begin=lambda: None):
+    def __init__(self, *, until=None, at_begin=lambda: None, at_progress=lambda: None):
+        self.notes = []
         self.total = None
         self.before = self.sent = 0
         self._until = until
         self._at_begin = at_begin
+        self._at_progress = at_progress
+
+    def note(self, message, /):
+        self.notes.append(message)
 
     def progress(self, done=0, total=None, /):
         if self.total is None:
@@ -40,6 +49,7 @@ class Watched(NullReporter):
         assert total == self.total
         assert done >= self.before + self.sent
         self.sent = done - self.before
+        self._at_progress()
         if self._until is not None and self.sent >= self._until:
             raise KeyboardInterrupt
 
@@ -163,7 +173,8 @@ def test_interrupted_download_resumes(live, bucket, source, tmp_path):
 
     assert target.read_bytes() == source.read_bytes()
     assert watched.before > PART
-    assert again.ranges == [f"bytes={watched.before}-"]
+    fetched = [[int(each) for each in text.removeprefix("bytes=").split("-")] for text in again.ranges]
+    assert watched.before + sum(last - first + 1 for first, last in fetched) == SIZE
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
@@ -209,12 +220,8 @@ def test_damaged_download_is_discarded(live, bucket, tmp_path):
     put(live, tmp_path / "a.txt", bucket)
     target = tmp_path / "target.txt"
 
-    def damage():
-        (partial,) = tmp_path.glob(".target.txt.*.part")
-        partial.write_bytes(b"WHAT")
-
     with pytest.raises(TransferFailedError, match="downloaded data of data is damaged"):
-        get(live, bucket, target, Watched(at_begin=damage))
+        get(live, bucket, target, Watched(at_progress=lambda: damage(tmp_path, at=0)))
 
     assert not target.exists()
     get(live, bucket, target)
@@ -224,12 +231,13 @@ def test_damaged_download_is_discarded(live, bucket, tmp_path):
 FIRST_PART = 5 * 1024**2  # bytes; minimum of S3 for all parts except the last
 
 
-def put_in_parts(s3, bucket, content, **more):
+def put_in_parts(s3, bucket, content, /, sizes=(FIRST_PART,), **more):
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key="data", **more)["UploadId"]
     address = {"Bucket": bucket, "Key": "data", "UploadId": upload_id}
+    borders = [0, *itertools.accumulate(sizes), len(content)]
     parts = [
-        {"PartNumber": number, "ETag": s3.upload_part(**address, PartNumber=number, Body=body)["ETag"]}
-        for number, body in enumerate((content[:FIRST_PART], content[FIRST_PART:]), 1)
+        {"PartNumber": number, "ETag": s3.upload_part(**address, PartNumber=number, Body=content[start:end])["ETag"]}
+        for number, (start, end) in enumerate(itertools.pairwise(borders), 1)
     ]
     s3.complete_multipart_upload(**address, MultipartUpload={"Parts": parts})
 
@@ -259,15 +267,21 @@ OBJECTS = {
         "CRC32",
     ),
     "in parts, of the parts": (lambda *where: put_in_parts(*where, ChecksumAlgorithm="CRC32"), "CRC32"),
-    "in parts, by CRC64NVME": (lambda *where: put_in_parts(*where, ChecksumAlgorithm="CRC64NVME"), "CRC64NVME"),
-    "in parts, without a checksum": (put_in_parts, ""),
+    "in parts, of the parts, by SHA256": (lambda *where: put_in_parts(*where, ChecksumAlgorithm="SHA256"), "SHA256"),
+    "in unequal parts, of the parts": (
+        lambda s3, bucket, content: put_in_parts(
+            s3, bucket, content, sizes=(FIRST_PART, FIRST_PART + 7), ChecksumAlgorithm="SHA1"
+        ),
+        "SHA1",
+    ),
+    "in parts, without a checksum": (lambda *where: put_in_parts(*where, ServerSideEncryption="AES256"), ""),
 }
 
 
 @pytest.fixture(params=OBJECTS)
 def stored(live, bucket, request):
     """The content of an object that another tool has put."""
-    content = os.urandom(6 * 1024**2 + 17)
+    content = os.urandom(11 * 1024**2 + 17)
     put_it, algorithm = OBJECTS[request.param]
     put_it(live.client("s3"), bucket, content)
     head = live.client("s3").head_object(Bucket=bucket, Key="data", ChecksumMode="ENABLED")
@@ -293,8 +307,25 @@ def test_resume_from_damaged_part_file_gives_object(live, bucket, tmp_path, stor
     get(live, bucket, tmp_path / "target", watched)
 
     assert (tmp_path / "target").read_bytes() == stored
-    assert watched.before == 1024**2
+    assert watched.before >= 4 * 1024**2
+    assert watched.notes == []
     assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+@pytest.mark.parametrize(("algorithm", "model", "size"), [("CRC64NVME", "CRC64-NVME", 8), ("CRC32C", "CRC32-ISCSI", 4)])
+def test_cyclic_checksums_of_other_tools_are_compared(live, bucket, tmp_path, algorithm, model, size):
+    body = os.urandom(50_000)
+    checksum = anycrc.Model(model).calc(body).to_bytes(size, "big")
+    # The sandbox compares it with its own computation.
+    live.client("s3").put_object(
+        Bucket=bucket, Key="data", Body=body, **{f"Checksum{algorithm}": base64.b64encode(checksum).decode()}
+    )
+    watched = Watched()
+
+    get(live, bucket, tmp_path / "target", watched)
+
+    assert (tmp_path / "target").read_bytes() == body
+    assert watched.notes == []
 
 
 @pytest.mark.parametrize(
@@ -332,6 +363,8 @@ def test_part_file_without_digests_is_not_trusted(live, bucket, tmp_path, more):
     [
         {"ChecksumType": "FULL_OBJECT", "ChecksumCRC32": "yv66vg=="},
         {"ChecksumType": "FULL_OBJECT", "ChecksumSHA1": "yv66vsr+ur7K/rq+yv66vsr+ur4="},
+        {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": "yv66vsr+ur4="},
+        {"ChecksumType": "FULL_OBJECT", "ChecksumCRC32C": "yv66vg=="},
         {"ServerSideEncryption": "AES256"},
     ],
 )
@@ -453,7 +486,7 @@ def test_file_truncated_during_upload_is_reported(live, bucket, source):
 )
 def test_part_count_stays_within_s3_limit(size, part):
     assert part_size(size) == part
-    assert -(-size // part) <= transfer._MOST_PARTS
+    assert -(-size // part) <= uploading._MOST_PARTS
 
 
 @pytest.mark.parametrize("source", ["/dev/zero", "pipe"])
@@ -489,7 +522,7 @@ def test_damaged_stream_is_reported_after_writing(answers):
     written: list[bytes] = []
 
     with pytest.raises(TransferFailedError, match="that was written is damaged") as caught:
-        transfer.download_stream(
+        download_stream(
             answers.account.client("s3"), written.append, bucket="b", key="k", reporter=NullReporter(), name="k"
         )
 
@@ -497,20 +530,39 @@ def test_damaged_stream_is_reported_after_writing(answers):
     assert written == [b"abc"]
 
 
-def test_content_without_known_checksum_is_reported(answers, tmp_path):
-    answers.on(
-        "s3",
-        "HeadObject",
-        {"ContentLength": 3, "ETag": '"0-2"', "ChecksumType": "COMPOSITE", "ChecksumCRC32": "yv66vg==-2"},
-    )
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"ChecksumType": "FULL_OBJECT"},
+        # AWS does not promise how the ETag of parts is computed.
+        {"ServerSideEncryption": "AES256", "ETag": '"cafebabecafebabecafebabecafebabe-1"'},
+        {"ServerSideEncryption": "aws:kms", "ETag": '"cafebabecafebabecafebabecafebabe"'},
+    ],
+)
+def test_content_without_known_checksum_is_reported(answers, tmp_path, head):
+    answers.on("s3", "HeadObject", {"ContentLength": 3, "ETag": '"0-2"', **head})
     answers.on("s3", "GetObject", {"Body": b"abc", "ContentRange": "bytes 0-2/3", "ContentLength": 3})
     reporter = RecordingReporter()
 
-    transfer.download(
-        answers.account.client("s3"), bucket="b", key="k", target=tmp_path / "k", reporter=reporter, name="k"
-    )
+    download(answers.account.client("s3"), bucket="b", key="k", target=tmp_path / "k", reporter=reporter, name="k")
 
     assert [note for note in reporter.notes if "was not verified" in note]
+
+
+def test_wrong_checksum_of_parts_is_rejected(answers, tmp_path):
+    head = {"ContentLength": 3, "ETag": '"0-2"', "ChecksumType": "COMPOSITE", "ChecksumCRC32": "yv66vg==-1"}
+    answers.on("s3", "HeadObject", head)
+    answers.on("s3", "GetObject", {"Body": b"abc", "ContentRange": "bytes 0-2/3", "ContentLength": 3})
+
+    with pytest.raises(TransferFailedError, match="downloaded data of k is damaged"):
+        download(
+            answers.account.client("s3"),
+            bucket="b",
+            key="k",
+            target=tmp_path / "k",
+            reporter=NullReporter(),
+            name="k",
+        )
 
 
 def test_failed_stream_upload_deletes_its_parts(answers):
@@ -519,8 +571,6 @@ def test_failed_stream_upload_deletes_its_parts(answers):
     answers.on("s3", "AbortMultipartUpload", {})
 
     with pytest.raises(AccessDeniedError):
-        transfer.upload_stream(
-            answers.account.client("s3"), BytesIO(b"x" * transfer.PART), bucket="b", key="k", reporter=NullReporter()
-        )
+        upload_stream(answers.account.client("s3"), BytesIO(b"x" * PART), bucket="b", key="k", reporter=NullReporter())
 
     assert answers.names()[-1] == "AbortMultipartUpload"

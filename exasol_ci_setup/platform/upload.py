@@ -1,39 +1,26 @@
-"""Uploads and downloads of one object: in parts, with progress; an interrupted download resumes if the ETag is unchanged."""
+"""Uploads of one object: in parts, with progress; an interrupted upload resumes."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import mimetypes
 import stat
-import zlib
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from exasol_ci_setup.aws.session import (
-    BotoCoreError,
-    ClientError,
-    error_code,
-    ignore_aws_errors,
-    is_transient,
-    translate_aws_errors,
-)
-from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
-from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
-from exasol_ci_setup.core.files import is_stream
-from exasol_ci_setup.platform import part_file, private_files
+from exasol_ci_setup.aws.session import ignore_aws_errors, translate_aws_errors
+from exasol_ci_setup.core.errors import InputError, TransferFailedError
+from exasol_ci_setup.platform import private_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
     from exasol_ci_setup.core.reporter import Reporter
-    from exasol_ci_setup.platform.part_file import PartFile
 
 _MEBIBYTE: Final = 1024 * 1024
 PART: Final = 8 * _MEBIBYTE
@@ -42,7 +29,6 @@ _MOST_PARTS: Final = 10_000
 _PARALLEL_PARTS: Final = 4
 _PARTS_OF_ONE_SIZE: Final = 1_000
 _FINISH_SECONDS: Final = 5.0  # seconds
-_MAX_EMPTY_CONNECTIONS: Final = 5  # consecutive connections without data; botocore retries each request before
 
 
 @dataclass(frozen=True)
@@ -85,7 +71,8 @@ def upload(s3: S3Client, source: Path, *, bucket: str, key: str, reporter: Repor
                     Bucket=bucket, Key=key, ContentType=kind, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
                 )
                 multipart = _Upload(made["UploadId"], {})
-                state.truncate(0)
+                state.seek(0)
+                state.truncate()
                 state.write(multipart.id.encode())
                 state.flush()
             parts = _send(s3, source, size, multipart, bucket=bucket, key=key, reporter=reporter)
@@ -289,176 +276,3 @@ def _read(source: Path, start: int, length: int) -> bytes:
             f"{source} was shortened while it was read", hint="upload it again when no process writes it"
         )
     return content
-
-
-def download(s3: S3Client, *, bucket: str, key: str, target: Path, reporter: Reporter, name: str) -> int:
-    """Download an object into the file `target`, which is replaced atomically, and return its size in bytes.
-
-    The data goes to a part file beside it; an interrupted download resumes if the ETag is unchanged. `name` is the object's name in errors. The reporter
-    receives the number of bytes in the part file and the size: at the start, and after each MiB.
-    Raises ObjectNotFoundError, InputError if the file cannot be written, TransferFailedError if the object changes or the data is damaged, and the
-    errors of the AWS boundary.
-    """
-    if is_stream(target):
-        raise InputError(
-            f"{target} cannot be written: it is a device, a pipe or a socket", hint="choose a file as the destination"
-        )
-    with translate_aws_errors():
-        head = _head(s3, bucket, key, name)
-        size, tag = head["ContentLength"], head["ETag"]
-        with part_file.open_part_file(target, f"{bucket}/{key}/{tag}") as part:
-            reporter.progress(part.size, size)
-            _fetch(s3, {"Bucket": bucket, "Key": key, "IfMatch": tag}, part, size, reporter=reporter, name=name)
-            checksum, expected = _checksum_of(head)
-            if part.size != size or not part.is_intact(checksum.update) or expected not in {None, checksum.digest()}:
-                part.discard()
-                raise TransferFailedError(
-                    f"the downloaded data of {name} is damaged: its checksum does not match",
-                    hint="run the same command again: it starts from the beginning",
-                )
-            part.replace(target)
-        _report_unverified(reporter, name, expected)
-    return size
-
-
-def download_stream(
-    s3: S3Client, write: Callable[[bytes], object], *, bucket: str, key: str, reporter: Reporter, name: str
-) -> int:
-    """Pass an object to `write` in pieces, in their order, and return its size in bytes.
-
-    Raises ObjectNotFoundError, TransferFailedError if the object changes, or if the data that was written is damaged, and the errors of the AWS
-    boundary.
-    """
-    with translate_aws_errors():
-        head = _head(s3, bucket, key, name)
-        checksum, expected = _checksum_of(head)
-        stream = _Stream(write, checksum)
-        size = head["ContentLength"]
-        reporter.progress(0, size)
-        request = {"Bucket": bucket, "Key": key, "IfMatch": head["ETag"]}
-        _fetch(s3, request, stream, size, reporter=reporter, name=name)
-        if stream.size != size or expected not in {None, checksum.digest()}:
-            raise TransferFailedError(
-                f"the data of {name} that was written is damaged: its checksum does not match",
-                hint="discard it, and run the same command again",
-            )
-        _report_unverified(reporter, name, expected)
-    return size
-
-
-class _Stream:
-    """Passes what is appended to a function and to a checksum."""
-
-    def __init__(self, write: Callable[[bytes], object], checksum: _Checksum) -> None:
-        self._write = write
-        self._checksum = checksum
-        self.size = 0
-
-    def append(self, content: bytes) -> None:
-        """Write received bytes."""
-        self._write(content)
-        self._checksum.update(content)
-        self.size += len(content)
-
-
-def _report_unverified(reporter: Reporter, name: str, expected: bytes | None) -> None:
-    """Report that the content was not compared with a checksum of S3."""
-    if expected is None:
-        reporter.note(
-            f"the content of {name} was not verified: S3 has no checksum of the whole object that this tool compares"
-        )
-
-
-def _head(s3: S3Client, bucket: str, key: str, name: str) -> HeadObjectOutputTypeDef:
-    try:
-        return s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-    except ClientError as error:
-        # Without permission to list the bucket, S3 answers 403 for a missing object:
-        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-        if error_code(error) in {"404", "403"} and not object_exists(s3, bucket, key):
-            raise _not_found(name) from error
-        raise
-
-
-def _fetch(
-    s3: S3Client, request: dict[str, str], part: PartFile | _Stream, size: int, *, reporter: Reporter, name: str
-) -> None:
-    """Append the missing bytes of the object to `part`; reconnect if needed."""
-    breaks = 0
-    while (done := part.size) < size:
-        try:
-            for chunk in _chunks(s3, request, done, name):
-                part.append(chunk)
-                reporter.progress(part.size, size)
-        except BotoCoreError as error:
-            if not is_transient(error) or breaks >= _MAX_EMPTY_CONNECTIONS:
-                raise
-        breaks = 0 if part.size > done else breaks + 1
-        if breaks > _MAX_EMPTY_CONNECTIONS:
-            raise TransferFailedError(
-                f"the download of {name} stopped: no more data",
-                hint="run the same command again: it resumes the download",
-            )
-
-
-def _chunks(s3: S3Client, request: dict[str, str], start: int, name: str) -> Iterator[bytes]:
-    """Yield the bytes of the object from `start`, with one connection. Raises an error if the object was replaced or deleted."""
-    try:
-        answer = s3.get_object(**request, Range=f"bytes={start}-")  # type: ignore[arg-type]
-    except ClientError as error:
-        if error_code(error) in {"PreconditionFailed", "412"}:
-            raise TransferFailedError(f"{name} was replaced during the download", hint="download it again") from error
-        if error_code(error) in {"NoSuchKey", "404"}:
-            raise _not_found(name) from error
-        raise
-    if not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
-        raise TransferFailedError(f"the answer for {name} is not the requested range from byte {start}")
-    yield from answer["Body"].iter_chunks(_MEBIBYTE)
-
-
-class _Checksum(Protocol):
-    def update(self, content: bytes, /) -> object: ...
-    def digest(self) -> bytes: ...
-
-
-class _Crc32:
-    """CRC-32 as S3 encodes it, with the methods of `hashlib`."""
-
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, content: bytes, /) -> None:
-        self._value = zlib.crc32(content, self._value)
-
-    def digest(self) -> bytes:
-        return self._value.to_bytes(4, "big")
-
-
-def _checksum_of(head: Mapping[str, Any]) -> tuple[_Checksum, bytes | None]:
-    """Return a hasher for the whole object, and the checksum that S3 has; None if S3 has none that Python computes quickly.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html. Without parts and with SSE-S3 the ETag of an
-    object is its MD5: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
-    """
-    md5 = hashlib.md5(usedforsecurity=False)
-    if head.get("ChecksumType") == "FULL_OBJECT":
-        if "ChecksumCRC32" in head:
-            return _Crc32(), base64.b64decode(head["ChecksumCRC32"])
-        if "ChecksumSHA256" in head:
-            return hashlib.sha256(), base64.b64decode(head["ChecksumSHA256"])
-        if "ChecksumSHA1" in head:
-            return hashlib.sha1(usedforsecurity=False), base64.b64decode(head["ChecksumSHA1"])
-    tag = head["ETag"].strip('"')
-    if head.get("ServerSideEncryption") == "AES256" and "-" not in tag:
-        return md5, bytes.fromhex(tag)
-    return md5, None
-
-
-def object_exists(s3: S3Client, bucket: str, key: str) -> bool:
-    """Return whether an object exists. Raises botocore's errors."""
-    found = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
-    return any(entry["Key"] == key for entry in found.get("Contents", []))
-
-
-def _not_found(name: str) -> ObjectNotFoundError:
-    return ObjectNotFoundError(f"object {name!r} does not exist", hint=LIST_OBJECTS_HINT)

@@ -1,0 +1,26 @@
+"""Create and update the stack of a workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.constructs.workspace import Workspace
+from exasol_ci_setup.platform import workspaces
+from exasol_ci_setup.platform.stacks import deploy, retry
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.aws.context import Context
+
+
+def ensure(context: Context, workspace_id: str, *, public_assets: bool | None = None) -> workspaces.Bucket:
+    """Create or update the stack of a workspace, and return its bucket.
+
+    `public_assets` sets whether its public folder is publicly readable; None keeps the current value. Raises the errors of `context.deploy`.
+    """
+    if public_assets is None:
+        found = workspaces.find(context, workspace_id)
+        public_assets = found is not None and found.is_public
+    construct = build(Workspace, workspace_id=workspace_id, public_assets=public_assets)
+    stack = retry(context, construct.stack_name, lambda: deploy(context, construct))
+    return workspaces.bucket_of(stack, workspace_id)
