@@ -121,7 +121,7 @@ ALIASES: Final = {
     "generate-release-buildspecs": "generate-release-buildspec",
     "container_manager": "container-manager",
 }
-_MODULES_OF_AWS: Final = frozenset({"boto3", "botocore", "cfnlint", "docker", "dotenv", "pydantic", "rich"})
+_MODULES_OF_AWS: Final = frozenset({"anycrc", "boto3", "botocore", "cfnlint", "docker", "dotenv", "pydantic", "rich"})
 _ROWS: Final = {name: (module, text) for section in COMMANDS.values() for name, module, text in section}
 
 
