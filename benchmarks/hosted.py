@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.containers.hosted.instances import APP_LABEL, INSTANCE_LABEL
-from exasol_ci_setup.containers.hosted.state import State
+from exasol_ci_setup.containers.hosted.state import App, Phase, State
 from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def fill(client: DockerClient, state: State) -> None:
             labels={INSTANCE_LABEL: state.identity, APP_LABEL: name},
         )
         state.add_app(name, IMAGE, f"{name}.example.com")
-        state.set_container(name, image=IMAGE, container=container.id or "", port=20000 + number, env_names=[])
+        state.save_app(App(name, IMAGE, Phase.READY, container.id, 20000 + number, (), ()))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.nginx import Reload
 from exasol_ci_setup.containers.hosted.settings import Settings
-from exasol_ci_setup.containers.hosted.state import Phase, State
+from exasol_ci_setup.containers.hosted.state import App, Phase, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,9 @@ class FakeNginx:
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
+
+    def domains(self) -> set[str]:
+        return set(self.files)
 
     def apply(self, files: Mapping[str, str | None]) -> Reload:
         for domain, text in files.items():
@@ -35,6 +38,9 @@ class NoContainers:
     def list_app(self, _app: str) -> list[Any]:
         return []
 
+    def remove_network(self, _app: str) -> None:
+        pass
+
 
 class ReassigningState(State):
     """A state that assigns a domain to another app as soon as the deletion of its app is recorded."""
@@ -48,7 +54,7 @@ def test_domain_reassigned_during_deletion_stays_served(tmp_path: Path):
     state, fake = ReassigningState(tmp_path), FakeNginx()
     for port, name in enumerate(("app1", "app2"), 20000):
         state.add_app(name, "demo:1", f"{name}.example.com")
-        state.set_container(name, image="demo:1", container=name, port=port, env_names=())
+        state.save_app(App(name, "demo:1", Phase.READY, name, port, (), ()))
     state.assign_domain("shared.example.com", "app1")
     fake.files["shared.example.com"] = "written for app2"
     nginx: Any = fake

@@ -1,10 +1,9 @@
-"""The state of the hosted API: shared by workers, consistent after a kill, on a full disk, and after an update."""
+"""The state of the hosted API: consistent after a kill, on a full disk, and after an update; locks and wrong keys."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import multiprocessing
 import os
 import socket
 import sqlite3
@@ -18,6 +17,9 @@ from pathlib import Path
 import pytest
 
 from exasol_ci_setup.containers.hosted.auth import MAX_WRONG_KEYS, WINDOW_SECONDS, Authenticator
+from exasol_ci_setup.containers.hosted.locks import AppLocks, DirectoryLock
+from exasol_ci_setup.containers.hosted.options import AppOptions
+from exasol_ci_setup.containers.hosted.releases import Release, Releases
 from exasol_ci_setup.containers.hosted.state import PORTS, App, Drain, Phase, State
 from exasol_ci_setup.containers.hosted.storage import storage_errors
 from exasol_ci_setup.core.errors import (
@@ -35,17 +37,31 @@ def state(tmp_path: Path) -> State:
     return State(tmp_path)
 
 
+def ready(state: State, container: str) -> App:
+    """Return an app of the state after the deployment of a container."""
+    app = state.app("app1")
+    assert app is not None
+    return replace(app, phase=Phase.READY, container=container, port=20000, should_run=True)
+
+
 def test_app_is_creating_until_its_container_is_set(state: State, tmp_path: Path):
     state.add_app("app1", "demo:1", "app1.example.com")
     creating = App("app1", "demo:1", Phase.CREATING, None, None, (), ("app1.example.com",))
     assert state.app("app1") == creating
 
-    state.set_container("app1", image="demo:2", container="abc", port=20000, env_names=["A", "B"])
+    options = AppOptions.model_validate({"memory": "64m", "health_path": "/healthz"})
+    ready = App(
+        *("app1", "demo:2", Phase.READY, "abc", 20000, ("A", "B"), ("app1.example.com",)),
+        should_run=True,
+        options=options,
+        image_id="sha256:1",
+        previous="old",
+    )
+    state.save_app(ready)
 
-    # Another worker reads the same state.
-    ready = App("app1", "demo:2", Phase.READY, "abc", 20000, ("A", "B"), ("app1.example.com",))
+    # The next process reads the same state.
     assert State(tmp_path).apps() == (ready,)
-    state.restore_app(creating)
+    state.save_app(creating)
     assert state.app("app1") == creating
     state.delete_app("app1")
     assert state.apps() == ()
@@ -93,55 +109,81 @@ def test_port_is_reserved_once_and_only_if_free(state: State):
     assert state.reserve_port("app3", exclude={PORTS[0]}) == second
 
 
-def _reserve(directory: str, number: int) -> int:
-    return State(Path(directory)).reserve_port(f"app{number}")
-
-
-def test_parallel_workers_reserve_different_ports(state: State, tmp_path: Path):
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
-        ports = list(pool.map(_reserve, [str(tmp_path)] * 20, range(20)))
+def test_parallel_threads_reserve_different_ports(state: State):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        ports = list(pool.map(lambda number: state.reserve_port(f"app{number}"), range(20)))
 
     assert len(set(ports)) == 20
     assert state.reserve_port("another") not in ports
 
 
-def test_lock_of_app_is_exclusive(state: State, tmp_path: Path):
+def test_lock_of_app_is_exclusive_and_forgotten():
+    locks = AppLocks()
     inside: list[str] = []
     waiting = threading.Event()
 
     def second() -> None:
         waiting.set()
-        with State(tmp_path).lock("app1"):
+        with locks.lock("app1"):
             inside.append("second")
 
-    with state.lock("app1"):
+    with locks.lock("app1"):
         thread = threading.Thread(target=second)
         thread.start()
         waiting.wait()
-        with state.try_lock("app1") as free:
+        with locks.try_lock("app1") as free:
             assert not free
-        with state.try_lock("app2") as free:
+        with locks.try_lock("app2") as free:
             assert free
         inside.append("first")
     thread.join()
 
     assert inside == ["first", "second"]
+    assert (locks._locks, locks._users) == ({}, {})
 
 
-def test_lock_of_killed_worker_is_released(state: State, tmp_path: Path):
+def test_second_process_of_directory_is_refused_until_first_ends(tmp_path: Path):
     code = (
-        "import os, signal, sys; from pathlib import Path\n"
-        "from exasol_ci_setup.containers.hosted.state import State\n"
-        "with State(Path(sys.argv[1])).lock('app1'):\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import sys; from pathlib import Path\n"
+        "from exasol_ci_setup.containers.hosted.locks import DirectoryLock\n"
+        "lock = DirectoryLock(Path(sys.argv[1]), wait=False)\n"
+        "print('locked', flush=True); input()\n"
     )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match=r"^another process serves the state directory "):
+            DirectoryLock(tmp_path, wait=False)
+        process.kill()
+    DirectoryLock(tmp_path, wait=True).release()
 
-    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
 
-    assert killed.returncode < 0
-    with state.try_lock("app1") as free:
-        assert free
+def test_images_are_listed_newest_first_until_forgotten(state: State):
+    for app, image in (("app1", "a"), ("app1", "b"), ("app2", "a"), ("app1", "a")):
+        state.note_image(app, image)
+
+    assert (state.images("app1"), state.images("app2")) == (("a", "b"), ("a",))
+    assert state.is_image_of_another("app1", "a")
+    assert not state.is_image_of_another("app1", "b")
+    state.forget_image("app1", "a")
+    assert (state.images("app1"), state.images("app2")) == (("b",), ("a",))
+
+
+def test_only_one_release_of_app_is_kept_and_private(tmp_path: Path):
+    releases = Releases(tmp_path)
+    release = Release("demo:1", {"A": "ä\n"}, AppOptions.model_validate({"cpus": 0.5}), "sha256:1")
+    for container in ("a" * 64, "b" * 64):
+        releases.save("app1", container, release)
+    releases.save("app1-2", "a" * 64, release)
+
+    assert releases.load("app1", "a" * 64) == release
+    assert (releases.load("app1", None), releases.load("app1", "c")) == (None, None)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "releases").iterdir()} == {0o600}
+    releases.delete_others("app1", keep="b" * 64)
+    assert (releases.load("app1", "a" * 64), releases.load("app1", "b" * 64)) == (None, release)
+    releases.delete_others("app1", keep=None)
+    assert [path.name for path in (tmp_path / "releases").iterdir()] == ["app1-2." + "a" * 32]
 
 
 def test_database_is_readable_by_owner_only(tmp_path: Path):
@@ -163,8 +205,8 @@ def test_unusable_directory_is_reported(tmp_path: Path):
             State(directory)
 
 
-def test_only_right_key_is_accepted(state: State):
-    authenticator = Authenticator(state, "the käy")
+def test_only_right_key_is_accepted():
+    authenticator = Authenticator("the käy")
 
     authenticator.check("the käy", "10.0.0.1")
     for secret in ("", "the", "the käy ", "\ud800", "x" * 100_000):
@@ -174,12 +216,12 @@ def test_only_right_key_is_accepted(state: State):
         authenticator.check(None, "10.0.0.1")
 
 
-def test_wrong_keys_of_all_workers_are_counted(tmp_path: Path):
-    authenticators = [Authenticator(State(tmp_path), "key") for _ in range(4)]
+def test_wrong_keys_of_parallel_requests_are_counted():
+    authenticator = Authenticator("key")
 
     def attempt(number: int) -> type[Exception] | None:
         try:
-            authenticators[number % 4].check("key" if number % 2 else "wrong", "10.0.0.1")
+            authenticator.check("key" if number % 2 else "wrong", "10.0.0.1")
         except KeyRefusedError as error:
             return type(error)
         return None
@@ -193,26 +235,37 @@ def test_wrong_keys_of_all_workers_are_counted(tmp_path: Path):
     assert wrong.count(KeyRefusedError) == MAX_WRONG_KEYS
     assert wrong.count(TooManyAttemptsError) == 40 - MAX_WRONG_KEYS
     with pytest.raises(TooManyAttemptsError) as caught:
-        authenticators[0].check("wrong", "10.0.0.1")
+        authenticator.check("wrong", "10.0.0.1")
     assert 0 < caught.value.seconds <= WINDOW_SECONDS
     with pytest.raises(KeyRefusedError, match=r"^The secret is wrong\.$"):
-        authenticators[0].check("wrong", "10.0.0.2")
+        authenticator.check("wrong", "10.0.0.2")
 
 
-def test_wrong_keys_expire(state: State):
-    def attempt(now: float) -> float:
-        return state.count_wrong_key("10.0.0.1", now=now, limit=2, seconds=60)
+def test_wrong_keys_expire():
+    now = [1000.0]
+    authenticator = Authenticator("key", clock=lambda: now[0])
 
-    assert [attempt(1000), attempt(1010), attempt(1020), attempt(1020)] == [0, 0, 40, 40]
-    assert attempt(1060) == 0
-    # The clock was set back.
-    assert attempt(0) == 0
+    def attempt() -> int:
+        with pytest.raises(KeyRefusedError) as caught:
+            authenticator.check("wrong", "10.0.0.1")
+        return getattr(caught.value, "seconds", 0)
+
+    assert [attempt() for _ in range(MAX_WRONG_KEYS)] == [0] * MAX_WRONG_KEYS
+    now[0] += 20
+    assert attempt() == WINDOW_SECONDS - 20
+    now[0] += 40
+    assert attempt() == 0
+    # Memory is limited, whatever the number of addresses.
+    for number in range(10_100):
+        with pytest.raises(KeyRefusedError):
+            authenticator.check("wrong", f"caller {number}")
+    assert len(authenticator._attempts) == 10_000
 
 
 def test_drain_is_recorded_until_it_is_deleted(state: State, tmp_path: Path):
     state.add_app("app1", "demo:1", "app1.example.com")
     drain = Drain("app1", "old", 2000.0)
-    state.set_container("app1", image="demo:2", container="new", port=20001, env_names=[], drain=drain)
+    state.save_app(ready(state, "new"), drain=drain)
     assert State(tmp_path).drains() == (drain,)
 
     known = replace(drain, workers=frozenset({(1, 2), (3, 4)}))
@@ -235,10 +288,10 @@ def test_stopped_app_should_not_run_until_next_deployment(state: State):
     state.set_should_run("app1", should_run=False)
     stopped = state.app("app1")
     assert not stopped.should_run
-    state.set_container("app1", image="demo:2", container="abc", port=20000, env_names=[])
+    state.save_app(ready(state, "abc"))
     assert state.app("app1").should_run
     assert stopped is not None
-    state.restore_app(stopped)
+    state.save_app(stopped)
     assert state.app("app1") == stopped
 
 
@@ -311,15 +364,10 @@ def test_database_errors_are_state_errors(state: State, tmp_path: Path):
         lambda: state.add_app("app1", "demo:1", "app1.example.com"),
         lambda: state.reserve_port("app1"),
         lambda: state.delete_app("app1"),
-        lambda: state.count_wrong_key("10.0.0.1", now=1, limit=1, seconds=1),
+        lambda: state.note_image("app1", "a"),
     ):
         with pytest.raises(StateError, match=r"^The state directory .* cannot be used: file is not a database"):
             call()
-    # Keys are still compared.
-    authenticator = Authenticator(state, "key")
-    authenticator.check("key", "10.0.0.1")
-    with pytest.raises(KeyRefusedError):
-        authenticator.check("wrong", "10.0.0.1")
 
 
 def test_state_of_earlier_release_is_migrated(tmp_path: Path):
@@ -327,11 +375,12 @@ def test_state_of_earlier_release_is_migrated(tmp_path: Path):
     with sqlite3.connect(tmp_path / "hosted.sqlite3") as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("DROP TABLE draining")
-        database.execute("ALTER TABLE apps DROP COLUMN should_run")
+        for column in ("should_run", "options", "image_id", "previous"):
+            database.execute(f"ALTER TABLE apps DROP COLUMN {column}")
     database.close()
 
     state = State(tmp_path)
 
-    assert [(app.name, app.should_run) for app in state.apps()] == [("app1", False)]
+    assert [(app.name, app.should_run, app.options) for app in state.apps()] == [("app1", False, AppOptions())]
     assert state.drains() == ()
     assert not list(tmp_path.glob("*-wal"))

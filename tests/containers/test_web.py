@@ -53,6 +53,7 @@ PATHS = {
     "hosted": [
         *("GET /", "GET /docs", "GET /docs/files/swagger-ui.css", "GET /openapi.json", "GET /nothing"),
         *("POST /new", "POST /redeploy", "POST /stop", "POST /run", "POST /add_domain", "POST /delete", "POST /logs"),
+        *("POST /rollback", "POST /remove_domain"),
     ],
 }
 
@@ -98,9 +99,13 @@ def make_hosted(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFa
         settings = Settings(state=folder, **{"domain": "example.com", **options})
         state = State(folder)
         deployments = Deployments(
-            settings, state, Instances(client, state.identity), Nginx(("false",), folder, processes=list), None
+            settings,
+            state,
+            Instances(client, state.identity, settings.subnets),
+            Nginx(("false",), folder, processes=list),
+            None,
         )
-        return hosted.assemble(settings, Authenticator(state, KEY), deployments, lifespan)
+        return hosted.assemble(settings, Authenticator(KEY), deployments, lifespan)
 
     return make
 

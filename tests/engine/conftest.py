@@ -85,7 +85,7 @@ def shared_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - loads the ima
     host = Host()
     try:
         host.start_nginx()
-        host.start("--answer-within", "2s")
+        host.start("--answer-within", "5s")
         yield host
         assert "Traceback" not in host.log.read_text()
     finally:

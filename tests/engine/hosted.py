@@ -284,6 +284,8 @@ class Host:
             docker("rm", "--force", "--volumes", *found)
         for volume in docker("volume", "ls", "--quiet", "--filter", f"label={LABEL}").split():
             docker("volume", "rm", volume)
+        for network in docker("network", "ls", "--quiet", "--filter", f"label={LABEL}").split():
+            docker("network", "rm", network)
         shutil.rmtree(self.folder)
 
     def curl(self, path: str, body: object = None, *options: str, key: str | None = KEY, host: str = DOMAIN) -> Answer:

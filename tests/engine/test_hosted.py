@@ -98,7 +98,7 @@ def test_key_in_header_is_accepted_and_never_shown(host: Host):
 
 def test_wrong_keys_change_nothing_and_never_block_right_key(stopped_host: Host):
     host = stopped_host
-    host.start("--workers", "2")
+    host.start()
 
     missing = host.curl("/new", {"image": "demo:1", "name": "app1"}, key=None)
     assert (missing.status, missing.json) == (403, failure("The secret is missing."))
@@ -207,7 +207,7 @@ def test_ports_are_published_on_loopback_only(host: Host):
 
 def test_twenty_parallel_deployments_get_twenty_ports(stopped_host: Host):
     host = stopped_host
-    host.start("--workers", "3")
+    host.start()
     names = [f"app{number}" for number in range(20)]
 
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
@@ -626,7 +626,19 @@ def test_app_with_removed_container_can_be_deployed_again(host: Host):
 def test_openapi_document_and_page_are_served(host: Host):
     found = host.curl("/openapi.json").json
 
-    assert set(found["paths"]) == {"/", "/new", "/stop", "/run", "/add_domain", "/delete", "/logs", "/redeploy"}
+    paths = {
+        "/",
+        "/new",
+        "/redeploy",
+        "/rollback",
+        "/stop",
+        "/run",
+        "/add_domain",
+        "/remove_domain",
+        "/delete",
+        "/logs",
+    }
+    assert set(found["paths"]) == paths
     assert host.curl("/docs").status == 200
     assert host.curl("/docs/files/swagger-ui-bundle.js").status == 200
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.engine.hosted import Host, echo, request, upload
+from tests.engine.hosted import DOMAIN, LABEL, Host, docker, echo, request, until, upload
 
 pytestmark = pytest.mark.engine
 
@@ -31,3 +35,177 @@ def test_upload_of_50_mib_is_accepted_over_ipv4_and_ipv6(shared_host: Host):
     # The default limit is 100 MiB.
     assert upload("upload.example.com", 101 * MIB, address="127.0.0.1").status == 413
     assert request("example.com", "/openapi.json", address="::1").status == 200
+
+
+def inspect(host: Host, name: str) -> Any:
+    """Return the description of the container of an app."""
+    (container,) = host.containers(name)
+    return json.loads(docker("inspect", container))[0]
+
+
+def test_limits_have_defaults_and_are_kept_by_redeploy(shared_host: Host):
+    shared_host.new("demo:1", "limits")
+    config = inspect(shared_host, "limits")["HostConfig"]
+    assert (config["Memory"], config["MemorySwap"], config["PidsLimit"], config["NanoCpus"]) == (
+        512 * MIB,
+        512 * MIB,
+        512,
+        0,
+    )
+    assert config["SecurityOpt"] == ["no-new-privileges"]
+    assert config["LogConfig"] == {"Type": "local", "Config": {"max-file": "5", "max-size": "10m"}}
+
+    new = shared_host.new("demo:1", "limits", memory="256m", pids=200, cpus=0.5, max_body="1m", timeout="2s")
+    assert new.text == "Running on limits.example.com!"
+    assert upload("limits.example.com", 2 * MIB, address="127.0.0.1").status == 413
+    assert request("limits.example.com", "/sleep/5").status == 504
+    shared_host.curl("/redeploy", {"name": "limits", "image": "demo:2", "pids": None, "max_body": "3m"})
+
+    until(lambda: len(shared_host.containers("limits")) == 1)
+    config = inspect(shared_host, "limits")["HostConfig"]
+    assert (config["Memory"], config["PidsLimit"], config["NanoCpus"]) == (268435456, 512, 500_000_000)
+    assert upload("limits.example.com", 2 * MIB, address="127.0.0.1").text == f"{2 * MIB} bytes"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"envs": {"GREETING": "hi"}}, "envs: unknown field"),
+        ({"privileged": True}, "privileged: unknown field"),
+        ({"memory": "1m"}, "use at least 6m"),
+        ({"memory": "-1"}, "'-1' is not a size"),
+        ({"cpus": 0}, "use a number of processors"),
+        ({"pids": 0}, "greater than or equal to 1"),
+        ({"max_body": "1m; }"}, "is not a size"),
+        ({"timeout": "60s; }"}, "is not a time"),
+        ({"health_path": "healthz"}, "use a path that begins with /"),
+        ({"health_path": "/a b"}, "use a path that begins with /"),
+    ],
+)
+def test_unknown_or_invalid_option_deploys_nothing(shared_host: Host, fields, reason):
+    for path, more in (("/new", {"image": "demo:1"}), ("/redeploy", {})):
+        answer = shared_host.curl(path, {"name": "refused", **more, **fields})
+
+        assert answer.status == 400
+        assert reason in answer.json["reason"]
+    assert shared_host.containers("refused") == []
+
+
+def test_health_path_decides_whether_container_is_ready(shared_host: Host):
+    healthy = shared_host.new("failing:1", "health", health_path="/healthz")
+    assert healthy.text == "Running on health.example.com!"
+
+    ill = shared_host.new("demo:1", "health", health_path="/healthz", env={"HEALTH": "404"})
+
+    assert ill.status == 400
+    assert "GET /healthz returned status 404" in ill.json["reason"]
+    # The path is kept, so the container is still not accepted.
+    assert shared_host.curl("/redeploy", {"name": "health", "env": {"HEALTH": "500"}}).status == 400
+    assert request("health.example.com").status == 500
+
+
+def test_new_tag_keeps_variables_and_merges_new_ones(shared_host: Host):
+    shared_host.new("demo:1", "tag", env={"GREETING": "hi", "ENV": "test"})
+
+    changed = shared_host.curl("/redeploy", {"name": "tag", "image": "demo:2"})
+
+    assert changed.text == "Running on tag.example.com!"
+    assert request("tag.example.com").text == "2 test 8001 hi -"
+    shared_host.curl("/redeploy", {"name": "tag", "env": {"GREETING": None, "ENV": "dev", "PORT": 9000}})
+    assert request("tag.example.com").text == "2 dev 9000 - -"
+    assert shared_host.curl("/").json["tag"]["image"] == "demo:2"
+    refused = shared_host.curl("/redeploy", {"name": "tag", "env": {"PORT": "http"}})
+    assert refused.status == 400
+    assert request("tag.example.com").text == "2 dev 9000 - -"
+
+
+def test_rollback_restores_image_by_id_variables_and_options(shared_host: Host):
+    docker("tag", "demo:1", "moving:1")
+    first = docker("inspect", "--format", "{{.Id}}", "moving:1")
+    shared_host.new("moving:1", "back", env={"GREETING": "a secret"}, memory="64m")
+    assert shared_host.curl("/rollback", {"name": "back"}).status == 409
+    # Same name, other image.
+    docker("tag", "demo:2", "moving:1")
+    shared_host.new("moving:1", "back", env={"GREETING": "new"})
+    assert request("back.example.com").text == "2 prod 8001 new -"
+
+    answer = shared_host.curl("/rollback", {"name": "back"})
+
+    assert answer.text == "Running on back.example.com!"
+    assert request("back.example.com").text == "1 prod 8001 a secret -"
+    until(lambda: len(shared_host.containers("back")) == 1)
+    found = inspect(shared_host, "back")
+    assert (found["Image"], found["HostConfig"]["Memory"]) == (first, 64 * MIB)
+    # The replaced release is now the previous one. A restart does not lose it.
+    shared_host.stop()
+    shared_host.start("--answer-within", "5s")
+    shared_host.curl("/rollback", {"name": "back"})
+    assert request("back.example.com").text == "2 prod 8001 new -"
+    # A failed deployment does not change it.
+    assert shared_host.new("broken:1", "back").status == 400
+    again = shared_host.curl("/rollback", {"name": "back"})
+    assert again.text == "Running on back.example.com!"
+    assert request("back.example.com").text == "1 prod 8001 a secret -"
+    files = [path for path in Path(shared_host.state, "releases").iterdir() if path.name.startswith("back.")]
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o600]
+    shared_host.curl("/delete", {"name": "back"})
+    assert not [path for path in Path(shared_host.state, "releases").iterdir() if path.name.startswith("back.")]
+    docker("rmi", "moving:1")
+
+
+def test_removed_domain_is_free_and_others_stay(shared_host: Host):
+    shared_host.new("demo:1", "domains")
+    for domain in ("a.example.net", "b.example.net"):
+        shared_host.curl("/add_domain", {"name": "domains", "domain": domain})
+
+    removed = shared_host.curl("/remove_domain", {"name": "domains", "domain": "A.example.net"})
+
+    assert removed.json == {"success": True}
+    assert shared_host.curl("/").json["domains"]["domains"] == ["domains.example.com", "b.example.net"]
+    assert "a.example.net" not in shared_host.files()
+    assert request("b.example.net").text.startswith("1 ")
+    # Another app can have it.
+    shared_host.new("demo:2", "others")
+    assert shared_host.curl("/add_domain", {"name": "others", "domain": "a.example.net"}).status == 200
+    for domain in ("a.example.net", "none.example.net", DOMAIN):
+        refused = shared_host.curl("/remove_domain", {"name": "domains", "domain": domain})
+        assert (refused.status, refused.json["success"]) == (404, False)
+    assert until(lambda: request("a.example.net").text.startswith("2 "))
+
+
+def test_apps_have_own_networks_and_do_not_reach_each_other(shared_host: Host):
+    shared_host.new("demo:1", "net1")
+    shared_host.new("demo:1", "net2")
+    networks = [inspect(shared_host, name)["NetworkSettings"]["Networks"] for name in ("net1", "net2")]
+
+    assert [[name[:12] for name in each] for each in networks] == [["hosted-net1-"], ["hosted-net2-"]]
+    (other,) = (each["IPAddress"] for each in networks[1].values())
+    code = f"import socket; socket.create_connection(('{other}', 8001), timeout=1)"
+    (first,) = shared_host.containers("net1")
+    with pytest.raises(Exception, match="docker"):
+        docker("exec", first, "python3", "-c", code)
+    docker("exec", first, "python3", "-c", code.replace(other, "127.0.0.1"))
+    shared_host.curl("/delete", {"name": "net2"})
+    names = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"label={LABEL}").split()
+    assert set(networks[0]) < set(names)
+    assert not set(networks[1]) & set(names)
+
+
+def test_old_images_of_app_are_removed_except_last_five(shared_host: Host, tmp_path: Path):
+    ids = []
+    for version in range(7):
+        (tmp_path / "Dockerfile").write_text(f"FROM demo:1\nENV VERSION={version}\nLABEL only=prune\n")
+        docker("build", "--quiet", "--tag", "pruned:1", str(tmp_path))
+        ids.append(docker("inspect", "--format", "{{.Id}}", "pruned:1"))
+        assert shared_host.new("pruned:1", "prune").status == 200
+        until(lambda: len(shared_host.containers("prune")) == 1)
+
+    def left() -> set[str]:
+        return set(docker("images", "--no-trunc", "--quiet", "--filter", "label=only=prune").split())
+
+    assert until(lambda: left() == set(ids[-5:]))
+    assert request("prune.example.com").text.startswith("6 ")
+    # With the app, its images without a name are removed.
+    shared_host.curl("/delete", {"name": "prune"})
+    assert left() == {ids[-1]}
+    docker("rmi", "pruned:1")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,23 +83,6 @@ def test_kill_before_removal_of_old_container_keeps_new_one(host: Host):
     assert [(answer.status, answer.text[0]) for answer in held] == [(200, "1")]
     until(lambda: old not in host.containers())
     assert assert_consistent(host)["app1"]["image"] == "demo:2"
-
-
-def test_killed_worker_is_replaced_and_next_worker_cleans_up(stopped_host: Host):
-    host = stopped_host
-    host.start("--workers", "2")
-    host.new("demo:1")
-    (before,) = host.containers()
-    with host.in_background(lambda: host.new("slow:1")):
-        until(lambda: len(host.containers()) == 2)
-        for worker in (
-            (Path("/proc") / str(host.service.pid) / "task" / str(host.service.pid) / "children").read_text().split()
-        ):
-            os.kill(int(worker), signal.SIGKILL)
-        until(lambda: host.curl("/").status == 200)
-
-    until(lambda: host.containers() == [before])
-    assert assert_consistent(host)["app1"]["image"] == "demo:1"
 
 
 def test_kill_before_reload_reloads_nginx_at_next_start(stopped_host: Host):

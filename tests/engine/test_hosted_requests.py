@@ -19,7 +19,7 @@ from tests.engine.hosted import DOMAIN, KEY, Host
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
-PATHS = ("/", "/new", "/redeploy", "/stop", "/run", "/add_domain", "/logs", "/delete")
+PATHS = ("/", "/new", "/redeploy", "/rollback", "/stop", "/run", "/add_domain", "/remove_domain", "/logs", "/delete")
 EXAMPLES = settings(
     max_examples=25,
     deadline=None,
@@ -36,7 +36,7 @@ def busy_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - loads the image
     host = Host()
     try:
         host.start_nginx()
-        host.start("--workers", "2", "--answer-within", "2s")
+        host.start("--answer-within", "2s")
         host.new("demo:1", "app1")
         host.new("demo:1", "app2")
         yield host

@@ -206,7 +206,7 @@ def test_renewed_certificates_are_served_by_nginx(
         deployments = Deployments(
             settings,
             state,
-            Instances(client, state.identity),
+            Instances(client, state.identity, settings.subnets),
             Nginx(settings.nginx, host.state),
             Certificates(host.state),
         )

@@ -73,6 +73,16 @@ def hosted() -> None:
     metavar="TIME",
     help="Time without data after which nginx ends a request to an app, if the app sets none.  [default: 60s]",
 )
+@click.option("--memory", metavar="SIZE", help="Memory limit of an app, if the app sets none.  [default: 512m]")
+@click.option("--cpus", metavar="N", help="Limit of processors of an app, if the app sets none.  [default: all]")
+@click.option(
+    "--pids", metavar="N", help="Limit of processes and threads of an app, if the app sets none.  [default: 512]"
+)
+@click.option(
+    "--subnets",
+    metavar="CIDR",
+    help="Addresses for the networks of apps, 16 for each app.  [default: 10.213.0.0/16]",
+)
 @click.option("--workers", type=click.IntRange(1, 64), hidden=True, help="Ignored: one process serves all requests.")
 @log_level_option
 @pass_session

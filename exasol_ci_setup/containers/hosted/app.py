@@ -91,7 +91,7 @@ def create_app(settings: Settings, key: str) -> FastAPI:
     state = State(settings.state)
     # Long, because a pull sends no data while it waits for the registry.
     client = engine.connect(timeout=600, connections=64)
-    instances = Instances(client, state.identity)
+    instances = Instances(client, state.identity, settings.subnets)
     deployments = Deployments(
         settings,
         state,
@@ -104,16 +104,19 @@ def create_app(settings: Settings, key: str) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(deployments.recover)
         ending = threading.Event()
-        repeated = [("revival.lock", _REVIVAL_SECONDS, Revival(state, instances).revive)]
+        revival = Revival(state, instances, deployments.locks)
+        repeated = [("restart of apps", _REVIVAL_SECONDS, revival.revive)]
         if settings.ssl:
-            repeated.append(("renewal.lock", _RENEWAL_SECONDS, deployments.renew))
-        for lock, seconds, action in repeated:
-            threading.Thread(target=_repeat, args=(state, lock, seconds, action, ending), daemon=True).start()
+            repeated.append(("renewal of certificates", _RENEWAL_SECONDS, deployments.renew))
+        threads = [threading.Thread(target=_repeat, args=(*each, ending), daemon=True) for each in repeated]
+        for thread in threads:
+            thread.start()
         yield
         ending.set()
+        await run_in_threadpool(deployments.end)
         client.close()
 
-    return assemble(settings, Authenticator(state, key), deployments, lifespan)
+    return assemble(settings, Authenticator(key), deployments, lifespan)
 
 
 def assemble(
@@ -135,24 +138,22 @@ def assemble(
     return app
 
 
-def _repeat(state: State, lock: str, seconds: float, action: Callable[[], None], ending: threading.Event) -> None:
-    """Call `action` at an interval in one of the workers; another worker continues if that one ends."""
+def _repeat(what: str, seconds: float, action: Callable[[], None], ending: threading.Event) -> None:
+    """Call `action` at an interval; after an error at a shorter one. `what` is its name in the log."""
     problem = ""
     while not ending.is_set():
+        pause = min(seconds, _MAX_RETRY_SECONDS)
         try:
-            with state.try_lock(lock) as mine:
-                while mine and not ending.is_set():
-                    action()
-                    problem = ""
-                    ending.wait(seconds)
+            action()
+            problem, pause = "", seconds
         except SetupError as error:
             # A repeated reason is logged once.
             if str(error) != problem:
                 _log.warning("%s", error)
             problem = str(error)
         except Exception:  # noqa: BLE001 - the thread must not end
-            _log.exception("%s failed", lock)
-        ending.wait(min(seconds, _MAX_RETRY_SECONDS))
+            _log.exception("%s failed", what)
+        ending.wait(pause)
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from exasol_ci_setup.containers.hosted import names
+from exasol_ci_setup.containers.hosted.options import AppOptions
 
 _LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
@@ -41,7 +42,7 @@ class AuthenticatedRequest(BaseModel):
     secret: str | None = Field(None, description="The deploy secret; it may also be sent as `Authorization: Bearer`.")
 
 
-class NewApp(AuthenticatedRequest):
+class NewApp(AuthenticatedRequest, AppOptions):
     """A request to deploy an app."""
 
     # Callers may write values of variables as numbers.
@@ -62,6 +63,25 @@ class AppRequest(AuthenticatedRequest):
     name: AppName = Field(description="The name of the container.")
 
 
+class RedeployApp(AppRequest, AppOptions):
+    """A request to deploy an app again. Options that are not sent keep their values; null resets them to the default."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    image: Image | None = Field(None, description="Another image; the default is the current name.")
+    env: dict[str, Variable | None] | None = Field(
+        None,
+        description="Variables to set; null removes one. Other variables keep their values.",
+        json_schema_extra={"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"const": "PORT"}}},
+    )
+
+
+class RemoveDomain(AppRequest):
+    """A request to remove a domain from an app."""
+
+    domain: Domain = Field(description="The fully-qualified domain, without the protocol.")
+
+
 class AddDomain(AppRequest):
     """A request to add a domain to an app."""
 
@@ -79,6 +99,11 @@ class LogsRequest(AppRequest):
     """A request for the log of an app."""
 
     lines: int = Field(100, ge=1, le=10_000, description="The number of last lines to return.")
+
+
+def options_of(body: AppOptions) -> AppOptions:
+    """Return the options in a request."""
+    return AppOptions.model_construct(**{name: getattr(body, name) for name in AppOptions.model_fields})
 
 
 class ContainerSummary(BaseModel):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers.hosted import instances as containers
 from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.drains import Drains
+from exasol_ci_setup.containers.hosted.locks import AppLocks
 from exasol_ci_setup.containers.hosted.nginx import Reload, Site, has_ipv6, render_site
-from exasol_ci_setup.containers.hosted.options import AppOptions
+from exasol_ci_setup.containers.hosted.releases import Release, Releases
 from exasol_ci_setup.containers.hosted.state import App, Phase
 from exasol_ci_setup.core.errors import (
     AppConflictError,
     AppNotFoundError,
     CertificateError,
+    EngineError,
     NginxError,
     PortTakenError,
     SetupError,
@@ -34,15 +38,14 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.state import State
 
 MISSING: Final = "That container doesn't exist."
-_NGINX_LOCK: Final = "nginx.lock"
-_CERTBOT_LOCK: Final = "certbot.lock"
 _MAX_PORT_ATTEMPTS: Final = 5
+_KEPT_IMAGES: Final = 5
 
 _log = logging.getLogger(__name__)
 
 
 class Deployments:
-    """The apps of one host. Any number of threads and processes may call the methods; calls for one app run sequentially.
+    """The apps of one host. Any number of threads may call the methods; calls for one app run sequentially.
 
     The methods raise AppNotFoundError, AppConflictError and AppDoesNotAnswerError for the app, InputError for invalid input, and EngineError, NginxError
     and CertificateError for Docker, nginx and certbot. After an error, the previous state is restored. After a CertificateError,
@@ -58,69 +61,131 @@ class Deployments:
         self._instances = instances
         self._nginx = nginx
         self._certificates = certificates
-        self._drains = Drains(state, settings.drain_of(AppOptions()), self._reconcile_later)
+        self._releases = Releases(settings.state)
+        self._drains = Drains(state, settings.drain_of, self._reconcile_later)
+        self.locks = AppLocks()
+        # Acquired after the lock of an app.
+        self._certbot_lock = threading.Lock()
+        self._nginx_lock = threading.Lock()
 
-    def deploy(self, image: str, *, name: str, variables: Mapping[str, str], parent: str) -> str:
-        """Run `image` as the app `name`, replace its current container, and return its first domain.
+    def deploy(self, name: str, release: Release, *, parent: str) -> str:
+        """Run a release as the app `name`, replace its current container, and return its first domain.
 
-        The first domain of a new app is its name below the domain `parent`. The new container receives requests once it answers.
-        The replaced container is removed later: when it has answered its open requests, or after `drain_seconds` of the settings.
+        The first domain of a new app is its name below the domain `parent`. The new container receives requests once it is ready.
+        The replaced container is removed later: when it has answered its open requests, or after the drain time of the settings.
         """
-        names.environment(variables)
+        names.environment(release.variables)
         with self._lock_app(name) as before:
             self._refuse_foreign_container(name)
-            return self._replace(name, before, image, variables, parent)
+            return self._replace(name, before, release, parent)
 
-    def redeploy(self, name: str) -> str:
-        """Pull the image of an app again, run it with the same variables, and return the first domain."""
+    def redeploy(
+        self, name: str, *, image: str | None, variables: Mapping[str, str | None], options: Mapping[str, Any]
+    ) -> str:
+        """Pull the image of an app again, or another `image`, run it, and return the first domain.
+
+        Variables and options keep their values, except those that are passed. None removes a variable, or resets an option.
+        """
         with self._lock_app(name) as before:
             app = self._require_app(name, before)
-            current = containers.variables_of(self._require_container(app))
-            variables = {each: current[each] for each in app.env_names if each in current}
-            return self._replace(name, app, app.image, variables, "")
+            merged = {**self._current_variables(app, self._require_container(app)), **variables}
+            kept = {each: value for each, value in merged.items() if value is not None}
+            names.environment(kept)
+            release = Release(image or app.image, kept, app.options.model_copy(update=dict(options)))
+            return self._replace(name, app, release, "")
 
-    def _replace(self, name: str, before: App | None, wanted: str, variables: Mapping[str, str], parent: str) -> str:
+    def rollback(self, name: str) -> str:
+        """Run the release that the current container has replaced, and return the first domain.
+
+        Raises AppConflictError if the app has no previous release, or the image of that release was removed.
+        """
+        with self._lock_app(name) as before:
+            app = self._require_app(name, before)
+            release = self._releases.load(name, app.previous)
+            if release is None:
+                raise AppConflictError("That container has no previous release.")
+            return self._replace(name, app, release, "")
+
+    def _replace(self, name: str, before: App | None, release: Release, parent: str) -> str:
         domain = names.domain_name(f"{name}.{parent}") if before is None else ""
         if domain:
             self._nginx.require_free(domain)
-        image = self._instances.fetch_image(wanted)
+        image = self._find_image(release)
         try:
             if before is None:
-                self._state.add_app(name, wanted, domain)
-            # The app has no domain if its last one was assigned to another app.
-            host = (self._get_app(name).domains or (name,))[0]
-            container, port = self._start_on_free_port(name, image, names.environment(variables))
-            containers.wait_until_ready(container, port=port, host=host, seconds=self._settings.answer_seconds)
-            self._state.set_container(
-                name,
-                image=wanted,
-                container=container.id or "",
+                self._state.add_app(name, release.image, domain)
+            app = self._get_app(name)
+            self._state.note_image(name, image.id or "")
+            container, port = self._start_on_free_port(name, image, release)
+            # The app has no domain if its last one was removed or assigned to another app.
+            host = (app.domains or (name,))[0]
+            containers.wait_until_ready(
+                container,
                 port=port,
-                env_names=sorted(variables),
-                drain=self._drains.plan(before),
+                host=host,
+                seconds=self._settings.answer_seconds,
+                health_path=release.options.health_path,
             )
-            self._drains.note_workers(name, self._publish(name).before)
+            after = replace(
+                app,
+                image=release.image,
+                image_id=image.id,
+                phase=Phase.READY,
+                container=container.id,
+                port=port,
+                env_names=tuple(sorted(release.variables)),
+                should_run=True,
+                options=release.options,
+                previous=self._save_release(before),
+            )
+            self._state.save_app(after, drain=self._drains.plan(before))
+            self._drains.note_workers(before or after, self._publish(name).before)
         except BaseException:
             with self._log_errors(name), self._state.reserve.release():
                 if before is not None:
-                    self._state.restore_app(before)
+                    self._state.save_app(before)
                 else:
                     self._state.set_phase(name, Phase.CREATING)
                 self._reconcile(name)
             raise
-        _log.info("app %s runs %s", name, wanted)
+        _log.info("app %s runs %s", name, release.image)
+        self._releases.delete_others(name, keep=after.previous)
         try:
             self._ensure_certificates(name)
         finally:
             self._drains.wait(name)
         return host
 
-    def _start_on_free_port(self, name: str, image: Image, variables: Mapping[str, str]) -> tuple[Container, int]:
+    def _find_image(self, release: Release) -> Image:
+        if release.image_id is None:
+            return self._instances.fetch_image(release.image)
+        image = self._instances.find_image(release.image_id)
+        if image is None:
+            raise AppConflictError(f"The image {release.image} of the previous release was removed from this machine.")
+        return image
+
+    def _save_release(self, app: App | None) -> str | None:
+        """Store the release that an app runs, and return the ID of its container; None if it cannot be restored."""
+        container = self._instances.get(app.container) if app is not None else None
+        if app is None or container is None or container.id is None:
+            return None
+        variables = self._current_variables(app, container)
+        release = Release(app.image, variables, app.options, str(container.attrs["Image"]))
+        self._releases.save(app.name, container.id, release)
+        return container.id
+
+    def _current_variables(self, app: App, container: Container) -> dict[str, str]:
+        """Return the variables of the request that created a container, without those of the image."""
+        current = containers.variables_of(container)
+        return {each: current[each] for each in app.env_names if each in current}
+
+    def _start_on_free_port(self, name: str, image: Image, release: Release) -> tuple[Container, int]:
+        variables, options = names.environment(release.variables), self._settings.complete(release.options)
         tried: set[int] = set()
         while True:
             port = self._state.reserve_port(name, exclude=tried)
             try:
-                return self._instances.start(name, image, variables, port), port
+                return self._instances.start(name, image, variables, port=port, options=options), port
             except PortTakenError:
                 # Another process has taken the port after the check.
                 tried.add(port)
@@ -171,7 +236,7 @@ class Deployments:
         """Add a domain to an app. With `force`, also a domain that belongs to another app."""
         with self._lock_app(name) as app:
             self._require_app(name, app)
-            with self._state.lock(_NGINX_LOCK):
+            with self._nginx_lock:
                 owner, position = self._state.domain_owner(domain), self._state.domain_position(domain)
                 if owner not in {None, name} and not force:
                     raise AppConflictError(f"That domain belongs to {owner}.")
@@ -187,6 +252,23 @@ class Deployments:
                     raise
             self._ensure_certificates(name, domain)
 
+    def remove_domain(self, name: str, domain: str) -> None:
+        """Remove a domain from an app, with its certificate. Raises AppNotFoundError if the app does not have it."""
+        with self._lock_app(name) as app:
+            self._require_app(name, app)
+            with self._nginx_lock:
+                position = self._state.domain_position(domain)
+                if self._state.domain_owner(domain) != name:
+                    raise AppNotFoundError(f"That container doesn't have the domain {domain}.")
+                self._state.assign_domain(domain, None)
+                try:
+                    self._publish_locked(name)
+                except BaseException:
+                    self._state.assign_domain(domain, name, position=position)
+                    raise
+            with self._certbot_lock:
+                self._delete_certificate(domain)
+
     def delete(self, name: str, *, purge: bool) -> None:
         """Delete an app; with `purge` also the volume with its data. It works on a full disk."""
         with self._state.reserve.release(), self._lock_app(name) as before:
@@ -195,42 +277,44 @@ class Deployments:
             try:
                 self._unpublish(name)
             except BaseException:
-                self._state.restore_app(app)
+                self._state.save_app(app)
                 raise
             self._reconcile(name)
             _log.info("app %s was deleted", name)
 
     def recover(self) -> None:
-        """Complete the operations of killed workers, and log failures. Apps that another worker has locked are skipped.
+        """Complete the operations of a killed process, and log failures.
 
         Also log domains of apps that another site of nginx serves: their requests may not reach the apps.
         """
         for name in sorted({app.name for app in self._state.apps()} | self._instances.list_app_names()):
-            with self._state.try_lock(name) as free:
-                if free:
-                    with self._log_errors(name):
-                        self._reconcile(name)
+            with self.locks.lock(name), self._log_errors(name):
+                self._reconcile(name)
         self._drains.wait()
         domains = [domain for app in self._state.apps() for domain in app.domains]
         with contextlib.suppress(NginxError):
             for domain, file in self._nginx.served_elsewhere(domains).items() if domains else ():
                 _log.warning("the domain %s also belongs to another site of this nginx: see %s", domain, file)
 
+    def end(self) -> None:
+        """Complete the removals of replaced containers in progress, and end the background threads."""
+        self._drains.end()
+
     def renew(self, *, force: bool = False) -> None:
         """Request missing certificates, and renew those that expire soon, or all with `force`; log failures."""
         if self._certificates is None:
             return
         for app in self._state.apps():
-            with self._state.lock(app.name):
+            with self.locks.lock(app.name):
                 try:
                     self._ensure_certificates(app.name)
                 except SetupError as error:
                     _log.warning("%s", error)
-        with self._state.lock(_CERTBOT_LOCK):
+        with self._certbot_lock:
             try:
                 renewed = self._certificates.renew(force=force)
                 if renewed:
-                    with self._state.lock(_NGINX_LOCK):
+                    with self._nginx_lock:
                         self._nginx.reload()
                 for domain in sorted(renewed):
                     self._certificates.check(domain)
@@ -240,8 +324,8 @@ class Deployments:
 
     @contextlib.contextmanager
     def _lock_app(self, name: str) -> Iterator[App | None]:
-        """Lock an app, complete the operation of a killed worker, and yield the app."""
-        with self._state.lock(name):
+        """Lock an app, complete an operation that failed midway, and yield the app."""
+        with self.locks.lock(name):
             self._reconcile(name)
             yield self._state.app(name)
 
@@ -296,13 +380,18 @@ class Deployments:
         if app is None:
             return
         if keep is not None:
+            self._releases.delete_others(name, keep=app.previous)
+            self._remove_images(app)
             if all_gone:
                 self._state.release_ports(name, keep=app.port)
             return
         if app.phase is Phase.PURGING:
             self._instances.remove_volume(name)
+        self._instances.remove_network(name)
+        self._releases.delete_others(name, keep=None)
+        self._remove_images(app)
         for domain in app.domains if self._certificates is not None else ():
-            with self._state.lock(_CERTBOT_LOCK):
+            with self._certbot_lock:
                 self._delete_certificate(domain)
         self._state.delete_app(name)
 
@@ -314,7 +403,7 @@ class Deployments:
         """
         try:
             if app.phase is Phase.READY:
-                self._drains.note_workers(app.name, self._publish(app.name).before)
+                self._drains.note_workers(app, self._publish(app.name).before)
             else:
                 self._unpublish(app.name)
         except (NginxError, AppConflictError) as error:
@@ -341,8 +430,29 @@ class Deployments:
         self._state.delete_drains(name, keep=left)
         return not left
 
+    def _remove_images(self, app: App) -> None:
+        """Remove old images of an app, except the last ones, and those of its current and its previous release.
+
+        If the app is not ready, remove all its images. Images that other apps have used are kept.
+        """
+        kept: set[str | None] = set()
+        used = self._state.images(app.name)
+        if app.phase is Phase.READY and len(used) > _KEPT_IMAGES:
+            previous = self._releases.load(app.name, app.previous)
+            kept = {app.image_id, previous.image_id if previous is not None else None, *used[:_KEPT_IMAGES]}
+        elif app.phase is Phase.READY:
+            return
+        for image in used:
+            if image in kept:
+                continue
+            try:
+                if self._state.is_image_of_another(app.name, image) or self._instances.remove_image(image):
+                    self._state.forget_image(app.name, image)
+            except EngineError as error:
+                _log.warning("an old image of app %s remains: %s", app.name, error)
+
     def _reconcile_later(self, name: str) -> None:
-        with self._log_errors(name), self._state.lock(name):
+        with self._log_errors(name), self.locks.lock(name):
             self._reconcile(name)
 
     def _delete_certificate(self, domain: str) -> None:
@@ -355,7 +465,7 @@ class Deployments:
 
     def _publish(self, name: str) -> Reload:
         """Configure nginx to send the requests for the domains of an app to its container."""
-        with self._state.lock(_NGINX_LOCK):
+        with self._nginx_lock:
             return self._publish_locked(name)
 
     def _publish_locked(self, name: str) -> Reload:
@@ -363,8 +473,10 @@ class Deployments:
         app = self._get_app(name)
         if app.port is None:
             return Reload()
-        options = self._settings.complete(AppOptions())
-        files: dict[str, str | None] = {}
+        options = self._settings.complete(app.options)
+        assigned = {domain for each in self._state.apps() for domain in each.domains}
+        # A domain without an app was removed.
+        files: dict[str, str | None] = dict.fromkeys(self._nginx.domains() - assigned)
         for domain in app.domains:
             certificates = self._certificates
             site = Site(
@@ -380,7 +492,7 @@ class Deployments:
         return self._nginx.apply(files)
 
     def _unpublish(self, name: str) -> None:
-        with self._state.lock(_NGINX_LOCK):
+        with self._nginx_lock:
             # Read under the lock: a domain may have been assigned to another app.
             self._nginx.apply(dict.fromkeys(self._get_app(name).domains))
 
@@ -389,7 +501,7 @@ class Deployments:
         if self._certificates is None:
             return
         for domain in domains or self._get_app(name).domains:
-            with self._state.lock(_CERTBOT_LOCK):
+            with self._certbot_lock:
                 if self._certificates.find_directory(domain) is not None:
                     continue
                 # Another site of nginx may serve the domain; that site must keep it.

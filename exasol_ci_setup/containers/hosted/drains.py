@@ -14,19 +14,25 @@ from exasol_ci_setup.core.errors import StateError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exasol_ci_setup.containers.hosted.options import AppOptions
     from exasol_ci_setup.containers.hosted.state import App, State
     from exasol_ci_setup.containers.hosted.workers import Worker
 
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.2
 
 
 class Drains:
-    """The replaced containers of a `state`. Each is kept for up to `seconds`; `reconcile` removes those of an app."""
+    """The replaced containers of a `state`. Each is kept for up to `seconds_of` its options; `reconcile` removes those of an app."""
 
-    def __init__(self, state: State, seconds: float, reconcile: Callable[[str], None]) -> None:
+    def __init__(
+        self, state: State, seconds_of: Callable[[AppOptions], float], reconcile: Callable[[str], None]
+    ) -> None:
         self._state = state
-        self._seconds = seconds
+        self._seconds_of = seconds_of
         self._reconcile = reconcile
+        self._ending = threading.Event()
+        self._lock = threading.Lock()
+        self._threads: dict[str, threading.Thread] = {}
 
     def plan(self, before: App | None) -> Drain | None:
         """Return the drain for the current container of an app, before another container replaces it.
@@ -35,15 +41,16 @@ class Drains:
         """
         if before is None or before.container is None:
             return None
-        return Drain(before.name, before.container, time.time() + self._seconds)
+        return Drain(before.name, before.container, time.time() + self._seconds_of(before.options))
 
-    def note_workers(self, app: str, workers: frozenset[Worker] | None) -> None:
-        """Record the workers of nginx that may have requests for the replaced container of an app."""
+    def note_workers(self, app: App, workers: frozenset[Worker] | None) -> None:
+        """Record the workers of nginx that may have requests for the replaced container of an app; begin its time limit again."""
         # If the record fails, the container is kept longer than needed.
         with contextlib.suppress(StateError):
             for drain in self._state.drains() if workers else ():
-                if drain.app == app and drain.workers is None:
-                    self._state.save_drain(replace(drain, until=time.time() + self._seconds, workers=workers))
+                if drain.app == app.name and drain.workers is None:
+                    until = time.time() + self._seconds_of(app.options)
+                    self._state.save_drain(replace(drain, until=until, workers=workers))
 
     def active_containers(self) -> set[str]:
         """Return the IDs of replaced containers that may still have requests."""
@@ -54,11 +61,27 @@ class Drains:
 
         The app is not locked meanwhile: other operations on it need not wait for open requests.
         """
-        for drain in self._state.drains():
-            if app in {None, drain.app}:
-                threading.Thread(target=self._wait, args=(drain,), daemon=True).start()
+        with self._lock:
+            for drain in self._state.drains():
+                if app in {None, drain.app} and drain.container not in self._threads and not self._ending.is_set():
+                    thread = threading.Thread(target=self._wait, args=(drain,), daemon=True)
+                    self._threads[drain.container] = thread
+                    thread.start()
+
+    def end(self) -> None:
+        """Complete the removals in progress. The state has the other drains, which the next process continues."""
+        with self._lock:
+            self._ending.set()
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.join()
 
     def _wait(self, drain: Drain) -> None:
-        while not drain.is_over():
-            time.sleep(_POLL_SECONDS)
-        self._reconcile(drain.app)
+        try:
+            while not drain.is_over():
+                if self._ending.wait(_POLL_SECONDS):
+                    return
+            self._reconcile(drain.app)
+        finally:
+            with self._lock:
+                del self._threads[drain.container]

@@ -10,8 +10,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from docker.errors import NotFound
+from docker.types import LogConfig
 
 from exasol_ci_setup.containers.hosted.names import inner_port, repository_and_tag
+from exasol_ci_setup.containers.hosted.networks import Networks
 from exasol_ci_setup.core.errors import (
     AppConflictError,
     AppDoesNotAnswerError,
@@ -28,23 +30,32 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
     from docker.models.images import Image
 
+    from exasol_ci_setup.containers.hosted.networks import Network
+    from exasol_ci_setup.containers.hosted.options import AppOptions
+
 INSTANCE_LABEL: Final = "exasol-ci-setup.hosted"
 APP_LABEL: Final = "exasol-ci-setup.hosted.app"
 SAVE: Final = "/save"
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
-_SERVER_ERROR: Final = 500
+_CONFLICT: Final = 409
+_HEALTHY: Final = range(200, 400)
+_ANSWERING: Final = range(1, 500)
 _POLL_SECONDS: Final = 0.1
 _STOP_SECONDS: Final = 10
 _LOG_LINES: Final = 5
 
 
 class Instances:
-    """The containers of the apps of one state directory. A label has its `identity`; other containers are not changed."""
+    """The containers of the apps of one state directory. A label has its `identity`; other containers are not changed.
 
-    def __init__(self, client: DockerClient, identity: str) -> None:
+    The network of each app has a part of the addresses in `subnets`.
+    """
+
+    def __init__(self, client: DockerClient, identity: str, subnets: Network) -> None:
         self._client = client
         self._identity = identity
+        self._networks = Networks(client, subnets, identity)
 
     def fetch_image(self, name: str) -> Image:
         """Return the newest image of that name: from the registry, or a local image that was built here.
@@ -67,20 +78,44 @@ class Instances:
             raise AppNotFoundError(f"The image {name} is missing after the pull.")
         return pulled
 
-    def start(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
-        """Start a container for an app on `port` of this machine.
+    def find_image(self, id_: str) -> Image | None:
+        """Return an image of this machine by its ID, or None if it no longer exists."""
+        return engine.find_image(self._client, id_)
+
+    def remove_image(self, id_: str) -> bool:
+        """Remove an image, unless it has a name and cannot be pulled again; return whether no container uses it."""
+        image = engine.find_image(self._client, id_)
+        if image is None or (image.tags and not image.attrs.get("RepoDigests")):
+            return True
+        try:
+            with engine.engine_errors("The image cannot be removed"):
+                self._client.api.remove_image(id_)
+        except EngineError as error:
+            if error.status not in {_CONFLICT, _NOT_FOUND}:
+                raise
+            # An image with names in several repositories remains, too: another program gave it a name.
+            return error.status == _NOT_FOUND or "repositories" in error.message
+        return True
+
+    def start(
+        self, app: str, image: Image, variables: Mapping[str, str], *, port: int, options: AppOptions
+    ) -> Container:
+        """Start a container for an app on `port` of this machine, with the limits in `options`.
 
         Raises AppDoesNotAnswerError if the engine cannot run the image, and EngineError for other errors, such as a port in use.
         """
         try:
-            return self._create_and_start(app, image, variables, port)
+            return self._create_and_start(app, image, variables, port, options)
         except EngineError as error:
             if error.status == _BAD_REQUEST:
                 raise AppDoesNotAnswerError(error.message) from error
             raise
 
-    def _create_and_start(self, app: str, image: Image, variables: Mapping[str, str], port: int) -> Container:
+    def _create_and_start(
+        self, app: str, image: Image, variables: Mapping[str, str], port: int, options: AppOptions
+    ) -> Container:
         labels = {INSTANCE_LABEL: self._identity, APP_LABEL: app}
+        network = self._networks.ensure(app, labels)
         with engine.engine_errors(f"The container of {app} cannot be started"):
             container = self._client.containers.create(
                 image,
@@ -91,6 +126,14 @@ class Instances:
                 volumes={self._ensure_volume(app): {"bind": SAVE, "mode": "rw"}},
                 labels=labels,
                 restart_policy={"Name": "unless-stopped"},  # type: ignore[arg-type] # only another policy needs a count
+                network=network,
+                mem_limit=options.memory or 0,
+                # The same value: no swap. https://docs.docker.com/engine/containers/resource_constraints/.
+                memswap_limit=options.memory or 0,
+                nano_cpus=round((options.cpus or 0) * 1e9),
+                pids_limit=options.pids,
+                security_opt=["no-new-privileges"],
+                log_config=LogConfig(type="local", config={"max-size": "10m", "max-file": "5"}),
             )
             try:
                 container.start()
@@ -163,6 +206,10 @@ class Instances:
         with engine.engine_errors("The container cannot be stopped"):
             container.stop(timeout=_STOP_SECONDS)
 
+    def remove_network(self, app: str) -> None:
+        """Remove the network of an app, if no other container uses it."""
+        self._networks.remove(app)
+
     def remove_volume(self, app: str) -> None:
         """Remove the volume of an app, if this service created it."""
         with engine.engine_errors(f"The volume of {app} cannot be removed"), contextlib.suppress(NotFound):
@@ -198,13 +245,14 @@ def logs(container: Container, lines: int) -> str:
         return container.logs(tail=lines).decode("utf-8", "replace")
 
 
-def wait_until_ready(container: Container, *, port: int, host: str, seconds: float) -> None:
-    """Wait until a container answers an HTTP request on `port` with a status below 500.
+def wait_until_ready(container: Container, *, port: int, host: str, seconds: float, health_path: str | None) -> None:
+    """Wait until a container answers a request on `port`: for `health_path` with a status from 200 to 399, else for ``/`` below 500.
 
     Raises AppDoesNotAnswerError with the last lines of its log if it ends, or does not answer within `seconds`.
     """
     deadline = time.monotonic() + seconds
     answer = "no answer"
+    path, accepted = (health_path, _HEALTHY) if health_path is not None else ("/", _ANSWERING)
     while time.monotonic() < deadline:
         with engine.engine_errors("The new container cannot be inspected"):
             container.reload()
@@ -213,21 +261,21 @@ def wait_until_ready(container: Container, *, port: int, host: str, seconds: flo
             # The engine restarts the container. While it runs, its last exit code is unknown.
             code = f" with exit code {state['ExitCode']}" if not state["Running"] else ""
             raise AppDoesNotAnswerError(f"The new container ended{code}{_quote_log(container)}")
-        status = _status(port, host)
-        if status and status < _SERVER_ERROR:
+        status = _status(port, host, path)
+        if status in accepted:
             return
-        answer = f"GET / returned status {status}" if status else "no answer"
+        answer = f"GET {path} returned status {status}" if status else "no answer"
         time.sleep(_POLL_SECONDS)
     raise AppDoesNotAnswerError(
         f"The new container did not answer within {seconds:g} seconds on its port: {answer}{_quote_log(container)}"
     )
 
 
-def _status(port: int, host: str) -> int:
+def _status(port: int, host: str, path: str) -> int:
     """Return the status of a GET request, or 0 without an answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/", headers={"Host": host, "Connection": "close"})
+        connection.request("GET", path, headers={"Host": host, "Connection": "close"})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         # The engine accepts connections for a container that does not listen yet, and closes them.

@@ -201,6 +201,10 @@ class Nginx:
                         found.setdefault(domain, path)
         return found
 
+    def domains(self) -> set[str]:
+        """Return the domains that have a file."""
+        return {path.name for path in self._folder.iterdir()}
+
     def _read(self, domain: str) -> str | None:
         try:
             return (self._folder / domain).read_text(encoding="ascii")

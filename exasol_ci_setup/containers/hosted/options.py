@@ -99,3 +99,7 @@ class AppOptions(BaseModel):
         None,
         description="Path such as /healthz. The new container is ready when GET of it returns a status from 200 to 399.",
     )
+
+
+NO_OPTIONS: Final = AppOptions()
+"""No option is set: all have the defaults of the service."""

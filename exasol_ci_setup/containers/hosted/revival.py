@@ -10,6 +10,7 @@ from exasol_ci_setup.core.errors import EngineError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.instances import Instances
+    from exasol_ci_setup.containers.hosted.locks import AppLocks
     from exasol_ci_setup.containers.hosted.state import App, State
 
 # A container that the engine restarts itself is "restarting".
@@ -21,7 +22,8 @@ _log = logging.getLogger(__name__)
 class Revival:
     """Restarts the apps of a `state` whose containers ended without a request to stop them."""
 
-    def __init__(self, state: State, instances: Instances) -> None:
+    def __init__(self, state: State, instances: Instances, locks: AppLocks) -> None:
+        self._locks = locks
         self._state = state
         self._instances = instances
         self._failing: dict[str, str] = {}
@@ -36,7 +38,7 @@ class Revival:
         for app in self._state.apps():
             state = states.get(app.container or "")
             if app.phase is Phase.READY and state in (_STOPPED if app.should_run else {"running"}):
-                with self._state.try_lock(app.name) as free:
+                with self._locks.try_lock(app.name) as free:
                     if free and self._state.app(app.name) == app:
                         self._correct(app)
 

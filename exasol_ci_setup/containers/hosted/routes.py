@@ -14,6 +14,8 @@ from fastapi.routing import APIRoute
 
 from exasol_ci_setup.containers.hosted import bodies, names
 from exasol_ci_setup.containers.hosted.auth import DELAY_SECONDS
+from exasol_ci_setup.containers.hosted.options import AppOptions
+from exasol_ci_setup.containers.hosted.releases import Release
 from exasol_ci_setup.core.errors import AppConflictError, TooManyAttemptsError
 
 if TYPE_CHECKING:
@@ -60,12 +62,14 @@ class Routes:
         index.get("/", summary="List containers", response_model=dict[str, bodies.ContainerSummary])(self.index)
         for path, summary, endpoint in (
             ("/new", "Deploy a container, or replace the running one", self.new),
-            ("/redeploy", "Pull the image of a container again, and replace the running container", self.redeploy),
+            ("/redeploy", "Replace the running container by another image, variables or options", self.redeploy),
+            ("/rollback", "Replace the running container by the previous release", self.rollback),
         ):
             protected.post(path, summary=summary, response_class=PlainTextResponse)(endpoint)
         protected.post("/stop", summary="Stop a running container")(self.stop)
         protected.post("/run", summary="Run a stopped container")(self.run)
         protected.post("/add_domain", summary="Add a domain to a container")(self.add_domain)
+        protected.post("/remove_domain", summary="Remove a domain from a container")(self.remove_domain)
         protected.post("/delete", summary="Delete a container")(self.delete)
         protected.post("/logs", summary="Read the log of a container")(self.logs)
         app.include_router(protected)
@@ -77,14 +81,19 @@ class Routes:
     def new(self, body: bodies.NewApp, request: Request) -> str:
         """Return after the new container has answered a request. Until then, the old one receives requests."""
         name = body.name or names.default_name(body.image)
-        domain = self._deployments.deploy(
-            body.image, name=name, variables=body.env or {}, parent=self._own_domain(request)
-        )
+        release = Release(body.image, body.env or {}, bodies.options_of(body))
+        domain = self._deployments.deploy(name, release, parent=self._own_domain(request))
         return f"Running on {domain}!"
 
-    def redeploy(self, body: bodies.AppRequest) -> str:
-        """Pull the image again; the variables stay unchanged."""
-        return f"Running on {self._deployments.redeploy(body.name)}!"
+    def redeploy(self, body: bodies.RedeployApp) -> str:
+        """Pull the image again, or another image. Variables and options that are not sent keep their values."""
+        options = {name: getattr(body, name) for name in body.model_fields_set & AppOptions.model_fields.keys()}
+        domain = self._deployments.redeploy(body.name, image=body.image, variables=body.env or {}, options=options)
+        return f"Running on {domain}!"
+
+    def rollback(self, body: bodies.AppRequest) -> str:
+        """Run the image, the variables and the options that the current container has replaced."""
+        return f"Running on {self._deployments.rollback(body.name)}!"
 
     def stop(self, body: bodies.AppRequest) -> bodies.SuccessAnswer:
         """Stop the container with SIGTERM, and with SIGKILL after 10 seconds."""
@@ -101,6 +110,11 @@ class Routes:
         if body.domain in {self._settings.domain, (request.url.hostname or "").lower()}:
             raise AppConflictError("That domain belongs to this service.")
         self._deployments.add_domain(body.name, body.domain, force=body.force)
+        return bodies.SuccessAnswer()
+
+    def remove_domain(self, body: bodies.RemoveDomain) -> bodies.SuccessAnswer:
+        """Remove the domain and its certificate; other domains of the container are unchanged."""
+        self._deployments.remove_domain(body.name, body.domain)
         return bodies.SuccessAnswer()
 
     def delete(self, body: bodies.DeleteApp) -> bodies.SuccessAnswer:

@@ -14,6 +14,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.hosted.app import create_app
+from exasol_ci_setup.containers.hosted.locks import DirectoryLock
 from exasol_ci_setup.containers.hosted.settings import deploy_key
 from exasol_ci_setup.core.errors import InputError
 
@@ -31,9 +32,13 @@ _BACKLOG: Final = 2048
 def create(settings: Settings) -> FastAPI:
     """Create the application with the deploy key of the environment.
 
-    Raises InputError for a missing key or an unusable state directory, and EngineUnavailableError if no Docker engine answers.
+    Raises InputError for a missing key, a state directory that is unusable or that another process serves, and
+    EngineUnavailableError if no Docker engine answers.
     """
-    return create_app(settings, deploy_key(os.environ))
+    key = deploy_key(os.environ)
+    app = create_app(settings, key)
+    app.state.directory_lock = DirectoryLock(settings.state, wait=False)
+    return app
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:

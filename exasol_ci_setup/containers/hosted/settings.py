@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import shlex
@@ -28,6 +29,7 @@ KEY_CREDENTIAL: Final = "deploy_key"
 """The name of the systemd credential with the key: https://systemd.io/CREDENTIALS/."""
 
 _DRAIN_MARGIN_SECONDS: Final = 15
+_MAX_PREFIX: Final = 24
 # Characters without a special meaning in the configurations of nginx and systemd.
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._@+-]+")
 
@@ -43,6 +45,12 @@ def _command(value: object) -> object:
         return tuple(shlex.split(value))
     except ValueError as error:
         raise ValueError(f"{value!r} is not a command: {error}") from error
+
+
+def _subnets(network: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+    if network.prefixlen > _MAX_PREFIX:
+        raise ValueError("use a network such as 10.213.0.0/16, with at least 256 addresses")
+    return network
 
 
 def _default_nginx() -> tuple[str, ...]:
@@ -88,6 +96,9 @@ class Settings(BaseSettings):
     cpus: Cpus | None = Field(None, description="The default limit of processors of an app.")
     pids: int = Field(512, ge=1, le=4_194_304, description="The default limit of processes and threads of an app.")
     max_body: Size = Field(100 * MIB, description="The default largest body of a request to an app, in bytes.")
+    subnets: Annotated[ipaddress.IPv4Network, AfterValidator(_subnets)] = Field(
+        ipaddress.IPv4Network("10.213.0.0/16"), description="The addresses of the networks of apps, 16 for each app."
+    )
     timeout: Seconds = Field(
         60, description="The default time without data after which nginx ends a request to an app."
     )

@@ -1,9 +1,8 @@
-"""The intended state of the apps, in SQLite: shared by all workers, and consistent after a crash."""
+"""The intended state of the apps, in SQLite: consistent after a crash."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -14,18 +13,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.containers.hosted.options import NO_OPTIONS, AppOptions
 from exasol_ci_setup.containers.hosted.storage import Reserve, storage_errors
 from exasol_ci_setup.containers.hosted.workers import is_alive
 from exasol_ci_setup.core.errors import AppConflictError, InputError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from exasol_ci_setup.containers.hosted.workers import Worker
 
 FILE: Final = "hosted.sqlite3"
-LOCKS: Final = "locks"
 # Below the ephemeral ports, which outgoing connections and Docker use.
 PORTS: Final = range(20000, 30000)
 _WAIT_SECONDS: Final = 60
@@ -34,18 +33,27 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS apps (
     name TEXT PRIMARY KEY, image TEXT NOT NULL, phase TEXT NOT NULL, container TEXT, port INTEGER, env_names TEXT NOT NULL,
-    should_run INTEGER NOT NULL DEFAULT 1
+    should_run INTEGER NOT NULL DEFAULT 1, options TEXT NOT NULL DEFAULT '{}', image_id TEXT, previous TEXT
 );
 CREATE TABLE IF NOT EXISTS domains (domain TEXT PRIMARY KEY, app TEXT NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ports (port INTEGER PRIMARY KEY, app TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS draining (container TEXT PRIMARY KEY, app TEXT NOT NULL, until REAL NOT NULL, workers TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS attempts (caller TEXT NOT NULL, at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS attempts_by_caller ON attempts (caller, at);
+CREATE TABLE IF NOT EXISTS images (app TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (app, id));
+DROP TABLE IF EXISTS attempts;
 """
+# Columns that tables of earlier releases do not have. Those releases did not record stopped apps, so `should_run` is false until an
+# app is seen running.
+_NEWER_COLUMNS: Final = {
+    "should_run": "INTEGER NOT NULL DEFAULT 0",
+    "options": "TEXT NOT NULL DEFAULT '{}'",
+    "image_id": "TEXT",
+    "previous": "TEXT",
+}
+_COLUMNS: Final = ("name", "image", "phase", "container", "port", "env_names", *_NEWER_COLUMNS)
 
 
 class Phase(Enum):
-    """The phase of an app. Only `READY` is stable; the next worker completes the others after a crash."""
+    """The phase of an app. Only `READY` is stable; the others are completed after a crash."""
 
     CREATING = "making"
     READY = "ready"
@@ -57,8 +65,9 @@ class Phase(Enum):
 class App:
     """An app: the requested image, the ID and port of its container, and its domains in order of addition.
 
-    `should_run` is false after a request to stop the app. Only the names of its variables are stored; the values are only in the
-    configuration of the container.
+    `should_run` is false after a request to stop the app. Only the names of its variables are stored; the values are in the
+    configuration of the container. `image_id` is the ID of the image of the container. `previous` is the ID of the replaced container,
+    whose release can be restored.
     """
 
     name: str
@@ -69,6 +78,9 @@ class App:
     env_names: tuple[str, ...]
     domains: tuple[str, ...]
     should_run: bool = True
+    options: AppOptions = NO_OPTIONS
+    image_id: str | None = None
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +103,21 @@ class Drain:
 
 
 class State:
-    """The apps of one directory. Any number of threads and processes may use it."""
+    """The apps of one directory. Any number of threads may use it."""
 
     def __init__(self, directory: Path) -> None:
         """Create missing files in `directory`. Raises InputError if that fails."""
         self._directory = directory
         self._file = directory / FILE
-        self._locks = directory / LOCKS
         try:
-            self._locks.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(parents=True, exist_ok=True)
             # Only for the owner: the content is not secret, but it controls the service.
             os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
             with self._connection() as connection:
                 # A write-ahead log needs a file for each read, which fails on a full disk.
                 connection.execute("PRAGMA journal_mode = DELETE")
                 connection.executescript(_SCHEMA)
-                _add_missing_column(connection)
+                _add_missing_columns(connection)
             with self._transaction() as connection:
                 row = connection.execute("SELECT id FROM identity").fetchone()
                 self.identity: str = row[0] if row else secrets.token_hex(8)
@@ -143,36 +154,6 @@ class State:
                     connection.execute("ROLLBACK")
                 raise
 
-    @contextlib.contextmanager
-    def lock(self, what: str) -> Iterator[None]:
-        """Wait for the lock of an app, or another lock with a point in its name, and hold it.
-
-        The system releases the lock of a killed process.
-        """
-        with self._lock_file(what) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    @contextlib.contextmanager
-    def try_lock(self, what: str) -> Iterator[bool]:
-        """Acquire the lock if it is free; yield whether it was acquired."""
-        with self._lock_file(what) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
-
-    @contextlib.contextmanager
-    def _lock_file(self, what: str) -> Iterator[int]:
-        with storage_errors(self._directory):
-            file = os.open(self._locks / what, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            yield file
-        finally:
-            os.close(file)
-
     def app(self, name: str) -> App | None:
         """Return the app of that name, or None."""
         return next(iter(self._read("WHERE name = ?", (name,))), None)
@@ -186,7 +167,7 @@ class State:
             # One transaction, so that the domains are of these apps.
             connection.execute("BEGIN")
             rows = connection.execute(
-                f"SELECT name, image, phase, container, port, env_names, should_run FROM apps {where} ORDER BY name",  # noqa: S608 - our own text
+                f"SELECT {', '.join(_COLUMNS)} FROM apps {where} ORDER BY name",  # noqa: S608 - our own text
                 values,
             ).fetchall()
             domains: dict[str, list[str]] = {}
@@ -203,8 +184,11 @@ class State:
                 tuple(json.loads(names)),
                 tuple(domains.get(name, ())),
                 bool(should_run),
+                AppOptions.model_validate_json(options),
+                image_id,
+                previous,
             )
-            for name, image, phase, container, port, names, should_run in rows
+            for name, image, phase, container, port, names, should_run, options, image_id, previous in rows
         )
 
     def add_app(self, name: str, image: str, domain: str) -> None:
@@ -213,40 +197,15 @@ class State:
             owner = _find_owner(connection, domain)
             if owner is not None and owner != name:
                 raise AppConflictError(f"The domain {domain} belongs to {owner}.")
-            connection.execute(
-                "INSERT INTO apps VALUES (?, ?, ?, NULL, NULL, '[]', 1)", (name, image, Phase.CREATING.value)
-            )
+            _write_app(connection, App(name, image, Phase.CREATING, None, None, (), ()))
             connection.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, 0)", (domain, name))
 
-    def set_container(
-        self,
-        name: str,
-        *,
-        image: str,
-        container: str,
-        port: int,
-        env_names: Sequence[str],
-        drain: Drain | None = None,
-    ) -> None:
-        """Record the new container of an app, and in `drain` the replaced container."""
+    def save_app(self, app: App, *, drain: Drain | None = None) -> None:
+        """Record an app, and in `drain` the container that its container replaces; its domains stay unchanged."""
         with self._transaction() as connection:
             if drain is not None:
                 _save_drain(connection, drain)
-            connection.execute(
-                "UPDATE apps SET image = ?, phase = ?, container = ?, port = ?, env_names = ?, should_run = 1 WHERE name = ?",
-                (image, Phase.READY.value, container, port, json.dumps(list(env_names)), name),
-            )
-
-    def restore_app(self, app: App) -> None:
-        """Record the previous state of an app; its domains stay unchanged."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(app.name, app.image, app.phase.value, app.container, app.port),
-                    *(json.dumps(app.env_names), app.should_run),
-                ),
-            )
+            _write_app(connection, app)
 
     def set_phase(self, name: str, phase: Phase) -> None:
         """Record the phase of an app."""
@@ -264,6 +223,7 @@ class State:
             connection.execute("DELETE FROM domains WHERE app = ?", (name,))
             connection.execute("DELETE FROM ports WHERE app = ?", (name,))
             connection.execute("DELETE FROM draining WHERE app = ?", (name,))
+            connection.execute("DELETE FROM images WHERE app = ?", (name,))
             connection.execute("DELETE FROM apps WHERE name = ?", (name,))
 
     def save_drain(self, drain: Drain) -> None:
@@ -331,34 +291,51 @@ class State:
         with self._transaction() as connection:
             connection.execute("DELETE FROM ports WHERE app = ? AND port IS NOT ?", (app, keep))
 
-    def count_wrong_key(self, caller: str, *, now: float, limit: int, seconds: float) -> float:
-        """Count a wrong key of `caller`, unless it has sent `limit` wrong keys in the last `seconds`.
-
-        `now` is in seconds since the epoch. Returns 0 if the key was counted, otherwise the seconds until the next one is counted.
-        The transaction prevents that parallel callers exceed the limit.
-        """
+    def note_image(self, app: str, image: str) -> None:
+        """Record the ID of an image as the newest one of an app."""
         with self._transaction() as connection:
-            # Attempts in the future are from before the clock was set back.
-            connection.execute("DELETE FROM attempts WHERE at <= ? OR at > ?", (now - seconds, now + seconds))
-            number, oldest = connection.execute(
-                "SELECT COUNT(*), MIN(at) FROM attempts WHERE caller = ?", (caller,)
-            ).fetchone()
-            if number >= limit:
-                return float(oldest + seconds - now)
-            connection.execute("INSERT INTO attempts VALUES (?, ?)", (caller, now))
-        return 0
+            connection.execute(
+                "INSERT OR REPLACE INTO images SELECT ?, ?, COALESCE(MAX(position), 0) + 1 FROM images WHERE app = ?",
+                (app, image, app),
+            )
+
+    def images(self, app: str) -> tuple[str, ...]:
+        """Return the IDs of the images that an app has used, the newest first."""
+        with self._connection() as connection:
+            rows = connection.execute("SELECT id FROM images WHERE app = ? ORDER BY position DESC", (app,)).fetchall()
+        return tuple(id_ for (id_,) in rows)
+
+    def is_image_of_another(self, app: str, image: str) -> bool:
+        """Return whether another app has used an image."""
+        with self._connection() as connection:
+            found = connection.execute("SELECT 1 FROM images WHERE id = ? AND app != ?", (image, app)).fetchone()
+        return found is not None
+
+    def forget_image(self, app: str, image: str) -> None:
+        """Delete the record that an app has used an image."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM images WHERE app = ? AND id = ?", (app, image))
 
 
-def _add_missing_column(connection: sqlite3.Connection) -> None:
-    """Migrate the table of an earlier release.
-
-    That release did not record stopped apps, so `should_run` is false until an app is seen running.
-    """
+def _add_missing_columns(connection: sqlite3.Connection) -> None:
+    """Migrate the table of an earlier release."""
     connection.execute("BEGIN IMMEDIATE")
     columns = {row[1] for row in connection.execute("PRAGMA table_info(apps)")}
-    if "should_run" not in columns:
-        connection.execute("ALTER TABLE apps ADD COLUMN should_run INTEGER NOT NULL DEFAULT 0")
+    for name, kind in _NEWER_COLUMNS.items():
+        if name not in columns:
+            connection.execute(f"ALTER TABLE apps ADD COLUMN {name} {kind}")
     connection.execute("COMMIT")
+
+
+def _write_app(connection: sqlite3.Connection, app: App) -> None:
+    values = (
+        *(app.name, app.image, app.phase.value, app.container, app.port, json.dumps(app.env_names), app.should_run),
+        *(app.options.model_dump_json(exclude_none=True), app.image_id, app.previous),
+    )
+    connection.execute(
+        f"INSERT OR REPLACE INTO apps ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})",  # noqa: S608 - our own text
+        values,
+    )
 
 
 def _save_drain(connection: sqlite3.Connection, drain: Drain) -> None:
