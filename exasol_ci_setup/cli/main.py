@@ -240,7 +240,7 @@ class Program(click.Group):
             code = super().main(args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
         except click.ClickException as caught:
             error = _with_all_missing(caught)
-            error.show()
+            session.output.usage_error(error)
             session.output.record(InputError(error.format_message()))
             code = error.exit_code
         except (KeyboardInterrupt, click.Abort):

@@ -7,12 +7,14 @@ import json
 import os
 import sys
 from contextlib import suppress
+from io import StringIO
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
 from exasol_ci_setup.cli.render import records, show
-from exasol_ci_setup.cli.terminal import Terminal
+from exasol_ci_setup.cli.render.fitting import wrapped
+from exasol_ci_setup.cli.terminal import Terminal, readable
 from exasol_ci_setup.core.errors import DeployFailedError, StackNotUpdatableError
 from exasol_ci_setup.core.reporter import NullReporter
 
@@ -71,9 +73,23 @@ class Output:
             return False
         return True
 
-    def data(self, text: str) -> None:
-        """Write a result to stdout. Does nothing in other formats, where its record is written instead."""
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal of stderr; None without one."""
+        return _columns(sys.stderr)
+
+    def wrapped(self, text: str) -> str:
+        """Return text whose lines are broken at spaces, if stderr is a terminal."""
+        return "\n".join(_wrapped(text.split("\n"), self.width))
+
+    def data(self, text: str, *, wrap: bool = False) -> None:
+        """Write a result to stdout. Does nothing in other formats, where its record is written instead.
+
+        `wrap`: in a terminal, break its lines at spaces.
+        """
         if self.format == "text":
+            if wrap:
+                text = "\n".join(_wrapped(text.split("\n"), _columns(sys.stdout)))
             self._to_stdout(_encodable(text, sys.stdout), color=_is_terminal(sys.stdout) and _is_color_wanted())
 
     def raw(self, data: bytes) -> None:
@@ -87,7 +103,8 @@ class Output:
         self._write(lambda: sys.stdout.buffer.write(data))
 
     def say(self, *lines: str) -> None:
-        """Write lines to stderr. They may contain styles of click."""
+        """Write lines to stderr, in a terminal broken at spaces. They may contain styles of click."""
+        lines = tuple(_wrapped([part for line in lines for part in line.split("\n")], self.width))
         if self._terminal is not None:
             self._terminal.say([line if self.color else click.unstyle(line) for line in lines])
         else:
@@ -96,7 +113,7 @@ class Output:
     def _echo(self, lines: Sequence[str]) -> None:
         for line in lines:
             with suppress(OSError):  # a closed terminal does not stop the command
-                click.echo(_encodable(line, sys.stderr), err=True, color=self.color)
+                click.echo(_encodable(readable(line), sys.stderr), err=True, color=self.color)
 
     def open(self, draw: Callable[[], RenderableType] | None = None) -> Terminal:
         """Start a thread that owns stdout and stderr until `close`.
@@ -156,7 +173,7 @@ class Output:
             self._write(lambda: sys.stdout.buffer.write(text))
 
     def _to_stdout(self, text: str, *, color: bool) -> None:
-        self._write(lambda: click.echo(text, color=color))
+        self._write(lambda: click.echo(readable(text), color=color))
 
     def _write(self, write: Callable[[], object]) -> None:
         """Write to stdout. If that fails, the command continues: AWS continues too, and the result must be shown."""
@@ -186,6 +203,12 @@ class Output:
             self.say("", *show.diagnosis(error.diagnosis))
         self.record(error)
 
+    def usage_error(self, error: click.ClickException) -> None:
+        """Write an error of click with its usage to stderr."""
+        buffer = StringIO()
+        error.show(buffer)
+        self.say(*buffer.getvalue().rstrip("\n").split("\n"))
+
     def ask(self, question: str) -> str:
         """Ask on stderr and return the answer, which may be empty. Raises EOFError at the end of input."""
         click.echo(f"{_multi_line(question)}: ", err=True, nl=False)
@@ -197,7 +220,7 @@ class Output:
 
     def confirm(self, question: str) -> bool:
         """Ask on stderr and return the answer. The default is no, also at the end of input."""
-        click.echo(f"{_multi_line(question)} [y/N]: ", err=True, nl=False)
+        click.echo(self.wrapped(f"{_multi_line(question)} [y/N]: "), err=True, nl=False)
         # Not click.confirm, which does not distinguish Ctrl-C from the end of input.
         answer = sys.stdin.readline()
         if not answer:
@@ -213,6 +236,20 @@ def _document() -> MarkdownReporter:
     from exasol_ci_setup.cli.render.markdown import MarkdownReporter  # noqa: PLC0415 - only for this format
 
     return MarkdownReporter()
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return the columns of a terminal; None for another stream, and for a terminal that does not report them."""
+    if not _is_terminal(stream):
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def _wrapped(lines: Sequence[str], width: int | None) -> list[str]:
+    return list(lines) if width is None else [part for line in lines for part in wrapped(line, width)]
 
 
 def _encodable(text: str, stream: TextIO) -> str:

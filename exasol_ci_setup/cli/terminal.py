@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -16,6 +18,22 @@ if TYPE_CHECKING:
 
 _REFRESH_SECONDS: Final = 0.25  # between two redraws of the table
 _JOIN_SECONDS: Final = 0.1
+
+# The colors of the theme of a terminal, such as its yellow, can be unreadable on its background. Numbers of the 256 colors with a contrast of
+# at least 3.9 on white and on black.
+COLORS: Final = {"red": 196, "green": 28, "yellow": 130, "magenta": 133, "cyan": 31, "bright_black": 243}
+_CODES: Final = {"31": "red", "32": "green", "33": "yellow", "35": "magenta", "36": "cyan", "90": "bright_black"}
+
+
+def readable(text: str) -> str:
+    """Return `text` with the colors of click replaced by those of `COLORS`, if the terminal has 256 colors."""
+    if not _has_256_colors():
+        return text
+    return re.sub(r"\x1b\[(3[12356]|90)m", lambda found: f"\x1b[38;5;{COLORS[_CODES[found[1]]]}m", text)
+
+
+def _has_256_colors() -> bool:
+    return "256color" in os.environ.get("TERM", "") or os.environ.get("COLORTERM", "") in {"truecolor", "24bit"}
 
 
 class Terminal:
@@ -131,19 +149,26 @@ class Terminal:
             from rich.text import Text  # noqa: PLC0415 - rich is loaded for a terminal only
 
             # In one call, because every call redraws the table.
-            self._live.console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
+            self._live.console.print(Text.from_ansi(readable("\n".join(lines))), soft_wrap=True)
 
     def _open(self) -> None:
         if self._draw is None:
             return
         from rich.console import Console  # noqa: PLC0415 - rich is loaded for a terminal only
         from rich.live import Live  # noqa: PLC0415 - rich is loaded for a terminal only
+        from rich.theme import Theme  # noqa: PLC0415 - rich is loaded for a terminal only
 
+        colors = {name: f"color({number})" for name, number in COLORS.items()} if _has_256_colors() else {}
         # No redirection: stdout is data, and `Output` sends stderr lines to this thread. No refresh thread, so that no two threads
         # compete for the lock of Live.
         self._live = Live(
             get_renderable=self._draw,
-            console=Console(stderr=True, no_color=not self._color, highlight=False),
+            console=Console(
+                stderr=True,
+                no_color=not self._color,
+                highlight=False,
+                theme=Theme({**colors, "dim": colors["bright_black"]} if colors else {}),
+            ),
             auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,

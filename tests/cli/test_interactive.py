@@ -77,7 +77,7 @@ ASKS = {
     "delete-fleet": Asks(
         ("delete-fleet", "fleet.yaml"),
         before=(("deploy-fleet", "fleet.yaml", "--yes", "--no-lint"),),
-        done="2 done, 0 to go",
+        done="2 of 2 stacks ended: 2 done",
     ),
     "up": Asks(("up", "program.py", "--no-lint"), done="team-two.RepositoryUri"),
     "up --prune": Asks(
@@ -217,7 +217,7 @@ def test_command_that_asks_ends_in_terminal(
             terminal.answer("y")
             terminal.resize(20, 50)
             if name == "space delete":
-                terminal.wait_for("Delete the load balancer too?")
+                terminal.wait_for("too? [y/N]: ")
                 terminal.type("y\r")
             assert terminal.end() == 0
         assert asks.done in terminal.text

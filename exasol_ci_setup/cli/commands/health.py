@@ -43,7 +43,7 @@ def health(session: Session, docker_secret: str) -> None:
         lambda: session.account, profile=session.profile, sandbox=session.sandbox, docker_secret=docker_secret
     ):
         counts[check.status] += 1
-        output.data("\n".join(_lines(check, width)))
+        output.data("\n".join(_lines(check, width)), wrap=True)
         output.record({"type": "problem", **asdict(check)})
     problems, warnings = counts["problem"], counts["warning"]
     ok, skipped = counts["ok"], counts["skipped"]

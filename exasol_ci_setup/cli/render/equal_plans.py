@@ -25,11 +25,12 @@ def groups(plans: Mapping[str, Plan], notes: Mapping[str, Sequence[str]]) -> lis
     """
     found: dict[str, list[str]] = {}
     for key, plan in plans.items():
-        found.setdefault(_without_names(plan, notes.get(key, ())), []).append(key)
+        found.setdefault(without_names(plan, notes.get(key, ())), []).append(key)
     return list(found.values())
 
 
-def _without_names(plan: Plan, notes: Sequence[str]) -> str:
+def without_names(plan: Plan, notes: Sequence[str] = ()) -> str:
+    """Return a text that is the same for equal plans with equal `notes`."""
     text = json.dumps([_without_generated(plain(plan)), *notes])
     names = [plan.stack_name, *(_tag(plan, f"{TAG_PREFIX}{key}") for key in ("project", "name"))]
     # The longest first, since the name of a stack may begin with that of its project.

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exasol_ci_setup.cli.render import show
+from exasol_ci_setup.cli.render import fitting, show
 from exasol_ci_setup.cli.render.view import View
 from exasol_ci_setup.core.stacks import Event
 from exasol_ci_setup.core.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from rich.console import Group
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.cli.output import Output
 
-_GAP: Final = 2  # columns between two cells
-_REASON_WIDTH: Final = 30  # columns; with less, reasons are lines below the table
 _SYMBOLS: Final = {"green": "✓", "red": "✗", "yellow": "…"}
 
 
@@ -113,25 +111,14 @@ class EventView(View):
         return (self._last_at - since).total_seconds() + self._clock() - self._last_at_seen
 
     def _draw(self) -> Group:
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, _GAP, 0, 0))
-        for name in ("resource", "type", "status", "time", "reason"):
-            table.add_column(
-                name, overflow="fold", no_wrap=name != "reason", justify="right" if name == "time" else "left"
-            )
         shown = self._fitting(list(self._ordered()))
-        cells = [self._first_cells(), *(self._cells(row, depth) for row, depth in shown)]
-        is_wide = self._is_wide_enough([max(each.cell_len for each in column) for column in zip(*cells, strict=True)])
-        reasons = [Text(), *(Text(show.clean(row.reason), style="red") for row, _ in shown)]
-        for row, reason in zip(cells, reasons, strict=True):
-            table.add_row(*row, reason if is_wide else "")
-        below = (
-            [] if is_wide else [(row, reason) for (row, _), reason in zip(shown, reasons[1:], strict=True) if reason]
+        return fitting.table(
+            [self._first_cells(), *(self._cells(row, depth) for row, depth in shown)],
+            [(show.clean(row.logical_id), show.clean(row.reason)) for row, _ in shown],
+            width=self._terminal.width if self._terminal is not None else None,
+            optional=1,
+            right=3,
         )
-        return Group(table, *(Text(f"  {show.clean(row.logical_id)}: ").append_text(reason) for row, reason in below))
 
     def _first_cells(self) -> tuple[Text, ...]:
         """Return the cells of the stack itself, without a reason."""
@@ -158,18 +145,14 @@ class EventView(View):
             Text(duration(self._elapsed(row)), style="" if row.is_running else "dim"),
         )
 
-    def _is_wide_enough(self, widths: Sequence[int]) -> bool:
-        """Return whether the terminal is wide enough for a column of reasons after columns of these widths."""
-        width = self._terminal.width if self._terminal is not None else None
-        return width is None or width - sum(widths) - _GAP * len(widths) >= _REASON_WIDTH
-
     def _symbol(self, color: str) -> str:
         return _SYMBOLS.get(color, "·") if self._output.unicode else {"green": "+", "red": "!"}.get(color, " ")
 
     def _fitting(self, rows: list[tuple[_Row, int]]) -> list[tuple[_Row, int]]:
         """Omit finished resources if the screen is too short for all rows, while the view is open."""
         height = self._terminal.height if self._terminal is not None else None
-        if height is None or len(rows) < height - 1:
+        reasons = sum(bool(row.reason) for row, _ in rows)
+        if height is None or len(rows) + reasons < height - 1:
             return rows
         return [(row, depth) for row, depth in rows if not row.status.endswith("_COMPLETE")]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli.consent import Consent, require_no_more_than, require_terminal
 from exasol_ci_setup.cli.interruption import FLUSH_SECONDS
-from exasol_ci_setup.cli.render import equal_plans, records, report, show
+from exasol_ci_setup.cli.render import equal_plans, fitting, records, report, show
 from exasol_ci_setup.core import text
 from exasol_ci_setup.core.clock import HEARTBEAT_SECONDS
 from exasol_ci_setup.core.errors import DeployFailedError, NotApprovedError, OperationInterruptedError
@@ -28,14 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from rich.table import Table
+    from rich.console import Group
+    from rich.text import Text
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.cli.terminal import Terminal
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.reporter import Reporter
 
+_COLUMNS: Final = 4  # of the table
 _RESULTS: Final = {
     End.DONE: ("done", "green"),
     End.UNCHANGED: ("no changes", "green"),
@@ -82,6 +85,9 @@ class MultiStackReporter(NullReporter):
         self._rows: dict[str, _Row] = {}
         self._last_line = session.clock.now()
         self._live = False
+        self._terminal: Terminal | None = None
+        # The first stack with each plan that was shown.
+        self._firsts: dict[str, str] = {}
         self._checked = self._total_checked = 0
 
     def of(self, name: str, /) -> _OneStackReporter:
@@ -97,9 +103,21 @@ class MultiStackReporter(NullReporter):
         if self.shown is not None:
             require_no_more_than(self.shown.get(name), plan)
             return
-        report.plan(self._output, plan, as_data=False, name=name, heading=self.heading(name))
-        self._output.send(self._note_line)
+        self._output.send(partial(self._show_plan, name, plan))
         self._consent.require(plan, unchanged="this stack was not changed")
+
+    def _show_plan(self, name: str, plan: Plan) -> None:
+        """Show the plan, or which earlier plan it is equal to."""
+        first = self._firsts.setdefault(equal_plans.without_names(plan), name)
+        report.plan(
+            self._output,
+            plan,
+            as_data=False,
+            name=name,
+            heading=self.heading(name),
+            same_as=first if first != name else "",
+        )
+        self._note_line()
 
     def expect(self, names: Collection[str]) -> None:
         """Count these stacks as the next ones, besides those that have a row. Call it while the table is not open."""
@@ -217,9 +235,8 @@ class MultiStackReporter(NullReporter):
     @contextmanager
     def table(self) -> Iterator[None]:
         """Show the stacks as a table on stderr while this is open, if that is a terminal."""
-        # Plans that are shown later need lines instead of a table.
-        self._live = self._output.format == "text" and self._output.live and self.shown is not None
-        self._output.open(self._table if self._live else None)
+        self._live = self._output.format == "text" and self._output.live
+        self._terminal = self._output.open(self._table if self._live else None)
         with self._closing():
             yield
 
@@ -236,32 +253,38 @@ class MultiStackReporter(NullReporter):
             self._output.close(seconds)
             self._live = False
 
-    def _table(self) -> Table:
-        from rich.table import Table
+    def _table(self) -> Group:
+        from rich.console import Group
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-        for name in ("stack", "status", "resources", "time", "reason"):
-            table.add_column(name, overflow="fold", no_wrap=name != "reason")
         # No copy is needed: the same thread draws and changes the rows.
         rows = list(self._rows.items())
+        below = []
         if self._total:
             finished = Counter(row.status for _, row in rows if row.until is not None)
-            counts = [f"{count} {status}" for status, count in finished.items()]
-            table.caption = ", ".join([*counts, f"{self._total - finished.total()} to go"])
-            table.caption_justify = "left"
+            counts = ", ".join(f"{count} {status}" for status, count in finished.items())
+            below = [f"{finished.total()} of {counted(self._total)} ended{counts and ': '}{counts}"]
             rows = [(name, row) for name, row in rows if row.until is None or row.reason]
-        for name, row in rows:
-            color = row.color or show.status_color(row.status)
-            now = self._session.clock.now() if row.until is None else row.until
-            table.add_row(
-                Text(show.clean(name)),
-                Text(show.clean(row.status or "waiting for AWS"), style=color),
-                f"{row.finished} done" if row.finished else "",
-                duration(now - row.since),
-                Text(show.clean(row.reason), style="red"),
-            )
-        return table
+        cells = [self._cells(name, row) for name, row in rows]
+        table = fitting.table(
+            cells or [(Text(),) * _COLUMNS],
+            [(show.clean(name), show.clean(row.reason)) for name, row in rows],
+            width=self._terminal.width if self._terminal is not None else None,
+            optional=2,
+            right=3,
+        )
+        return Group(*([table] if cells else []), *(Text(line, style="dim") for line in below))
+
+    def _cells(self, name: str, row: _Row) -> tuple[Text, ...]:
+        from rich.text import Text
+
+        now = self._session.clock.now() if row.until is None else row.until
+        return (
+            Text(show.clean(name)),
+            Text(show.clean(row.status or "waiting for AWS"), style=row.color or show.status_color(row.status)),
+            Text(f"{row.finished} done" if row.finished else ""),
+            Text(duration(now - row.since)),
+        )
 
     def conclude(self, ends: Sequence[Ended]) -> None:
         """Raise the failure, as `require_success` does. Prints the cause of each one if several stacks failed."""

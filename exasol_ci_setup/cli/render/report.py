@@ -27,9 +27,14 @@ _CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": (
 _DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "", heading: str = "") -> None:
-    """Show what would change, on stdout if `as_data`. `name` is the name of the stack among several, `heading` a line above the plan."""
+def plan(output: Output, plan: Plan, *, as_data: bool, name: str = "", heading: str = "", same_as: str = "") -> None:
+    """Show what would change, on stdout if `as_data`. `name` is the name of the stack among several, `heading` a line above the plan.
+
+    `same_as` is the name of a stack whose shown plan differs only in names; it replaces the lines of the plan.
+    """
     lines = show.plan(plan, unicode=output.unicode)
+    if same_as:
+        heading, lines = "", [f"{show.clean(name)}: the same plan as {show.clean(same_as)}"]
     _print(output, [heading, *lines] if heading else lines, as_data=as_data)
     output.record(plan, name=name)
 
@@ -42,14 +47,14 @@ def drift(output: Output, drift: Drift, *, as_data: bool) -> None:
 
 def _print(output: Output, lines: Sequence[str], *, as_data: bool) -> None:
     if as_data:
-        output.data("\n".join(lines))
+        output.data("\n".join(lines), wrap=True)
     elif output.format == "text":
         output.say(*lines)
 
 
 def diagnosis(output: Output, diagnosis: Diagnosis) -> None:
     """Print why an operation failed."""
-    output.data("\n".join(show.diagnosis(diagnosis)))
+    output.data("\n".join(show.diagnosis(diagnosis)), wrap=True)
     output.record(diagnosis)
 
 
@@ -77,14 +82,14 @@ def template(output: Output, template: Template) -> None:
 def stacks(output: Output, stacks: Sequence[Stack]) -> None:
     """List stacks, one on each line."""
     if stacks:
-        output.data("\n".join(show.stacks(stacks)))
+        output.data("\n".join(show.stacks(stacks)), wrap=True)
     output.record(*stacks)
 
 
 def details(output: Output, stacks: Sequence[Stack]) -> None:
     """Show all details of stacks."""
     if stacks:
-        output.data("\n".join(line for stack in stacks for line in show.status(stack)))
+        output.data("\n".join(line for stack in stacks for line in show.status(stack)), wrap=True)
     output.record(*stacks)
 
 

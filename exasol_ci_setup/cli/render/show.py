@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,7 @@ _WIDTH: Final = 64  # characters of one of two values on a line
 _WIDTH_ALONE: Final = 110  # characters of a single value
 _CONTEXT: Final = 16  # equal characters before the first difference
 _NAME_WIDTH: Final = 40
+_PARTS_OF_ARN: Final = 6
 _DRIFT_WORDS: Final = {"MODIFIED": "changed", "DELETED": "deleted", "IN_SYNC": "as expected"}
 
 _SYMBOLS: Final = {"Add": "+", "Modify": "~", "Remove": "-", "Import": "=", "SyncWithActual": "~"}
@@ -246,14 +248,27 @@ def _ascii(line: str) -> str:
 
 
 def access(plan: Plan) -> dict[str, list[Broadening]]:
-    """Return the access that a plan grants and broadens, by title. All access of a new stack is granted."""
+    """Return the access that a plan grants and broadens, by title. All access of a new stack is granted.
+
+    The account and the region of the stack replace the references of the template to them.
+    """
     new = plan.kind == "CREATE"
     titles = {"Access that is granted": True, "Access that is broadened": False}
+    broadenings = [replace(item, message=_with_place(item.message, plan.stack_id)) for item in plan.broadenings]
     found = {
-        title: [item for item in plan.broadenings if (new or item.granted) is granted]
-        for title, granted in titles.items()
+        title: [item for item in broadenings if (new or item.granted) is granted] for title, granted in titles.items()
     }
     return {title: items for title, items in found.items() if items}
+
+
+def _with_place(text: str, stack_id: str) -> str:
+    """Return `text` with the values of pseudo parameters in the ARN of the stack."""
+    parts = stack_id.split(":")
+    if len(parts) < _PARTS_OF_ARN:
+        return text
+    for name, value in (("Partition", parts[1]), ("Region", parts[3]), ("AccountId", parts[4])):
+        text = text.replace(f"${{AWS::{name}}}", value)
+    return text
 
 
 def plan_word(plan: Plan) -> str:

@@ -1,0 +1,93 @@
+"""Fit text into the width of a terminal: wrapped lines, and tables whose reasons are lines below them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Group
+    from rich.text import Text
+
+GAP: Final = 2
+"""Columns between two cells."""
+
+_LEAST: Final = 30  # columns of wrapped text beside its label
+_SHORTEST_NAME: Final = 8
+# A command in backquotes stays in one piece, so that it can be copied.
+_WORD: Final = re.compile(r"(\s*)([^\s`]*`[^`]*`\S*|\S+)")
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """Return a line, which may have styles of click, as lines of at most `width` characters, broken at spaces.
+
+    Further lines are indented to the text after a label. A word or a command in backquotes that is longer than the width is not broken.
+    """
+    if _length(line) <= width:
+        return [line]
+    indent = " " * _indent(click.unstyle(line), width)
+    lines, current = [], ""
+    for gap, word in _WORD.findall(line):
+        if current.strip() and _length(current) + len(gap) + _length(word) > width:
+            lines.append(current.rstrip())
+            current = indent + word
+        else:
+            current += gap + word
+    # The space after a question.
+    return [*lines, current + line[len(line.rstrip()) :]]
+
+
+def _length(text: str) -> int:
+    return len(click.unstyle(text))
+
+
+def _indent(line: str, width: int) -> int:
+    """Return the indentation of further lines: that of the text after a label or in the last column, if it is wide enough."""
+    lead = len(line) - len(line.lstrip())
+    ends = [found.end() for found in re.finditer(r"(?<=\S) {2,}(?=\S)", line)]
+    if not ends:
+        return lead + 2 if lead else 0
+    return next((end for end in reversed(ends) if width - end >= _LEAST and end < width // 2), lead + 2 * GAP)
+
+
+def table(
+    rows: Sequence[Sequence[Text]],
+    reasons: Iterable[tuple[str, str]],
+    *,
+    width: int | None,
+    optional: int | None = None,
+    right: int | None = None,
+) -> Group:
+    """Return a table, and below it a line over the whole width for each reason with its name.
+
+    The column `optional` is omitted if the table is wider than the terminal; the first column is then shortened. The column `right`
+    is aligned to the right. All rows have the same number of cells.
+    """
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = list(zip(*rows, strict=True))
+    widths = [max(cell.cell_len for cell in column) for column in columns]
+    shown = list(range(len(columns)))
+    if width is not None and optional is not None and _total(widths) > width:
+        shown.remove(optional)
+    if width is not None and (excess := _total([widths[each] for each in shown]) - width) > 0:
+        for cell in columns[0]:
+            cell.truncate(max(widths[0] - excess, _SHORTEST_NAME), overflow="ellipsis")
+    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, GAP, 0, 0))
+    for each in shown:
+        drawn.add_column(no_wrap=True, overflow="ellipsis", justify="right" if each == right else "left")
+    for row in rows:
+        drawn.add_row(*(row[each] for each in shown))
+    lines = [Text(f"{name}: ").append(reason, style="red") for name, reason in reasons if reason]
+    return Group(drawn, *(Padding(line, (0, 0, 0, GAP)) for line in lines))
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
