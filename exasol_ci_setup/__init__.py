@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import HealthCheck as HealthCheck
     from exasol_ci_setup.constructs import Ingress as Ingress
     from exasol_ci_setup.constructs import Instance as Instance
+    from exasol_ci_setup.constructs import InstanceVolume as InstanceVolume
     from exasol_ci_setup.constructs import LoadBalancer as LoadBalancer
     from exasol_ci_setup.constructs import LocalDirectory as LocalDirectory
     from exasol_ci_setup.constructs import PolicyStatement as PolicyStatement
@@ -119,6 +120,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "HealthCheck",
             "Ingress",
             "Instance",
+            "InstanceVolume",
             "LoadBalancer",
             "LocalDirectory",
             "PolicyStatement",

@@ -208,6 +208,7 @@ OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
         _number(ContainerBuilder, "log_retention_in_days"),
         _field(ContainerBuilder, "docker_secret", metavar="SECRET"),
         _multiple(ContainerBuilder, "base_registries", "--base-repository", metavar="NAME"),
+        *_network(ContainerBuilder),
     ),
     Cluster: (
         *_names(Cluster, "cluster"),

@@ -18,7 +18,7 @@ from exasol_ci_setup.core.once import Once
 from exasol_ci_setup.core.task_graph import End, Ended
 from exasol_ci_setup.programs import Deployment
 from exasol_ci_setup.programs.removal import find_existing, require_unused
-from exasol_ci_setup.programs.settings import settings_by_place
+from exasol_ci_setup.programs.settings import require_alarms, settings_by_place
 from exasol_ci_setup.stacks import build_stacks, state
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.request import resolve_secrets
@@ -101,7 +101,7 @@ def run(session: Session, file: Path, flags: FleetFlags) -> None:
     # The sandbox has no accounts that could be the wrong ones.
     accounts = fleets.identified(fleet, connect, guarded=not session.sandbox)
     deployment = _deployment(flags, reporter, connect, session.clock)
-    deployment.settings = _settings(flags, fleet, accounts)
+    deployment.settings = _settings(flags, fleet, accounts, connect)
     deployment.engine = lambda name: stack_sets[name].plan if name in stack_sets else plan_stack
     if not stack_sets:
         deployment.complete = _Completer(fleet, fleets.external_outputs(fleet, whole, connect))
@@ -244,10 +244,17 @@ def _deployment(flags: FleetFlags, reporter: FleetReporter, connect: Connections
     )
 
 
-def _settings(flags: FleetFlags, fleet: Fleet, accounts: Mapping[str, str]) -> Callable[[str], StackSettings]:
-    """Return the settings of each stack: those of the file, and those of the options, which win. Raises as `settings_by_place`."""
+def _settings(
+    flags: FleetFlags, fleet: Fleet, accounts: Mapping[str, str], connect: Callable[[Scope], Account]
+) -> Callable[[str], StackSettings]:
+    """Return the settings of each stack: those of the file, and those of the options, which win.
+
+    Raises as `settings_by_place` and `require_alarms`.
+    """
     places = {name: (accounts[name], fleet.targets[name].region) for name in fleet.used_targets}
     found = settings_by_place(flags.settings(), places)
+    scopes = {member.target: fleet.scope_of(name) for name, member in fleet.members.items()}
+    require_alarms(found, lambda target: connect(scopes[target]))
 
     def of(name: str) -> StackSettings:
         member = fleet.members[name]

@@ -24,7 +24,7 @@ from exasol_ci_setup.programs.removal import (
     undeclared,
 )
 from exasol_ci_setup.programs.requests import value_of
-from exasol_ci_setup.programs.settings import settings_by_place
+from exasol_ci_setup.programs.settings import require_alarms, settings_by_place
 from exasol_ci_setup.stacks import network
 
 if TYPE_CHECKING:
@@ -95,7 +95,15 @@ def up(session: Session, file: Path, flags: UpFlags) -> None:
     _finish(session, program, declared, run.deployment)
     if all(end.end is End.UNCHANGED for end in ends):
         output.say(f"{counted(len(ends))} up to date")
+        output.say(*_not_compared(run.deployment, declared))
     run.end(ends)
+
+
+def _not_compared(deployment: Deployment, declared: Declared) -> list[str]:
+    """Return a line with the types of resources that CloudFormation cannot compare with the templates, if there are any."""
+    types = deployment.not_compared(declared)
+    listed = ", ".join(f"{kind} ({number})" if number > 1 else kind for kind, number in sorted(types.items()))
+    return [f"not compared with the templates, because CloudFormation cannot: {listed}"] if types else []
 
 
 def _deployment(
@@ -116,11 +124,12 @@ def _deployment(
 
 
 def _settings(flags: UpFlags, declared: Declared, connect: Connections) -> Callable[[str], StackSettings]:
-    """Return the settings of each stack. Raises as `settings_by_place`."""
+    """Return the settings of each stack. Raises as `settings_by_place` and `require_alarms`."""
     settings = flags.settings()
     if not settings.rollback_alarms:
         return lambda _name: settings
     found = settings_by_place(settings, {scope: (connect.identity(scope), scope.region) for scope in declared.scopes})
+    require_alarms(found, connect)
     return lambda name: found[declared.scope_of(name)]
 
 
@@ -149,6 +158,7 @@ def _show_all(
     run.reporter.conclude(ends)
     if unchanged := sum(end.end is End.UNCHANGED for end in ends):
         output.say(f"{counted(unchanged)} up to date")
+        output.say(*_not_compared(run.deployment, declared))
     removals.show(removed, as_data=flags.plan_only)
     for action in actions:
         output.note(show.clean(action))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.ci import CiBuild as CiBuild
     from exasol_ci_setup.constructs.ci import ReleaseBuild as ReleaseBuild
     from exasol_ci_setup.constructs.compute import Instance as Instance
+    from exasol_ci_setup.constructs.compute import InstanceVolume as InstanceVolume
     from exasol_ci_setup.constructs.container import Container as Container
     from exasol_ci_setup.constructs.container import ContainerHealthCheck as ContainerHealthCheck
     from exasol_ci_setup.constructs.container import PortMappings as PortMappings
@@ -70,7 +71,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "base": ("Construct", "ScopedConstruct", "build"),
         "builder": ("BuildkitBuilder", "ContainerBuilder"),
         "ci": ("CiBuild", "ReleaseBuild"),
-        "compute": ("Instance",),
+        "compute": ("Instance", "InstanceVolume"),
         "container": ("Container", "ContainerHealthCheck", "PortMappings", "Sidecar", "Volume"),
         "load_balancer": ("LoadBalancer",),
         "network": ("Egress", "Ingress", "SecurityGroup"),

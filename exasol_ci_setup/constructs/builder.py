@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import BucketName, Minutes, RetentionInDays
-from exasol_ci_setup.constructs.host import BuildHost
+from exasol_ci_setup.constructs.container_secrets import codebuild_secret, parameter_arns, secret_arns
+from exasol_ci_setup.constructs.host import BuildHost, BuildNetwork
 from exasol_ci_setup.constructs.registry import Registry, ecr_region, ecr_resource
 from exasol_ci_setup.constructs.runtime import runtime
-from exasol_ci_setup.constructs.values import Items, SecretName, matching
+from exasol_ci_setup.constructs.values import Items, KeyArn, SecretName, SecretSource, matching, refusal
 from exasol_ci_setup.core.build_settings import ComputeType
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from typing_extensions import Self
 
     from exasol_ci_setup.constructs.runtime import Build
 
@@ -51,7 +54,7 @@ BuildContext = Annotated[
 BuildArgument = Annotated[
     str,
     matching(
-        r"(?!CODEBUILD_|(ASSET_BUCKET|ASSET_KEY|BUILD_ARGS|BUILD_CONTEXT|CONTENT_HASH|IMAGE_TAG|REPOSITORY_URI)\Z)[A-Za-z_][A-Za-z0-9_]{0,255}",
+        r"(?!CODEBUILD_|(ASSET_BUCKET|ASSET_KEY|BUILD_ARGS|BUILD_CONTEXT|CONTENT_HASH|IMAGE_TAG|REPOSITORY_URI|DOCKER_(BUILDKIT|PASSWORD|USER))\Z)[A-Za-z_][A-Za-z0-9_]{0,255}",
         "use letters, digits and underscores, the first not a digit; names of the builder and CODEBUILD_ are reserved",
     ),
 ]
@@ -66,7 +69,7 @@ class BuildkitBuilder(BuildHost, ScopedConstruct):
     timeout_in_minutes: Annotated[Minutes, Field(description="Time limit of one build.")] = 60
 
 
-class ContainerBuilder(ScopedConstruct):
+class ContainerBuilder(BuildNetwork, ScopedConstruct):
     """A CodeBuild project that downloads an archive from the asset's bucket, builds it, and pushes the image to the registry.
 
     `asset` and `registry` are constructs, or the names of an existing bucket and repository. Environment variables control each build:
@@ -99,7 +102,41 @@ class ContainerBuilder(ScopedConstruct):
         description="Values of `ARG` in the Dockerfile by name. Not for secrets: images show them.",
     )
 
+    build_secrets: dict[BuildArgument, SecretSource] = Field(
+        default_factory=dict,
+        description="Secrets for `RUN --mount=type=secret,id=NAME`: full ARNs of secrets, of keys of their JSON, or of SSM parameters, by name.",
+    )
+    kms_keys: Annotated[
+        Items[KeyArn], Field(description="ARNs of your own KMS keys that encrypt these secrets. Default: keys of AWS.")
+    ] = ()
+
     _image_tag: str | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _has_each_name_once(self) -> Self:
+        if both := self.build_arguments.keys() & self.build_secrets.keys():
+            raise refusal(f"{min(both)} cannot be both a build argument and a build secret")
+        return self
+
+    @property
+    def secret_arns(self) -> tuple[str, ...]:
+        """The ARNs of the secrets in Secrets Manager that builds get."""
+        return secret_arns(self.build_secrets.values())
+
+    @property
+    def parameter_arns(self) -> tuple[str, ...]:
+        """The ARNs of the SSM parameters that builds get."""
+        return parameter_arns(self.build_secrets.values())
+
+    @property
+    def secret_variables(self) -> tuple[tuple[str, str, str], ...]:
+        """The name, type and value of the variable for each build secret."""
+        return tuple((name, *codebuild_secret(source)) for name, source in self.build_secrets.items())
+
+    @property
+    def has_cache(self) -> bool:
+        """Whether the build host keeps Docker layers for later builds, which it does not do in a VPC."""
+        return self.vpc_id is None and self.builder.has_local_cache
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from exasol_ci_setup.constructs.base import Construct
-from exasol_ci_setup.constructs.host import BuildHost
+from exasol_ci_setup.constructs.host import BuildHost, BuildNetwork
 from exasol_ci_setup.constructs.policy import PolicyArn, PolicyArns, PolicyStatements, RolePath
 from exasol_ci_setup.constructs.repository import RepositoryUrl, is_on_github_com
 from exasol_ci_setup.constructs.values import (
-    GroupId,
-    Items,
     KeyArn,
     SecretArn,
     SecretName,
-    SubnetId,
-    VpcId,
     between,
     matching,
     refusal,
@@ -52,10 +48,6 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRete
 
 Cache = Literal["none", "docker", "source", "s3"]
 """The cache of a build: none, Docker layers or Git data on the build host, or files in the artifacts bucket."""
-
-_MOST_SUBNETS: Final = 16
-_MOST_GROUPS: Final = 5
-"""Maxima of CodeBuild: https://docs.aws.amazon.com/codebuild/latest/APIReference/API_VpcConfig.html."""
 
 _GPU_SIZES: Final = ("BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_LARGE")
 """Source: https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
@@ -130,7 +122,7 @@ Minutes = Annotated[int, between(5, 2160, "minutes")]
 """CodeBuild's rule: https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html."""
 
 
-class _Build(BuildHost, Construct):
+class _Build(BuildHost, BuildNetwork, Construct):
     """A CodeBuild project that runs batches, with its bucket, roles and log group. Times are in minutes or days."""
 
     # The template depends on the host of the repository.
@@ -198,9 +190,6 @@ class _Build(BuildHost, Construct):
         KeyArn | None,
         Field(description="Key that encrypts artifacts and logs. Default: the keys of S3 and CloudWatch."),
     ] = None
-    vpc_id: Annotated[VpcId | None, Field(description="VPC of the builds. Default: none.")] = None
-    subnet_ids: Annotated[Items[SubnetId], Field(description="Subnets of the VPC for builds.")] = ()
-    security_groups: Annotated[Items[GroupId], Field(description="Security groups of builds by ID.")] = ()
     auto_retry_limit: Annotated[
         int, between(0, 10, "retries"), Field(description="How often AWS retries a failed build.")
     ] = 0
@@ -221,15 +210,6 @@ class _Build(BuildHost, Construct):
                 f"{self.project_url} is on GitHub Enterprise Server, so it needs a connection to the server:"
                 " --connection-arn, or connection_arn in a program or fleet"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _has_whole_network(self) -> Self:
-        given = [self.vpc_id is not None, bool(self.subnet_ids), bool(self.security_groups)]
-        if any(given) and not all(given):
-            raise refusal("builds in a VPC need all of vpc-id, subnet-id and security-group")
-        if len(self.subnet_ids) > _MOST_SUBNETS or len(self.security_groups) > _MOST_GROUPS:
-            raise refusal(f"use at most {_MOST_SUBNETS} subnets and {_MOST_GROUPS} security groups")
         return self
 
     @model_validator(mode="after")

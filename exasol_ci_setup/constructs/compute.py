@@ -15,7 +15,7 @@ from exasol_ci_setup.constructs.asset import FilePath
 from exasol_ci_setup.constructs.network import Attached, Cidr
 from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.runtime import Login, runtime
-from exasol_ci_setup.constructs.values import Items, between, malformed, matching, refusal
+from exasol_ci_setup.constructs.values import Items, Value, between, malformed, matching, refusal
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ _ARM: Final = re.compile(r"a1\.|[a-z]+[0-9]+[a-z]*g[a-z]*(-[a-z0-9-]+)?\.|[a-z0-
 _MOST_USER_DATA: Final = 16 * 1024
 """Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html."""
 
+# The names that AWS recommends for data volumes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html.
+_DEVICES: Final = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
+
 ImageId = Annotated[str, matching(r"ami-[0-9a-f]{8,17}", "use the id of an image (AMI), such as ami-0123456789abcdef0")]
 
 
@@ -48,6 +51,21 @@ def _is_user_data(text: str) -> str:
 InstanceType = Annotated[
     str, matching(r"[a-z0-9][a-z0-9-]{0,30}\.[a-z0-9-]{1,30}", "use an instance type, such as t3.micro")
 ]
+
+
+class InstanceVolume(Value):
+    """A further encrypted disk of an instance, which has to be formatted and mounted in it.
+
+    Its data is lost when the instance is replaced, unless `keep` is set: then the volume remains in the account until you delete it.
+    """
+
+    size_in_gib: Annotated[int, between(1, 16_384, "GiB"), Field(description="Size of the volume in GiB.")]
+    snapshot_id: Annotated[
+        Annotated[str, matching(r"snap-[0-9a-f]{8,17}", "use the id of a snapshot, such as snap-0123456789abcdef0")]
+        | None,
+        Field(description="Snapshot that the volume is created from. Default: an empty volume."),
+    ] = None
+    keep: Annotated[bool, Field(description="Keep the volume when the instance is replaced or deleted.")] = False
 
 
 class Instance(Attached):
@@ -69,6 +87,10 @@ class Instance(Attached):
     ssh: Annotated[bool, Field(description="Allow SSH from `ssh_cidr`.")] = False
     ssh_cidr: Annotated[Cidr | None, Field(description="Addresses that can connect, such as 203.0.113.7/32.")] = None
     disk_in_gib: Annotated[int, between(8, 16_384, "GiB"), Field(description="Size of the encrypted disk in GiB.")] = 16
+    volumes: Annotated[
+        Items[InstanceVolume],
+        Field(description="Further disks. Another list of volumes replaces the instance."),
+    ] = ()
     image_id: Annotated[
         ImageId | None,
         Field(description="ID of the image (AMI). Default: Ubuntu 24.04, the newest image at the creation."),
@@ -106,7 +128,14 @@ class Instance(Attached):
             raise refusal("a private instance has no Elastic IP address")
         if self.image_id is not None and self.update_image:
             raise refusal("update_image has no effect with image_id: set another image_id")
+        if len(self.volumes) > len(_DEVICES):
+            raise refusal(f"use at most {len(_DEVICES)} volumes")
         return self
+
+    @property
+    def devices(self) -> tuple[tuple[InstanceVolume, str], ...]:
+        """The volumes, each with the name of its device at EC2."""
+        return tuple(zip(self.volumes, _DEVICES, strict=False))
 
     @property
     def static_parameters(self) -> dict[str, str]:

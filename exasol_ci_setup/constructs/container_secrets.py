@@ -1,4 +1,4 @@
-"""The resources that a role has to read for the secrets of a container."""
+"""The resources that a role has to read for the secrets of a container or a build."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ def secret_arns(sources: Iterable[str]) -> tuple[str, ...]:
 def parameter_arns(sources: Iterable[str]) -> tuple[str, ...]:
     """Return the ARNs of the SSM parameters, without duplicates."""
     return tuple(dict.fromkeys(filter(_is_parameter, sources)))
+
+
+def codebuild_secret(source: str) -> tuple[str, str]:
+    """Return type and value of CodeBuild's environment variable for a secret or a parameter.
+
+    Source: https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec.env.secrets-manager.
+    """
+    if not _is_parameter(source):
+        return "SECRETS_MANAGER", source.rstrip(":")
+    name = source.partition(":parameter/")[2]
+    # CodeBuild reads parameters by name. Names in a hierarchy begin with a slash, which their ARNs omit.
+    return "PARAMETER_STORE", f"/{name}" if "/" in name else name
 
 
 def _is_parameter(source: str) -> bool:

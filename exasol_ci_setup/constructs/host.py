@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from exasol_ci_setup.constructs.image import image_parts, repository_arn
 from exasol_ci_setup.constructs.registry import ecr_resource
-from exasol_ci_setup.constructs.values import Value, matching, refusal
+from exasol_ci_setup.constructs.values import GroupId, Items, SubnetId, Value, VpcId, matching, refusal
 from exasol_ci_setup.core.build_settings import DEFAULT_COMPUTE_TYPE, ComputeType
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ https://github.com/aws/aws-codebuild-docker-images."""
 DEFAULT_ARM_IMAGE: Final = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
 """The newest image for arm64 that AWS maintains; it has none of Ubuntu:
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html."""
+
+_MOST_SUBNETS: Final = 16
+_MOST_GROUPS: Final = 5
+"""Maxima of CodeBuild: https://docs.aws.amazon.com/codebuild/latest/APIReference/API_VpcConfig.html."""
 
 Architecture = Literal["x86_64", "arm64"]
 
@@ -91,3 +95,28 @@ class BuildHost(Value):
     def has_image_in_ecr(self) -> bool:
         """Whether the image is in a private repository of ECR, so that the role of the build pulls it."""
         return self.ecr_resource is not None or self.repository_arn is not None
+
+    @property
+    def has_local_cache(self) -> bool:
+        """Whether the host can keep a cache for later builds.
+
+        Source: https://docs.aws.amazon.com/codebuild/latest/userguide/caching-local.html.
+        """
+        return self.compute_type != "BUILD_GENERAL1_2XLARGE"
+
+
+class BuildNetwork(Value):
+    """The network in which builds run."""
+
+    vpc_id: Annotated[VpcId | None, Field(description="VPC of the builds. Default: none.")] = None
+    subnet_ids: Annotated[Items[SubnetId], Field(description="Subnets of the VPC for builds.")] = ()
+    security_groups: Annotated[Items[GroupId], Field(description="Security groups of builds by ID.")] = ()
+
+    @model_validator(mode="after")
+    def _has_whole_network(self) -> Self:
+        given = [self.vpc_id is not None, bool(self.subnet_ids), bool(self.security_groups)]
+        if any(given) and not all(given):
+            raise refusal("builds in a VPC need all of vpc-id, subnet-id and security-group")
+        if len(self.subnet_ids) > _MOST_SUBNETS or len(self.security_groups) > _MOST_GROUPS:
+            raise refusal(f"use at most {_MOST_SUBNETS} subnets and {_MOST_GROUPS} security groups")
+        return self

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import Field, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
+from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.values import Items, Name, SubnetId, VpcId, matching, refusal
 
 if TYPE_CHECKING:
@@ -78,6 +79,15 @@ class LoadBalancer(ScopedConstruct):
     def _has_two_zones(self) -> Self:
         if self.subnet_ids and len(set(self.subnet_ids)) < _LEAST_SUBNETS:
             raise refusal("a load balancer needs at least two subnets in different availability zones")
+        return self
+
+    @model_validator(mode="after")
+    def _has_certificate_of_its_region(self) -> Self:
+        # Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html.
+        if self.certificate_arn is not None and self.scope is not None:
+            region = self.certificate_arn.split(":")[3:4]
+            if not any(placeholders_in(self.certificate_arn)) and region != [self.scope.region]:
+                raise refusal(f"the certificate must be in the region of the load balancer, {self.scope.region}")
         return self
 
     @property

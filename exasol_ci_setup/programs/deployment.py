@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ from exasol_ci_setup.programs.actions import Runtime
 from exasol_ci_setup.programs.interrupt import InterruptibleClock
 from exasol_ci_setup.programs.requests import declared_request
 from exasol_ci_setup.programs.templates import checked_template, placeholders, require_values
-from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks import resources, state
 from exasol_ci_setup.stacks.deploy import OpenPlan, retry_outdated
 from exasol_ci_setup.stacks.deploy import plan as plan_stack
 from exasol_ci_setup.stacks.preview import from_templates
@@ -120,6 +121,16 @@ class Deployment:
         if interrupted := interruption(ends, changed=False):
             raise interrupted
         return {name: planned[name] for name in declared.constructs if name in planned}, ends
+
+    def not_compared(self, declared: Stacks) -> Mapping[str, int]:
+        """Return the number of resources, by type, that CloudFormation could not compare when this run detected drift."""
+        return Counter(
+            each.type
+            for name, found in self._found.items()
+            if found is not None
+            for each in resources.of_id(self._context(name, declared, self.clock).cfn, found.stack_id)
+            if each.drift_status == "NOT_CHECKED"
+        )
 
     def _deploys_credentials(self, declared: Stacks, context: Context) -> bool:
         """Return whether this run deploys CodeBuild's credentials in the account and region of `context`."""

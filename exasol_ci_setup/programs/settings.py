@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.stacks.request import rollback_alarms
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
     from typing import TypeVar
 
+    from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.core.stacks import StackSettings
 
     K = TypeVar("K", bound=Hashable)
@@ -28,6 +30,20 @@ def settings_by_place(settings: StackSettings, places: Mapping[K, tuple[str, str
             f"{len(unused)} alarms cannot be used",
         )
     return {key: _settings_in(settings, place) for key, place in places.items()}
+
+
+def require_alarms(settings: Mapping[K, StackSettings], account_of: Callable[[K], Account]) -> None:
+    """Raise InputError if an alarm does not exist, before the first stack of any place is deployed. Each alarm is one problem."""
+    problems: dict[str, str] = {}
+    for key, found in settings.items():
+        for alarm in found.rollback_alarms:
+            if alarm not in problems:
+                try:
+                    rollback_alarms(account_of(key), [alarm])
+                except InputError as error:
+                    problems[alarm] = error.message
+    if problems:
+        raise InputError.of(list(problems.values()), f"{len(problems)} alarms cannot be used")
 
 
 def _settings_in(settings: StackSettings, place: tuple[str, str]) -> StackSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
@@ -266,7 +267,23 @@ class Builds:
         if found.client is None:
             log.agent(f"This build creates no image: {found.reason}")
             return None
-        return ImageBuild(found.client, running, self._place, _variables(build), log.output)
+        variables = {**_variables(build), **self._secret_variables(build)}
+        return ImageBuild(found.client, running, self._place, variables, log.output)
+
+    def _secret_variables(self, build: Values) -> dict[str, str]:
+        """Return the values of variables from Secrets Manager and Parameter Store; without those that do not exist."""
+        values: dict[str, str | None] = {}
+        for each in build["environment"]["environmentVariables"]:
+            if each["type"] == "PARAMETER_STORE":
+                values[each["name"]] = self._get_service("ssm").resolve_parameter_value(each["value"])
+            elif each["type"] == "SECRETS_MANAGER":
+                # SECRET[:KEY], where SECRET may be an ARN of seven parts.
+                parts = each["value"].split(":")
+                length = 7 if parts[0] == "arn" else 1
+                text = self._get_service("secretsmanager").resolve_secret_string(":".join(parts[:length]))
+                key = (parts[length:] or [""])[0]
+                values[each["name"]] = json.loads(text).get(key) if text and key else text
+        return {name: value for name, value in values.items() if value is not None}
 
     def put_stand_in(self, build: Values, commands: Mapping[str, Sequence[str]], log: build_logs.BuildLog) -> None:
         """Put a stand-in into ECR for the image of a simulated build, unless a real registry runs."""

@@ -43,6 +43,8 @@ _OTHER_LOGIN: Final = re.compile(
 _FETCH: Final = 'aws s3 cp --only-show-errors "s3://$ASSET_BUCKET/$ASSET_KEY" source.tar.gz'
 _MAKE_FOLDER: Final = "mkdir source"
 _UNPACK: Final = "tar -xzf source.tar.gz -C source"
+# Build secrets, each with the name of its variable.
+_SECRET: Final = re.compile(r"--secret id=\"([A-Za-z_][A-Za-z0-9_]*)\",env=\"\1\" ")
 _BUILD: Final = (
     'docker build --cache-from "$REPOSITORY_URI:${IMAGE_TAG:-$CONTENT_HASH}" --build-arg BUILDKIT_INLINE_CACHE=1 '
     "${BUILD_ARGS:+--build-arg ${BUILD_ARGS// / --build-arg }} "
@@ -86,6 +88,7 @@ class ImageBuild:
         self._say = say
         self._folder: Path | None = None
         self._held: list[str] = []
+        self._secrets: list[str] = []
         self._steps: dict[str, Callable[[], Awaitable[int]]] = {
             _LOGIN: self._login,
             _FETCH: self._fetch,
@@ -105,6 +108,8 @@ class ImageBuild:
     async def run(self, command: str, *, is_succeeding: bool) -> int:
         """Perform a command of a container builder and return its exit status."""
         known = _normalize_spaces(command)
+        self._secrets += _SECRET.findall(known)
+        known = _SECRET.sub("", known)
         if known == _IS_SUCCEEDING and not is_succeeding:
             return _FAILED
         if _OTHER_LOGIN.fullmatch(known):
@@ -155,6 +160,7 @@ class ImageBuild:
         return await self._docker(
             *("build", "--cache-from", f"{uri}:{cached}", "--build-arg", "BUILDKIT_INLINE_CACHE=1"),
             *self._build_arguments(),
+            *(each for name in self._secrets for each in ("--secret", f"id={name},env={name}")),
             *("--tag", f"{uri}:{tag}", str(context)),
         )
 
@@ -165,6 +171,10 @@ class ImageBuild:
             if name in self._variables:
                 # With its value: a variable such as PATH must not be read from the environment of docker.
                 yield from ("--build-arg", f"{name}={self._variables[name]}")
+
+    def _secret_values(self) -> dict[str, str]:
+        """Return the values of the build secrets, which docker reads from its environment."""
+        return {name: self._variables[name] for name in self._secrets if name in self._variables}
 
     async def _push(self) -> int:
         return await self._push_image(self._tag("CONTENT_HASH"))
@@ -209,7 +219,7 @@ class ImageBuild:
         shown = say or self._say
         return await program.run(
             [self._client.program, *arguments],
-            self._client.configure(self._work / "docker"),
+            {**self._client.configure(self._work / "docker"), **self._secret_values()},
             lambda line: shown([line]),
             secret,
         )
@@ -258,7 +268,7 @@ def repository_at(uri: str, place: Location) -> str:
 def is_image_build(commands: Mapping[str, Sequence[str]]) -> bool:
     """Whether a build is that of a container builder: all commands are known, and one of them builds."""
     known = {_LOGIN, _FETCH, _MAKE_FOLDER, _UNPACK, _BUILD, _IS_SUCCEEDING, _PUSH, _PUSH_TAG}
-    found = {_normalize_spaces(command) for listed in commands.values() for command in listed}
+    found = {_SECRET.sub("", _normalize_spaces(command)) for listed in commands.values() for command in listed}
     return _BUILD in found and all(each in known or _OTHER_LOGIN.fullmatch(each) for each in found)
 
 

@@ -1,4 +1,4 @@
-"""Let the accounts of the sandbox have the service-linked roles of ECS and load balancing, as most accounts on AWS."""
+"""Let the accounts of the sandbox have the service-linked roles of ECS, load balancing and scaling, as most accounts on AWS."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _ROLES: Final = {
     "AWSServiceRoleForECS": "ecs.amazonaws.com",
     "AWSServiceRoleForElasticLoadBalancing": "elasticloadbalancing.amazonaws.com",
+    "AWSServiceRoleForApplicationAutoScaling_ECSService": "ecs.application-autoscaling.amazonaws.com",
 }
 
 

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 # The service and its role by the type of resource that needs it:
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html,
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-service-linked-roles.html.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-service-linked-roles.html,
+# https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-service-linked-roles.html.
 ROLES: Final = {
     "AWS::ECS::Cluster": ("ecs.amazonaws.com", "AWSServiceRoleForECS"),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": (
         "elasticloadbalancing.amazonaws.com",
         "AWSServiceRoleForElasticLoadBalancing",
+    ),
+    "AWS::ApplicationAutoScaling::ScalableTarget": (
+        "ecs.application-autoscaling.amazonaws.com",
+        "AWSServiceRoleForApplicationAutoScaling_ECSService",
     ),
 }
 _PROPAGATION_SECONDS: Final = 10.0

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource of a stack: `status` is CloudFormation's, `physical_id` empty while it does not exist."""
+    """A resource of a stack: `status` and `drift_status` are CloudFormation's, `physical_id` is empty while it does not exist."""
 
     logical_id: str
     physical_id: str
     type: str
     status: str
+    drift_status: str = ""
 
 
 def of_id(cfn: CloudFormationClient, stack_id: str) -> list[Resource]:
@@ -30,6 +31,7 @@ def of_id(cfn: CloudFormationClient, stack_id: str) -> list[Resource]:
                 summary.get("PhysicalResourceId", ""),
                 summary["ResourceType"],
                 summary["ResourceStatus"],
+                summary.get("DriftInformation", {}).get("StackResourceDriftStatus", ""),
             )
             for page in cfn.get_paginator("list_stack_resources").paginate(StackName=stack_id)
             for summary in page["StackResourceSummaries"]

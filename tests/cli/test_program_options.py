@@ -141,3 +141,53 @@ def test_timed_out_deletion_exits_7(here, write, operations):
 
     assert ran.code == 7, ran.stderr
     assert "AWS continues with it" in ran.stderr
+
+
+def test_missing_alarm_of_second_region_exits_2_before_first_stack(here, live, write):
+    """The stacks of the first region have an alarm that exists, and would be deployed before."""
+    live.client("cloudwatch").put_metric_alarm(
+        AlarmName="errors",
+        MetricName="Errors",
+        Namespace="Own",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        Statistic="Sum",
+    )
+    [alarm] = live.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    missing = alarm["AlarmArn"].replace("eu-central-1", "eu-west-1")
+    program = write("""
+        from exasol_ci_setup import Registry, Scope
+
+        def hangar_run():
+            for region in ("eu-central-1", "eu-west-1"):
+                Registry(scope=Scope(name=f"opt-{region}", region=region), name="images").deploy()
+    """)
+
+    ran = here("up", program, "--yes", "--no-lint", "--rollback-alarm", alarm["AlarmArn"], "--rollback-alarm", missing)
+
+    assert ran.code == 2
+    assert f"alarm {missing} does not exist" in ran.stderr
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_up_names_types_that_were_not_compared(here, live, write):
+    program = write("""
+        from exasol_ci_setup import Cluster, Container, Scope, Service
+
+        def hangar_run():
+            services = [Service(name=name, container=Container(source="nginx", tag="1")) for name in ("a", "b")]
+            Cluster(scope=Scope(name="opt", region="eu-central-1"), name="web", services=services).deploy()
+    """)
+    here("up", program, "--yes", "--no-lint")
+    found = live.client("ecs").update_service(cluster="opt-web-Cluster", service="a", desiredCount=3)["service"]
+    assert found["desiredCount"] == 3
+
+    for command in (("up", "--yes", "--no-lint"), ("plan", "--no-lint")):
+        ran = here(command[0], program, *command[1:])
+        assert "1 stack up to date" in ran.stderr
+        assert (
+            "\nnot compared with the templates, because CloudFormation cannot: AWS::ECS::Cluster, AWS::ECS::Service (2), "
+            in ran.stderr
+        )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup.constructs import ContainerBuilder, Registry
+from exasol_ci_setup.constructs.container_secrets import codebuild_secret
 from exasol_ci_setup.programs.actions.build import content_hash
 from exasol_ci_setup.sandbox.image_builds import is_image_build
 from exasol_ci_setup.template.render import parse, render
@@ -85,6 +86,57 @@ def test_sandbox_knows_commands_of_each_login():
     phases = {name: phase["commands"] for name, phase in buildspec["phases"].items()}
     assert is_image_build(phases)
     assert len(phases["pre_build"]) == 6
+
+
+def test_build_secrets_are_variables_and_not_arguments():
+    construct = samples.BUILDER_IN_NETWORK
+    found = parse(render(construct).body)["Resources"]["Project"]["Properties"]
+    variables = {
+        each["Name"]: (each.get("Type"), each["Value"]) for each in found["Environment"]["EnvironmentVariables"]
+    }
+    assert variables["NPM_TOKEN"] == (
+        "SECRETS_MANAGER",
+        "arn:aws:secretsmanager:eu-central-1:123456789012:secret:npm-a1B2c3:token",
+    )
+    assert variables["LICENSE"] == ("PARAMETER_STORE", "/shop/license")
+    commands = parse(found["Source"]["BuildSpec"])["phases"]
+    assert is_image_build({name: phase["commands"] for name, phase in commands.items()})
+    assert '--secret id="NPM_TOKEN",env="NPM_TOKEN"' in commands["build"]["commands"][0]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (samples.SECRET, ("SECRETS_MANAGER", samples.SECRET)),
+        (f"{samples.SECRET}:a:b:", ("SECRETS_MANAGER", f"{samples.SECRET}:a:b")),
+        (samples.PARAMETER, ("PARAMETER_STORE", "/shop/mode")),
+        ("arn:aws:ssm:eu-central-1:123456789012:parameter/mode", ("PARAMETER_STORE", "mode")),
+    ],
+)
+def test_secret_has_form_of_codebuild(source: str, found: tuple[str, str]):
+    assert codebuild_secret(source) == found
+
+
+def test_host_without_local_cache_has_none():
+    large = builder(builder=samples.BUILDER.builder.model_copy(update={"compute_type": "BUILD_GENERAL1_2XLARGE"}))
+    assert (large.has_cache, samples.BUILDER_IN_NETWORK.has_cache, samples.BUILDER.has_cache) == (False, False, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        (
+            {"build_secrets": {"A": samples.SECRET}, "build_arguments": {"A": "1"}},
+            "both a build argument and a build secret",
+        ),
+        ({"build_secrets": {"DOCKER_USER": samples.SECRET}}, "names of the builder and CODEBUILD_ are reserved"),
+        ({"vpc_id": "vpc-0123456789abcdef0"}, "need all of vpc-id, subnet-id and security-group"),
+    ],
+)
+def test_conflicting_options_of_builder_are_rejected(values: dict[str, Any], rule: str):
+    base = samples.BUILDER
+    common = {"name": "a", "asset": base.asset, "builder": base.builder, "registry": base.registry}
+    assert rule in error_of(ContainerBuilder, **common, **values)
 
 
 def test_limited_registry_keeps_newest_tagged_images():

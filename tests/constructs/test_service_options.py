@@ -81,6 +81,12 @@ def test_invalid_schedule_is_rejected(schedule: str):
     assert "use rate(1 hour)" in error_of(Service, name="web", container=CONTAINER, schedule=schedule)
 
 
+@pytest.mark.parametrize("fields", ["0 3 * * * *", "0 3 ? * ? *"])
+def test_cron_with_both_or_neither_day_is_rejected(fields: str):
+    message = error_of(Service, name="web", container=CONTAINER, schedule=f"cron({fields})")
+    assert "exactly one of the third field (day of the month) and the fifth (day of the week) is ?" in message
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -17,6 +17,7 @@ from exasol_ci_setup.constructs import (
     HealthCheck,
     Ingress,
     Instance,
+    InstanceVolume,
     LoadBalancer,
     PolicyStatement,
     PortMappings,
@@ -46,6 +47,20 @@ ASSET = Asset(
 )
 BUILDER = ContainerBuilder(
     name="build", asset=ASSET, builder=BuildkitBuilder(scope=SCOPE, name="buildkit"), registry=REGISTRY
+)
+BUILDER_IN_NETWORK = ContainerBuilder(
+    name="build",
+    asset=ASSET,
+    builder=BuildkitBuilder(scope=SCOPE, name="buildkit", architecture="arm64"),
+    registry=REGISTRY,
+    build_secrets={
+        "NPM_TOKEN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:npm-a1B2c3:token::",
+        "LICENSE": "arn:aws:ssm:eu-central-1:123456789012:parameter/shop/license",
+    },
+    kms_keys=("arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012",),
+    vpc_id="vpc-0123456789abcdef0",
+    subnet_ids=("subnet-0123456789abcdef0",),
+    security_groups=("sg-0123456789abcdef0",),
 )
 LIMITED = Registry(scope=SCOPE, name="images", kept_images=50)
 BUILDER_WITH_ALL = ContainerBuilder(
@@ -263,6 +278,10 @@ def instances(folder: Path) -> dict[str, Instance]:
             private=True,
             user_data='#!/bin/sh\necho "${HOME}"\n',
             role_policy=(PolicyStatement(actions=("s3:GetObject",), resources=("arn:aws:s3:::bucket/key",)),),
+            volumes=(
+                InstanceVolume(size_in_gib=100, keep=True),
+                InstanceVolume(size_in_gib=50, snapshot_id="snap-0123456789abcdef0"),
+            ),
         ),
     }
 
@@ -273,6 +292,7 @@ GOLDEN: dict[str, ScopedConstruct] = {
     "asset_bucket.yaml": ASSET,
     "container_builder.yaml": BUILDER,
     "container_builder_many_options.yaml": BUILDER_WITH_ALL,
+    "container_builder_network.yaml": BUILDER_IN_NETWORK,
     "registry_limited.yaml": LIMITED,
     "security_group.yaml": GROUP,
     "security_group_closed.yaml": CLOSED,
