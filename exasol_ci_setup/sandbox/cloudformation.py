@@ -18,6 +18,7 @@ from exasol_ci_setup.sandbox import (
     parameter_access,
     private,
     record_types,
+    stack_descriptions,
     strict,
 )
 from exasol_ci_setup.sandbox.private import find_change_set, refusal, resource_handlers, value, wrap
@@ -55,7 +56,6 @@ _VALIDATIONS: Final = {
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html: 1 MB.
 _LARGEST_TEMPLATE: Final = 1_048_576
 _END: Final = b"</GetTemplateSummaryResult>"
-_NAMESPACE: Final = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 _PARAMETERS: Final[ContextVar[list[dict[str, str]] | None]] = ContextVar("parameters", default=None)
 """The parameters of the nested stack in deployment. ministack applies transforms only to the template of a root stack."""
 _STACK_ID: Final = re.compile(rb"<StackId>([^<]*)</StackId>")
@@ -94,6 +94,10 @@ def extend() -> None:
         (functools.partial(_find_deleted_by_id, "Stack [{}] does not exist"), ("DescribeStackEvents",)),
         (_with_ssm_names, ("DescribeStacks", "DescribeChangeSet")),
         (_with_roots, ("DescribeStacks",)),
+        (stack_descriptions.describe, ("DescribeStacks",)),
+        (stack_descriptions.store_in_change_set, ("CreateChangeSet",)),
+        (stack_descriptions.move_to_stack, ("ExecuteChangeSet",)),
+        (stack_descriptions.store_in_stack, ("CreateStack", "UpdateStack")),
         (_with_identifiers, ("GetTemplateSummary",)),
         (_with_access_to_parameters, ("CreateChangeSet", "CreateStack", "UpdateStack")),
         (
@@ -452,17 +456,19 @@ def _with_ssm_names(inner: Action, parameters: Parameters) -> Reply:
     if b"<ParameterKey>" not in body:
         return status, headers, body
     records = {each["StackId"]: each for each in _stacks.values()} | dict(_change_sets.items())
-    ET.register_namespace("", _NAMESPACE)
+    ET.register_namespace("", stack_descriptions.NAMESPACE)
     root = ET.fromstring(body)  # noqa: S314 - the XML comes from this process
     for part in root.iter():
-        given = part.find(f"{{{_NAMESPACE}}}Parameters")
-        arn = part.findtext(f"{{{_NAMESPACE}}}ChangeSetId") or part.findtext(f"{{{_NAMESPACE}}}StackId")
+        given = part.find(f"{{{stack_descriptions.NAMESPACE}}}Parameters")
+        arn = part.findtext(f"{{{stack_descriptions.NAMESPACE}}}ChangeSetId") or part.findtext(
+            f"{{{stack_descriptions.NAMESPACE}}}StackId"
+        )
         record = records.get(arn or "")
         if given is None or record is None:
             continue
         for each in given:
             key, shown = each[0], each[1]
             if name := record["_resolved_params"].get(key.text, {}).get("SsmName"):
-                ET.SubElement(each, f"{{{_NAMESPACE}}}ResolvedValue").text = shown.text
+                ET.SubElement(each, f"{{{stack_descriptions.NAMESPACE}}}ResolvedValue").text = shown.text
                 shown.text = name
     return status, headers, ET.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -8,6 +8,7 @@ import functools
 import os
 import sys
 import uuid
+from datetime import datetime, timezone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,6 +155,12 @@ class _Events:
             reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. Rollback requested by user."
         elif of_stack and status == "ROLLBACK_COMPLETE":
             reason = ""
+        elif of_stack and status == "CREATE_FAILED" and (failed := self._failed(stack_id)):
+            reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. "
+            self._service._stacks[stack_name]["StackStatusReason"] = reason  # noqa: SLF001
+        elif of_stack and status == "DELETE_IN_PROGRESS":
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self._service._stacks[stack_name]["DeletionTime"] = now  # noqa: SLF001
         elif not of_stack and status == "CREATE_COMPLETE":
             self._add(
                 stack_id,

@@ -165,6 +165,7 @@ def _calls(place: Place) -> Iterator[tuple[str, tuple[str, ...]]]:
     secrets = tuple(place.arn("secretsmanager", f"secret:{each}*") for each in (f"{PREFIX}-", f"naas/{PREFIX}-"))
     projects = (place.arn("codebuild", f"project/{PREFIX}*"),)
     for service, names, arns in (
+        ("cloudformation", "DescribeAccountLimits", anywhere),
         ("sts", "GetCallerIdentity", anywhere),
         ("sts", "AssumeRole", (role[0], *storage_role)),
         ("iam", "CreateRole DeleteRole GetRole PutRolePolicy DeleteRolePolicy", (role[0],)),

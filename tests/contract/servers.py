@@ -84,7 +84,7 @@ def moto(program: Path) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "moto.log").open("wb") as log:
         variables = _without_aws(folder)
         process = subprocess.Popen(
-            [str(program), "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log, cwd=folder
+            [str(program.absolute()), "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log, cwd=folder
         )
         try:
             url = f"http://127.0.0.1:{port}"

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from exasol_ci_setup.aws.session import connect
 from tests.sandbox.codebuild import batch, build, create_project, graph, run, start, statuses, until
-from tests.sandbox.stacks import ROLE, buckets, deploy, events, plan
+from tests.sandbox.stacks import ROLE, buckets, deploy, events, plan, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,6 +169,27 @@ def test_drift_of_repository_is_not_found(account: Account) -> None:
 
     (drift,) = cloudformation.describe_stack_resource_drifts(StackName="Registry")["StackResourceDrifts"]
     assert drift["StackResourceDriftStatus"] == "IN_SYNC"
+
+
+@difference("events contain the properties of the resource")
+def test_events_have_no_properties(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    deploy(cloudformation, "Topic", topic(DisplayName="one"))
+
+    found = cloudformation.describe_stack_events(StackName="Topic")["StackEvents"]
+    assert not [each for each in found if "ResourceProperties" in each]
+
+
+@difference('a creation that fails with "on failure: delete" is deleted without a rollback')
+def test_deletion_after_failure_follows_rollback(account: Account) -> None:
+    cloudformation = account.client("cloudformation")
+    account.client("ecr").create_repository(repositoryName="images")
+    repository = {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "images"}}
+    body = json.dumps({"Resources": {"Repository": repository}})
+    stack = cloudformation.create_stack(StackName="Registry", TemplateBody=body, OnFailure="DELETE")["StackId"]
+    wait(cloudformation, stack)
+
+    assert ("Registry", "ROLLBACK_COMPLETE") in events(cloudformation, stack)
 
 
 @difference("DescribeEvents lists all operations")
