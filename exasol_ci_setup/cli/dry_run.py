@@ -125,7 +125,7 @@ def _collect(program: Program, report: Callable[[str], None], *, names_only: boo
         except SetupError as error:
             error.message = readable(error.message)
             raise
-        declared = Declared(collected)
+        declared = Declared(collected, builds=runtime.recorded.builds)
         for each in used:
             if each.stack_name not in declared.constructs:
                 raise InputError(

@@ -71,6 +71,7 @@ def up(session: Session, file: Path, flags: UpFlags) -> None:
     reporter.announce(len(declared.constructs))
     run = ManyStacks(session, flags, reporter, _deployment(session, flags, reporter, connect))
     run.deployment.settings = _settings(flags, declared, connect)
+    run.deployment.builds = declared.builds_of
     removals = ManyRemovals(session, reporter, flags)
     removed = _pruned(run, removals, declared, connect)
     if flags.shows_plans:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.constructs.service import Cluster
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.task_graph import Node, order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.container import Container
     from exasol_ci_setup.constructs.scope import Scope
+    from exasol_ci_setup.constructs.service import Service
+    from exasol_ci_setup.programs.actions import PlannedBuild
 
 
 class Declared:
@@ -22,8 +26,11 @@ class Declared:
     scope or with two.
     """
 
-    def __init__(self, constructs: Iterable[Construct], scope: Scope | None = None) -> None:
+    def __init__(
+        self, constructs: Iterable[Construct], scope: Scope | None = None, builds: Sequence[PlannedBuild] = ()
+    ) -> None:
         self._scope = scope
+        self._builds = builds
         found = list(_with_dependencies(constructs))
         for construct in found:
             self._scope_of(construct)  # raises before anything is done
@@ -50,12 +57,38 @@ class Declared:
         credentials = (
             each for each in found if each.gives_access_to_github and _has_same_account(here, self._scope_of(each))
         )
-        return [*construct.dependencies, *(credentials if construct.needs_access_to_github else ())]
+        return [
+            *construct.dependencies,
+            *(credentials if construct.needs_access_to_github else ()),
+            *(each.builder for each in self._builds_of(construct)),
+        ]
+
+    def builds_of(self, name: str) -> list[PlannedBuild]:
+        """Return the builds of the program that push images of the stack with this name."""
+        return self._builds_of(self.constructs[name])
+
+    def _builds_of(self, construct: Construct) -> list[PlannedBuild]:
+        if not isinstance(construct, Cluster):
+            return []
+        images = [(id(each.registry), each.tag) for service in construct.services for each in _containers(service)]
+        return [
+            build
+            for build in self._builds
+            if (id(build.builder.registry), build.tag) in images
+            and construct not in _with_dependencies([build.builder, *build.builder.dependencies])
+        ]
 
     @property
     def scopes(self) -> list[Scope]:
         """The scopes of the constructs, each once."""
         return list(dict.fromkeys(map(self._scope_of, self.constructs.values())))
+
+
+def _containers(service: Service) -> Iterator[Container]:
+    """Yield the containers of a service whose image is in a registry of the program, and is not built with its stack."""
+    for each in service.containers:
+        if each.container.registry is not None and each.container.builder is None:
+            yield each.container
 
 
 def _has_same_account(one: Scope, other: Scope) -> bool:

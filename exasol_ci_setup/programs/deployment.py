@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.reporter import Reporter, TemplateLinter
     from exasol_ci_setup.core.stacks import Drift, Plan, Result, Stack
     from exasol_ci_setup.core.task_graph import Ended
+    from exasol_ci_setup.programs.actions import PlannedBuild
     from exasol_ci_setup.stacks.request import Request
 
 
@@ -65,7 +66,7 @@ class Deployment:
     `connect` returns the account of a scope, `network` the values of the `network_parameters` of a construct, `complete` adds other values
     from AWS. `stacks` holds the stacks that were deployed, or had no changes, and `results` the results, by name. `followed` are
     the stacks with an operation of an earlier run that this one followed to its end. `settings` returns those of a stack name. With `plan_only` no plan is applied. With `drift`, existing stacks are compared with
-    their resources, once in a run, and drift is reverted. `planned` is called for each checked stack.
+    their resources, once in a run, and drift is reverted. `builds` returns those that the program starts for the images of a stack. `planned` is called for each checked stack.
     `engine` returns the function that plans the stack with a name, called as `stacks.deploy.plan`.
     The reporter confirms the plans, and receives the result of each stack as `task_graph.Ended`; it is called from several threads.
     """
@@ -85,6 +86,7 @@ class Deployment:
     drift: bool = True
     complete: Callable[[Construct, Account], Construct] = resolve_secrets
     planned: Callable[[Ended], None] = lambda _ended: None
+    builds: Callable[[str], Sequence[PlannedBuild]] = lambda _name: ()
     engine: Callable[[str], Callable[[Context, Request, Options], OpenPlan]] = lambda _name: plan_stack
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
     _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -203,6 +205,7 @@ class Deployment:
             context = self._context(name, declared, clock)
             construct = self.complete(declared.constructs[name], context.account)
             images.build(construct, self._runtime(context), context, shown=self._shown_images.get(name))
+            images.build_missing(construct.stack_name, self.builds(name), self._runtime(context), context)
             request = self._request(name, construct, context.account)
             require_values(construct, {**request.parameters, **request.tags})
             result = retry_outdated(context, lambda: self._open(name, context, request))
@@ -236,6 +239,7 @@ class Deployment:
             self.settings(name),
             find_network=self._network_of,
             share_lint=True,
+            builds=self.builds(name),
         )
 
     def _network_of(self, account: Account, construct: Construct) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from exasol_ci_setup.constructs.registry import Registry
 from exasol_ci_setup.core.errors import InputError, NotApprovedError
 from exasol_ci_setup.programs.actions import sync
 from exasol_ci_setup.programs.actions.build import DEFAULT_TAG, content_hash, ensure
+from exasol_ci_setup.programs.missing_images import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.builder import ContainerBuilder
-    from exasol_ci_setup.programs.actions import Runtime
+    from exasol_ci_setup.programs.actions import PlannedBuild, Runtime
 
 _TICK: Final = 2.0
 _SHOWN: Final = 12
@@ -79,6 +80,31 @@ def build(construct: Construct, runtime: Runtime, context: Context, *, shown: Se
             builder.set_image_tag(each.wait().content_hash)
 
 
+def build_missing(stack_name: str, builds: Sequence[PlannedBuild], runtime: Runtime, context: Context) -> None:
+    """Build the images of a stack that their registries lack, by the builds that the program starts after the deployment.
+
+    Without its image, a service would not start. Later, the program finds that its build is not needed. Raises as `build`.
+    """
+    missing = [each for each in builds if is_missing(context.account, _registry(each.builder), each.tag)]
+    if not missing:
+        return
+    with context.operation(stack_name, "building its missing images first") as running:
+        ticking = replace(runtime, clock=_ReportingClock(running))
+        started = [
+            ensure(
+                ticking,
+                each.builder,
+                sync.put(ticking, _asset(each.builder), each.token),
+                each.tag,
+                each.build_context,
+                each.variables,
+            )
+            for each in missing
+        ]
+        for each in started:
+            each.wait()
+
+
 def _tag(builder: ContainerBuilder, source: str) -> str:
     return content_hash(source, builder.build_context, builder.build_arguments)
 
@@ -88,6 +114,12 @@ def _asset(builder: ContainerBuilder) -> Asset:
         # Containers reject such a builder, but a copied model is not validated again.
         raise InputError(f"ContainerBuilder {builder.name!r} has no Asset to build")
     return builder.asset
+
+
+def _registry(builder: ContainerBuilder) -> Registry:
+    if not isinstance(builder.registry, Registry):
+        raise InputError(f"ContainerBuilder {builder.name!r} has no Registry of the program")
+    return builder.registry
 
 
 def _can_move_tag(builder: ContainerBuilder, tag: str) -> bool:

@@ -14,11 +14,12 @@ from exasol_ci_setup.stacks.request import request_of
 from exasol_ci_setup.stacks.user_template import capability_notes, package_artifacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import Construct
     from exasol_ci_setup.constructs.placeholders import Placeholder
+    from exasol_ci_setup.programs.actions import PlannedBuild
     from exasol_ci_setup.stacks.request import Request
 
 
@@ -29,8 +30,11 @@ def declared_request(
     *,
     find_network: Callable[[Account, Construct], Mapping[str, str]] = network.find,
     share_lint: bool = False,
+    builds: Sequence[PlannedBuild] = (),
 ) -> Request:
     """Return the request for the stack of `construct`; an output of a stack that does not exist yet is a placeholder in it.
+
+    `builds` are those that the program starts for its images.
 
     Raises InputError for a value that breaks the rule of its field or parameter, and the errors of `request_of`.
     """
@@ -48,7 +52,7 @@ def declared_request(
     require_valid_parameters(construct, declared, request.parameters)
     outputs = {parameter: value_of(output) for parameter, output in declared.outputs.items()}
     notes = capability_notes(declared.parsed) if declared.folder is not None else ()
-    notes += missing_images.notes(account, construct)
+    notes += missing_images.notes(account, construct, builds)
     return replace(
         request, parameters={**request.parameters, **outputs}, uploads=uploads, notes=(*request.notes, *notes)
     )

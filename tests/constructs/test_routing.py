@@ -154,3 +154,10 @@ def test_scaled_service_has_no_desired_count():
         "ECSServiceAverageMemoryUtilization": 70,
         "ALBRequestCountPerTarget": 500,
     }
+
+
+def test_certificate_of_other_region_is_rejected():
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
+    message = error_of(LoadBalancer, scope=SCOPE, name="front", certificate_arn=arn)
+    assert "the certificate must be in the region of the load balancer, eu-central-1" in message
+    LoadBalancer(scope=SCOPE, name="front", certificate_arn=arn.replace("us-east-1", "eu-central-1"))

@@ -241,6 +241,26 @@ def test_variables_of_build_are_build_arguments(team: Team) -> None:
     assert "painted red, none" in team.log(other)
 
 
+def test_secret_is_read_in_build_and_not_in_image(team: Team) -> None:
+    program = (team.folder / "program.py").read_text(encoding="utf-8")
+    arn = team.client("secretsmanager").create_secret(Name="license", SecretString='{"key": "no-one-sees-this"}')["ARN"]
+    given = f'registry=registry, build_secrets={{"LICENSE": "{arn}:key::"}})'
+    (team.folder / "program.py").write_text(program.replace("registry=registry)", given), encoding="utf-8")
+    text = (team.source / "Dockerfile").read_text()
+    team.write(
+        "Dockerfile",
+        text
+        + 'RUN --mount=type=secret,id=LICENSE test "$(cat /run/secrets/LICENSE)" = no-one-sees-this && touch /srv/read\n'
+        + "RUN test ! -e /run/secrets/LICENSE && ls /srv\n",
+    )
+    build, status, _, _ = team.up()
+    assert status == "SUCCEEDED"
+    log = team.log(build)
+    assert "read" in log
+    (found,) = team.builds()
+    assert "no-one-sees-this" not in json.dumps(found, default=str)
+
+
 @pytest.fixture
 def endless_build(team: Team) -> str:
     """The ID of a build that does not end by itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,8 +16,28 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import Construct
+    from exasol_ci_setup.constructs.builder import ContainerBuilder
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
+
+
+@dataclass(frozen=True)
+class PlannedBuild:
+    """A build that a program starts after its stacks are deployed. `token` is that of its source."""
+
+    builder: ContainerBuilder
+    tag: str
+    build_context: str
+    variables: Mapping[str, str]
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What the actions of a program would do: the builds that it starts, and the token of each asset by its identity."""
+
+    builds: list[PlannedBuild] = field(default_factory=list)
+    tokens: dict[int, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -25,7 +45,8 @@ class Runtime:
     """What the methods of constructs use: `connect` opens the account of a scope, `say` receives a line about each action.
 
     `resolve` is called for each construct that a program resolves; if it is None, the construct is deployed. `outputs` returns the outputs of
-    a construct that the program has not resolved; if it is None, they are unknown. In a dry run (`is_dry_run`) actions are only reported.
+    a construct that the program has not resolved; if it is None, they are unknown. In a dry run (`is_dry_run`) actions are only reported,
+    and recorded in `recorded`.
     """
 
     connect: Callable[[Scope], Account]
@@ -34,6 +55,7 @@ class Runtime:
     resolve: Callable[[Construct], None] | None = None
     is_dry_run: bool = False
     outputs: Callable[[Construct], Mapping[str, str]] | None = None
+    recorded: DryRun = field(default_factory=DryRun)
 
     def may_log_in_to(self, host: str | None, scope: Scope) -> bool:
         """Whether a key or token of a scope may be sent to `host`; in the sandbox only a local host may receive it.

@@ -185,6 +185,9 @@ def build(
         runtime.say(
             f"builder {builder.name}: would build {asset.name}" + (f" as {tag}" if tag else "") + ", if it is new"
         )
+        if not any(placeholders_in([tag, build_context, variables])):
+            token = runtime.recorded.tokens.get(id(asset))
+            runtime.recorded.builds.append(actions.PlannedBuild(builder, tag, build_context, variables, token))
         unknown = placeholder(builder, what="content hash")
         return Build(runtime, builder, unknown, State("", "", _NOT_STARTED), started=False)
     builder.output("ProjectName")  # raises before anything is uploaded

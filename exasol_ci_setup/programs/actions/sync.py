@@ -47,6 +47,7 @@ def sync(asset: Asset, token: str | None = None) -> Synced:
     source = _source(asset)
     if runtime.is_dry_run:
         runtime.say(f"asset {asset.name}: would be synced with {_origin(source)}")
+        runtime.recorded.tokens[id(asset)] = token
         return Synced(placeholder(asset, what="archive key"), placeholder(asset, what="archive hash"), uploaded=False)
     return put(runtime, asset, token)
 
