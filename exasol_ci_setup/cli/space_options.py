@@ -18,12 +18,26 @@ name_option: Final = click.option(
     "--name", "--space-name", "-n", "-sn", "name", metavar="NAME", required=True, help="Name of the space."
 )
 
+
+def _given(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the values without empty ones, or None if the option is omitted."""
+    return tuple(filter(None, values)) if values else None
+
+
 space_options: Final = together(
     click.option(
         "--domain",
         "-d",
         metavar="DOMAIN",
         help="Domain of the host NAME.DOMAIN; if DOMAIN begins with NAME and a dot, it is the host.",
+    ),
+    click.option(
+        "--extra-host",
+        "extra_hosts",
+        multiple=True,
+        callback=_given,
+        metavar="HOST",
+        help="Other host name, such as example.com; may be repeated, and replaces all others. An empty text removes them.",
     ),
     click.option(
         "--env",
@@ -40,7 +54,7 @@ space_options: Final = together(
         multiple=True,
         callback=merged,
         metavar="NAME=SECRET",
-        help="Environment variable with the value of a secret (name or ARN); may be repeated.",
+        help="Environment variable with the value of a secret (name or ARN), of a key of its JSON (NAME:KEY), or of an SSM parameter (ssm:NAME); may be repeated.",
     ),
     click.option("--count", type=int, metavar="N", help="Number of tasks, 0 to 50; 0 stops the space.  [default: 1]"),
     click.option("--cpu", "-c", metavar="VCPUS", help="Number of vCPUs, such as 1, 0.5 or 250m.  [default: 250m]"),
@@ -67,6 +81,20 @@ space_options: Final = together(
         type=int,
         metavar="SECONDS",
         help="Time to start, in which failed health checks stop no task.  [default: 60]",
+    ),
+    click.option(
+        "--policy-arn",
+        "managed_policy_arns",
+        multiple=True,
+        callback=_given,
+        metavar="ARN",
+        help="Managed policy with permissions of the program in the container; may be repeated, and replaces all others. An empty text removes them.",
+    ),
+    click.option(
+        "--exec/--no-exec",
+        "enable_exec",
+        default=None,
+        help="Allow commands in running tasks with `space exec`.  [default: --no-exec]",
     ),
     click.option(
         "--certificate-arn",

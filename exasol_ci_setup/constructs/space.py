@@ -10,11 +10,13 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.container import Container, Port, VariableName, require_distinct
+from exasol_ci_setup.constructs.container_secrets import parameter_arns, secret_arns
 from exasol_ci_setup.constructs.image import image_parts
 from exasol_ci_setup.constructs.load_balancer import CertificateArn, Domain, ListenerRule, LoadBalancer
 from exasol_ci_setup.constructs.placeholders import placeholders_in
+from exasol_ci_setup.constructs.policy import PolicyArns, PolicyStatement
 from exasol_ci_setup.constructs.service import Cpu, require_fargate_size
-from exasol_ci_setup.constructs.values import SecretArn, between, matching, refusal
+from exasol_ci_setup.constructs.values import Items, KeyArn, SecretSource, between, matching, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +38,9 @@ SpaceName = Annotated[
         " since the space's host is named after it",
     ),
 ]
+
+_MOST_HOSTS: Final = 5
+"""The values of a rule's conditions: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html."""
 
 _LONGEST_HOST: Final = 128
 """Of a rule's condition: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_HostHeaderConditionConfig.html."""
@@ -82,11 +87,25 @@ class Space(ScopedConstruct):
     domain: Annotated[
         Domain | None, Field(description="Domain of the host. Default: the load balancer's host, with a port.")
     ] = None
+    extra_hosts: Annotated[
+        Items[Domain], Field(description="Other host names of the space, whose DNS records you create.")
+    ] = ()
     port: Annotated[Port, Field(description="Port on which the container listens.")] = 80
     env: dict[VariableName, str] = Field(default_factory=dict, description="Environment variables by name.")
-    secrets: dict[VariableName, SecretArn] = Field(
-        default_factory=dict, description="Full ARNs of secrets by environment variable."
+    secrets: dict[VariableName, SecretSource] = Field(
+        default_factory=dict,
+        description="Full ARNs of secrets, or of keys of their JSON, or of SSM parameters, by environment variable.",
     )
+    kms_keys: Annotated[
+        Items[KeyArn], Field(description="ARNs of your own KMS keys that encrypt the secrets. Default: keys of AWS.")
+    ] = ()
+    task_role_policy: Annotated[
+        Items[PolicyStatement], Field(description="What the program in the container is allowed to do on AWS.")
+    ] = ()
+    managed_policy_arns: Annotated[
+        PolicyArns, Field(description="Managed policies of the program in the container.")
+    ] = ()
+    enable_exec: Annotated[bool, Field(description="Allow commands in running tasks with ECS Exec.")] = False
     cpu: Annotated[Cpu, Field(description="Units of 1/1024 vCPU.")] = 256
     memory: Annotated[int, Field(description="Memory in MiB.")] = 512
     certificate_arn: Annotated[
@@ -136,9 +155,13 @@ class Space(ScopedConstruct):
         for field in ("certificate_arn", "hosted_zone_id"):
             if getattr(self, field) is not None and self.domain is None:
                 raise refusal(f"--{field.replace('_', '-')} needs a --domain")
-        if self.host is not None and len(self.host) > _LONGEST_HOST:
+        if self.extra_hosts and self.domain is None:
+            raise refusal("--extra-host needs a --domain")
+        if len(self.hosts) > _MOST_HOSTS or len(set(self.hosts)) < len(self.hosts):
+            raise refusal(f"use at most {_MOST_HOSTS} different hosts")
+        if long := [host for host in self.hosts if len(host) > _LONGEST_HOST]:
             raise refusal(
-                f"the host {self.host} has {len(self.host)} characters: a rule of a load balancer accepts {_LONGEST_HOST}"
+                f"the host {long[0]} has {len(long[0])} characters: a rule of a load balancer accepts {_LONGEST_HOST}"
             )
         return self
 
@@ -188,6 +211,21 @@ class Space(ScopedConstruct):
         if self.domain is None or self.domain.startswith(f"{self.name}."):
             return self.domain
         return f"{self.name}.{self.domain}"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All host names of the space, its own first; none without a domain."""
+        return () if self.host is None else (self.host, *self.extra_hosts)
+
+    @property
+    def secret_arns(self) -> tuple[str, ...]:
+        """The ARNs of the secrets in Secrets Manager, without duplicates and without keys of their JSON."""
+        return secret_arns(self.secrets.values())
+
+    @property
+    def parameter_arns(self) -> tuple[str, ...]:
+        """The ARNs of the SSM parameters, without duplicates."""
+        return parameter_arns(self.secrets.values())
 
     @property
     def certificate_id(self) -> str:

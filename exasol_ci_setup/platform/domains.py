@@ -8,6 +8,8 @@ from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.errors import AccessDeniedError, SpaceRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from exasol_ci_setup.aws.session import Account
 
 # By default ACM lists only RSA keys of up to 2048 bits: https://docs.aws.amazon.com/acm/latest/APIReference/API_Filters.html.
@@ -25,12 +27,12 @@ def is_valid_for(name: str, host: str) -> bool:
     return name == host or (bool(first) and bool(rest) and name == f"*.{rest}")
 
 
-def certificate_for(account: Account, host: str) -> str | None:
-    """Return the ARN of an issued certificate for `host`, or None; an exact name is preferred to a wildcard.
+def certificate_for(account: Account, host: str, others: Collection[str] = ()) -> str | None:
+    """Return the ARN of an issued certificate for `host`, or None; one for the `others` too is preferred, then an exact name.
 
     Raises AccessDeniedError, whose hint names the option that avoids the request, and the other errors of the AWS boundary.
     """
-    found: dict[bool, list[str]] = {True: [], False: []}
+    found: list[tuple[int, bool, str]] = []
     try:
         with translate_aws_errors():
             pages = account.client("acm").get_paginator("list_certificates")
@@ -39,11 +41,13 @@ def certificate_for(account: Account, host: str) -> str | None:
                     names = {certificate["DomainName"], *certificate.get("SubjectAlternativeNameSummaries", ())}
                     valid = {name for name in names if is_valid_for(name, host)}
                     if valid:
-                        found[host in valid].append(certificate["CertificateArn"])
+                        covered = sum(any(is_valid_for(name, other) for name in names) for other in others)
+                        found.append((-covered, host not in valid, certificate["CertificateArn"]))
     except AccessDeniedError as error:
         error.hint = "request the permission acm:ListCertificates, or pass the certificate with --certificate-arn"
         raise
-    return next(iter((*found[True], *found[False])), None)
+    # The first one of equal ones.
+    return min(found, key=lambda each: each[:2])[2] if found else None
 
 
 def require_zone(account: Account, zone_id: str, host: str) -> None:

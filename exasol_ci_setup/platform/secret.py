@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import secretsmanager
 from exasol_ci_setup.aws.session import ClientError, error_code, translate_aws_errors
+from exasol_ci_setup.constructs.container_secrets import secret_arns
 from exasol_ci_setup.core.errors import InputError, SecretConflictError, SecretNotFoundError, SetupError
 from exasol_ci_setup.core.text import is_text
 from exasol_ci_setup.platform import space_stacks
@@ -121,7 +122,7 @@ def spaces_with(name: str, *, context: Context | None = None) -> builtins.list[s
         space_stacks.describe(stack).name
         for stack in users.of_secret(context.cfn, found["ARN"], _full(name))
         if space_stacks.is_of_space(stack)
-        and found["ARN"] in space_stacks.record(space_stacks.metadata(context, stack))["secrets"].values()
+        and found["ARN"] in secret_arns(space_stacks.record(space_stacks.metadata(context, stack))["secrets"].values())
     )
 
 

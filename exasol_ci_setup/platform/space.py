@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exasol_ci_setup.aws.log_events import LogLine
 from exasol_ci_setup.platform.space_add import add
+from exasol_ci_setup.platform.space_exec import run as execute
 from exasol_ci_setup.platform.space_tasks import logs, restart
 from exasol_ci_setup.platform.spaces import Release, Space, create, delete, get, list, releases, rollback, update  # noqa: A004 - the commands' names
 
@@ -14,6 +15,7 @@ __all__ = [
     "add",
     "create",
     "delete",
+    "execute",
     "get",
     "list",
     "logs",

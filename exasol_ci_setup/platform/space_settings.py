@@ -8,16 +8,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from exasol_ci_setup.constructs.policy import PolicyStatement
+
 
 class SpaceSettings(TypedDict, total=False):
     """The settings of a space; None is as if omitted.
 
     `image`: image with its tag or digest. `domain`: the host is this if it begins with the name and a dot, otherwise ``NAME.DOMAIN``.
     `env`: variables. `cpu`: in vCPUs (``"1"``, ``"0.5"``, ``"250m"``). `memory`: in MiB or with a unit (``"512Mi"``, ``"1Gi"``). `port`: the
-    port of the container. `secrets`: names or ARNs of secrets by variable. `certificate_arn`: certificate of ACM. `hosted_zone_id`: zone of
+    port of the container. `secrets`: names or ARNs of secrets by variable, also with a key of their JSON, or parameters of SSM. `certificate_arn`: certificate of ACM. `hosted_zone_id`: zone of
     Route 53 for the DNS record. `containers`: a list of one mapping with image, env, cpu, memory and port, instead of the arguments.
     `count`: number of tasks (1); 0 stops the space. `health_path` (``/``), `health_interval` (15) and `grace_period` (60), in seconds: the
-    health check, and the time in which its failures stop no new task.
+    health check, and the time in which its failures stop no new task. `extra_hosts`: other host names. `managed_policy_arns` and
+    `task_role_policy`: the permissions of the program in the container. `enable_exec`: allow commands in running tasks.
     """
 
     image: str | None
@@ -34,6 +37,10 @@ class SpaceSettings(TypedDict, total=False):
     health_path: str | None
     health_interval: int | None
     grace_period: int | None
+    extra_hosts: Sequence[str] | None
+    managed_policy_arns: Sequence[str] | None
+    task_role_policy: Sequence[PolicyStatement | Mapping[str, Any]] | None
+    enable_exec: bool | None
 
 
 class NewSpaceSettings(SpaceSettings, total=False):
@@ -80,6 +87,10 @@ class AddSettings(SourceSettings, total=False):
     health_path: str | None
     health_interval: int | None
     grace_period: int | None
+    extra_hosts: Sequence[str] | None
+    managed_policy_arns: Sequence[str] | None
+    task_role_policy: Sequence[PolicyStatement | Mapping[str, Any]] | None
+    enable_exec: bool | None
     unset: Sequence[str]
     vpc_id: str | None
     subnet_ids: Sequence[str]

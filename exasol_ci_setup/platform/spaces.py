@@ -8,15 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.access import review
-from exasol_ci_setup.aws import secretsmanager
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs import space as constructs
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.load_balancer import LoadBalancer
 from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError
 from exasol_ci_setup.core.reporter import NullReporter
-from exasol_ci_setup.core.text import is_text
-from exasol_ci_setup.platform import domains, load_balancer, load_balancer_quotas, sizes, space_releases
+from exasol_ci_setup.platform import domains, load_balancer, load_balancer_quotas, sizes, space_releases, space_secrets
 from exasol_ci_setup.platform import space_stacks as stacks
 from exasol_ci_setup.platform.space_releases import Release
 from exasol_ci_setup.platform.space_settings import NewSpaceSettings, SpaceSettings, SpaceUpdate, require_known
@@ -48,6 +46,10 @@ _OF_SERVICE: Final = (
     "health_path",
     "health_interval",
     "grace_period",
+    "extra_hosts",
+    "managed_policy_arns",
+    "task_role_policy",
+    "enable_exec",
 )
 
 
@@ -84,7 +86,7 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
     load_balancer_quotas.require_within_quotas(context, existing, _additions({}, wanted))
     made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted)))
     stacks.drop_logs(context, wanted.log_group_prefix, keep=made.log_group)
-    _report_address(context, made, settings.get("hosted_zone_id"))
+    _report_address(context, made, wanted)
     return made
 
 
@@ -185,12 +187,14 @@ def _apply_update(
         **given,
         **_service_values(settings),
     }
-    moved = fields.get("domain") != before.get("domain")
+    moved = any(fields.get(name, []) != before.get(name, []) for name in ("domain", "extra_hosts"))
     look_up = moved and settings.get("certificate_arn") is None
     if look_up:
         fields.pop("certificate_arn", None)
     zone = fields.get("hosted_zone_id") if moved or settings.get("hosted_zone_id") is not None else None
     fields = _complete_host(context, fields, look_up=look_up, zone=zone)
+    if fields.get("secrets", {}) != before.get("secrets", {}):
+        fields["kms_keys"] = space_secrets.keys_of(context, fields["secrets"])
     existing = load_balancer.find(context)
     balancer = load_balancer.wanted(
         existing,
@@ -211,7 +215,7 @@ def _apply_update(
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
         stacks.drop_certificate(context, before["certificate_arn"])
     if moved:
-        _report_address(context, made, wanted.hosted_zone_id)
+        _report_address(context, made, wanted)
     return made
 
 
@@ -239,7 +243,7 @@ def _additions(before: Mapping[str, Any], wanted: constructs.Space) -> dict[str,
 def _granted_by_secrets(balancer: LoadBalancer, before: Mapping[str, Any], fields: Mapping[str, Any]) -> set[str]:
     """Return the review messages for the access that only the new secrets among `fields` grant."""
     # A variable of the same name would be rejected, and grants no access.
-    with_secrets = {**before, "secrets": fields.get("secrets", {}), "env": {}}
+    with_secrets = {**before, "env": {}, **{name: fields[name] for name in ("secrets", "kms_keys") if name in fields}}
     old, new = (parse(render(_build_space(balancer, each)).body) for each in (before, with_secrets))
     return {each.message for each in review.review(old, new)}
 
@@ -258,13 +262,17 @@ def delete(name: str, *, context: Context | None = None) -> int:
 
 def _new_fields(context: Context, name: str, given: Mapping[str, Any], settings: SpaceSettings) -> dict[str, Any]:
     """Return the fields of a new space with the values `given` of its container."""
+    secrets = space_secrets.sources_of(context, settings.get("secrets") or {})
     fields = {
         "name": name,
         **given,
         **_size(context, given.get("cpu", DEFAULT_CPU), given.get("memory", DEFAULT_MEMORY)),
         **_service_values(settings),
-        **_without_none(secrets=_secret_arns(context, settings.get("secrets"))),
+        "secrets": secrets,
     }
+    # Rejects ARNs of other services before they are requested.
+    _build_space(LoadBalancer(), fields)
+    fields["kms_keys"] = space_secrets.keys_of(context, secrets)
     look_up = settings.get("certificate_arn") is None
     return _complete_host(context, fields, look_up=look_up, zone=settings.get("hosted_zone_id"))
 
@@ -348,32 +356,18 @@ def _variables(
     kept = {
         kind: {name: text for name, text in before[kind].items() if name not in gone} for kind in ("env", "secrets")
     }
-    return {"env": {**kept["env"], **env}, "secrets": {**kept["secrets"], **(_secret_arns(context, secrets) or {})}}
-
-
-def _secret_arns(context: Context, secrets: Mapping[str, str] | None) -> dict[str, str] | None:
-    """Return the secrets with full ARNs in context of names."""
-    if secrets is None:
-        return None
-    values: object = secrets
-    if not isinstance(values, Mapping) or not all(map(is_text, values.values())):
-        raise SpaceRequestError("secrets: use a mapping of variables and names or ARNs of secrets")
-    client = context.account.client("secretsmanager")
-    return {
-        variable: secret if secret.startswith("arn:") else secretsmanager.team_arn_of(client, secret, option="--secret")
-        for variable, secret in secrets.items()
-    }
+    return {"env": {**kept["env"], **env}, "secrets": {**kept["secrets"], **space_secrets.sources_of(context, secrets)}}
 
 
 def _complete_host(context: Context, fields: dict[str, Any], *, look_up: bool, zone: str | None) -> dict[str, Any]:
     """Validate the fields before any change, and return them with the ACM certificate of the host if it is to be looked up."""
-    host = _build_space(LoadBalancer(), fields).host
+    host, *others = _build_space(LoadBalancer(), fields).hosts or (None,)
     if host is None:
         return fields
     if zone is not None:
         domains.require_zone(context.account, zone, host)
     if look_up:
-        found = domains.certificate_for(context.account, host)
+        found = domains.certificate_for(context.account, host, others)
         context.note(
             f"HTTPS with certificate {found} of ACM for {host}"
             if found
@@ -390,6 +384,7 @@ def _build_space(balancer: LoadBalancer, fields: Mapping[str, Any]) -> construct
         raise SpaceRequestError(error.message, hint=error.hint) from None
 
 
-def _report_address(context: Context, space: Space, hosted_zone_id: str | None) -> None:
-    if space.host != space.dns_name and hosted_zone_id is None:
-        context.note(f"point {space.host} to the load balancer: create a CNAME record with {space.dns_name}")
+def _report_address(context: Context, made: Space, wanted: constructs.Space) -> None:
+    """Report the DNS records that the user has to create."""
+    for host in wanted.hosts if wanted.hosted_zone_id is None else wanted.extra_hosts:
+        context.note(f"point {host} to the load balancer: create a CNAME record with {made.dns_name}")

@@ -15,6 +15,7 @@ from exasol_ci_setup.stacks import state
 
 pytestmark = pytest.mark.live
 
+POLICY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 IMAGE = "public.ecr.aws/nginx/nginx:1.27"
 # The program with a sandbox account of this process.
 PROGRAM = """
@@ -387,6 +388,25 @@ def test_releases_rollback_and_restart(create, here):
     assert (restarted.code, "running        2 of 2 tasks" in restarted.stdout) == (0, True)
     missing = here("space", "rollback", "--name", "web", "--to", "9", "--output", "json")
     assert (missing.code, missing.records[-1]["code"]) == (1, "release-not-found")
+
+
+def test_scale_variables_and_open(create, here):
+    create("--domain", "example.com", "--extra-host", "example.com", "--env", "OLD=1", "--policy-arn", POLICY)
+
+    scaled = here("space", "scale", "--name", "web", "2", "--output", "json")
+    here("space", "env", "set", "--name", "web", "A=1", '{"B": "2"}')
+    here("space", "env", "unset", "--name", "web", "OLD", "A")
+    listed = here("space", "env", "list", "--name", "web", "--output", "json")
+    opened = here("space", "open", "--name", "web", "--print")
+    unchanged = here("space", "update", "--name", "web", "--policy-arn", POLICY, "--extra-host", "example.com")
+    removed = here("space", "update", "--name", "web", "--policy-arn", "", "--extra-host", "", "--output", "json")
+
+    assert (scaled.code, scaled.records[-1]["status"]) == (0, "updated")
+    assert [(each["name"], each["value"]) for each in listed.records[:-1]] == [("B", "2")]
+    assert (opened.code, opened.stdout) == (0, "http://web.example.com/\n")
+    assert "space web is up to date" in unchanged.stderr
+    assert (removed.code, removed.records[-1]["status"]) == (0, "updated")
+    assert here("space", "env", "unset", "--name", "web", "A").code == 2
 
 
 def in_a_terminal(code: str, questions: list[str], answers: str = "y") -> tuple[int, str]:

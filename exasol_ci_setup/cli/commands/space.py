@@ -160,7 +160,7 @@ def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
     """
     from exasol_ci_setup.platform import space as verbs
 
-    if all(value in (None, ()) for key, value in values.items() if key != "name"):
+    if not values["unset"] and all(value is None for key, value in values.items() if key not in {"name", "unset"}):
         raise InputError("nothing to change: no option is set", hint="set --image, --env, --memory or another option")
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
         updated = verbs.update(**values, context=context)

@@ -1,16 +1,18 @@
-"""Commands of the group `space` for a running space: its log, releases, rollback and restart."""
+"""Commands of the group `space` for a running space: its log, releases, rollback, restart, number of tasks, variables and commands."""
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.cli.options import Duration
+from exasol_ci_setup.cli.options import Duration, Pairs, merged
 from exasol_ci_setup.cli.platform import acting, change_options, done, has_changed, listing
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.space_options import name_option, show_space
+from exasol_ci_setup.core.errors import SpaceConflictError
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -109,5 +111,140 @@ def restart(session: Session, name: str) -> None:
         done(session, "restarted", changed=True, name=name)
 
 
-COMMANDS: Final = (logs, releases, rollback, restart)
+@click.command()
+@name_option
+@click.argument("count", type=int, metavar="COUNT")
+@change_options
+@common_options
+def scale(session: Session, name: str, count: int, *, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
+    """Set the number of tasks of a space, 0 to 50; 0 stops the space.
+
+    The same as `space update --count`.
+    """
+    _update(session, name, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss, count=count)
+
+
+@click.group()
+def env() -> None:
+    """Set and remove environment variables of a space."""
+
+
+@env.command("set")
+@name_option
+@click.argument(
+    "variables",
+    nargs=-1,
+    required=True,
+    type=Pairs("variable", 'write NAME=VALUE, or a JSON object such as {"NAME": "VALUE"}', json=True),
+    callback=merged,
+    metavar="NAME=VALUE...",
+)
+@change_options
+@common_options
+def env_set(
+    session: Session,
+    name: str,
+    variables: dict[str, str],
+    *,
+    plan_only: bool,
+    yes: bool,
+    allow_data_loss: bool,
+) -> None:
+    """Add or replace environment variables, and keep all others. Not for secrets: the values are visible in the stack.
+
+    The same as `space update --env`.
+    """
+    _update(session, name, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss, env=variables)
+
+
+@env.command("unset")
+@name_option
+@click.argument("variables", nargs=-1, required=True, metavar="NAME...")
+@change_options
+@common_options
+def env_unset(
+    session: Session,
+    name: str,
+    variables: tuple[str, ...],
+    *,
+    plan_only: bool,
+    yes: bool,
+    allow_data_loss: bool,
+) -> None:
+    """Remove environment variables or secrets, and keep all others.
+
+    The same as `space update --unset`.
+    """
+    _update(session, name, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss, unset=variables)
+
+
+@env.command("list")
+@name_option
+@common_options
+def env_list(session: Session, name: str) -> None:
+    """List the environment variables of a space with their values, and its secrets with their ARNs."""
+    from exasol_ci_setup.platform import space as verbs
+
+    with acting(session) as context:
+        found = verbs.get(name, context=context)
+        both = sorted((*found.env.items(), *found.secrets.items()))
+        listing(session, ("NAME", "VALUE"), both, none=f"space {name} has no variables")
+        session.output.record(
+            *({"type": "variable", "name": each, "value": text, "secret": each in found.secrets} for each, text in both)
+        )
+        done(session, "listed", changed=False, variables=len(both))
+
+
+@click.command("open")
+@name_option
+@click.option("--print", "only_print", is_flag=True, help="Print the URL, and open no browser.")
+@common_options
+def open_(session: Session, name: str, *, only_print: bool) -> None:
+    """Open the URL of a space in the browser."""
+    from exasol_ci_setup.platform import space as verbs
+
+    with acting(session) as context:
+        url = verbs.get(name, context=context).url
+        if not url:
+            raise SpaceConflictError(
+                f"space {name} has no URL", hint=f"show its status with `exasol-ci-setup space get --name {name}`"
+            )
+        session.output.data(url)
+        if not only_print and click.launch(url):
+            session.output.say("no browser was opened")
+        done(session, "opened", changed=False, url=url)
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True})
+@name_option
+@click.option("--task", metavar="ID", help="ID of the task.  [default: the task that started last]")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+@common_options
+def exec_(session: Session, name: str, task: str | None, command: tuple[str, ...]) -> int:
+    """Run a command in a running task of a space, by default a shell.
+
+    The space must allow it (`space update --exec`), and the machine needs the Session Manager plugin of AWS. Exits with the code of the plugin.
+    """
+    from exasol_ci_setup.platform import space as verbs
+
+    with acting(session) as context:
+        code = verbs.execute(name, shlex.join(command) or "/bin/sh", task=task, context=context)
+        done(session, "executed", changed=False, exit_code=code)
+    return code
+
+
+def _update(session: Session, name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool, **values: Any) -> None:
+    """Change a space, and print it."""
+    from exasol_ci_setup.platform import space as verbs
+
+    with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
+        updated = verbs.update(name, **values, context=context)
+        changed = has_changed(context)
+        if not changed:
+            session.output.say(f"space {updated.name} is up to date")
+        show_space(session, updated)
+        done(session, "updated" if changed else "unchanged", changed=changed, name=updated.name)
+
+
+COMMANDS: Final = (logs, releases, rollback, restart, scale, env, open_, exec_)
 """The commands, in the order of the help."""
