@@ -10,6 +10,8 @@ from exasol_ci_setup.core.errors import AccessDeniedError, SpaceRequestError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from mypy_boto3_acm.type_defs import CertificateSummaryTypeDef
+
     from exasol_ci_setup.aws.session import Account
 
 # By default ACM lists only RSA keys of up to 2048 bits: https://docs.aws.amazon.com/acm/latest/APIReference/API_Filters.html.
@@ -32,22 +34,30 @@ def certificate_for(account: Account, host: str, others: Collection[str] = ()) -
 
     Raises AccessDeniedError, whose hint names the option that avoids the request, and the other errors of the AWS boundary.
     """
-    found: list[tuple[int, bool, str]] = []
     try:
         with translate_aws_errors():
             pages = account.client("acm").get_paginator("list_certificates")
-            for page in pages.paginate(CertificateStatuses=["ISSUED"], Includes={"keyTypes": list(_KEYS)}):
-                for certificate in page["CertificateSummaryList"]:
-                    names = {certificate["DomainName"], *certificate.get("SubjectAlternativeNameSummaries", ())}
-                    valid = {name for name in names if is_valid_for(name, host)}
-                    if valid:
-                        covered = sum(any(is_valid_for(name, other) for name in names) for other in others)
-                        found.append((-covered, host not in valid, certificate["CertificateArn"]))
+            listed = [
+                certificate
+                for page in pages.paginate(CertificateStatuses=["ISSUED"], Includes={"keyTypes": list(_KEYS)})
+                for certificate in page["CertificateSummaryList"]
+            ]
     except AccessDeniedError as error:
         error.hint = "request the permission acm:ListCertificates, or pass the certificate with --certificate-arn"
         raise
+    found = [(rank, each["CertificateArn"]) for each in listed if (rank := _rank(each, host, others)) is not None]
     # The first one of equal ones.
-    return min(found, key=lambda each: each[:2])[2] if found else None
+    return min(found, key=lambda each: each[0])[1] if found else None
+
+
+def _rank(certificate: CertificateSummaryTypeDef, host: str, others: Collection[str]) -> tuple[int, bool] | None:
+    """Return the rank of a certificate, the lowest first, or None if it is not valid for `host`."""
+    names = {certificate["DomainName"], *certificate.get("SubjectAlternativeNameSummaries", ())}
+    valid = {name for name in names if is_valid_for(name, host)}
+    if not valid:
+        return None
+    covered = sum(any(is_valid_for(name, other) for name in names) for other in others)
+    return -covered, host not in valid
 
 
 def require_zone(account: Account, zone_id: str, host: str) -> None:

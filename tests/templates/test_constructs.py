@@ -504,8 +504,10 @@ def test_space_can_pull_image_and_read_secrets_only():
     (policy,) = roles["ExecutionRole"]["Properties"]["Policies"]
     allowed = {each["Sid"]: each["Resource"] for each in policy["PolicyDocument"]["Statement"]}
 
-    assert "Policies" not in roles["TaskRole"]["Properties"]
+    assert "Policies" not in resources(samples.SPACE)["TaskRole"]["Properties"]
     assert allowed["ReadSecrets"] == [samples.SECRET]
+    assert allowed["ReadParameters"] == [samples.PARAMETER]
+    assert allowed["DecryptSecrets"] == [samples.KEY]
     assert "repository/shop/api" in json.dumps(allowed["PullImage"])
     assert [sid for sid, resource in allowed.items() if resource == "*"] == ["LogInToRegistry"]
     plain = resources(samples.SPACE)["ExecutionRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
