@@ -6,18 +6,23 @@ from pathlib import Path
 
 import pytest
 
+FILES = (
+    *("hosted.conf", "hosted.service", "hosted-nginx.path", "hosted-nginx.service", "hosted-nginx.sh"),
+    "hosted.key",
+)
 
-def test_init_writes_three_files_and_prints_next_steps(program, tmp_path: Path):
+
+def test_init_writes_files_and_prints_next_steps(program, tmp_path: Path):
     ran = program(
         "hosted", "init", "--domain", "example.com", "--state", "/srv/hosted", "--into", str(tmp_path / "new")
     )
 
     assert ran.code == 0
-    paths = [tmp_path / "new" / name for name in ("hosted.conf", "hosted.service", "hosted.key")]
+    paths = [tmp_path / "new" / name for name in FILES]
     assert ran.stdout.splitlines() == [str(path) for path in paths]
     assert [path for path in paths if not path.is_file()] == []
-    assert f"install -D -m 0600 {paths[2]} /etc/exasol-ci-setup/hosted.key" in ran.stderr
-    assert paths[2].read_text().strip() not in ran.stdout + ran.stderr
+    assert f"install -D -m 0600 {paths[-1]} /etc/exasol-ci-setup/hosted.key" in ran.stderr
+    assert paths[-1].read_text().strip() not in ran.stdout + ran.stderr
 
 
 def test_json_init_has_record_per_file(program, tmp_path: Path):
@@ -34,11 +39,7 @@ def test_json_init_has_record_per_file(program, tmp_path: Path):
         "json",
     )
 
-    assert [(record["type"], Path(record["path"]).name) for record in ran.records] == [
-        ("file", "hosted.conf"),
-        ("file", "hosted.service"),
-        ("file", "hosted.key"),
-    ]
+    assert [(record["type"], Path(record["path"]).name) for record in ran.records] == [("file", name) for name in FILES]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
+import pwd
 import shlex
 import shutil
 import string
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +21,9 @@ from hypothesis import strategies as st
 
 from exasol_ci_setup.containers.hosted import server_names
 from exasol_ci_setup.containers.hosted.nginx import FOLDER, Nginx, Site, render_site, require_plain
+from exasol_ci_setup.containers.hosted.nginx_program import NginxCommand, NginxRequests
 from exasol_ci_setup.containers.hosted.settings import Settings
-from exasol_ci_setup.containers.hosted.setup_files import KEY_FILE, render_server_block, render_unit, write
+from exasol_ci_setup.containers.hosted.setup_files import KEY_FILE, render_server_block, render_units, write
 from exasol_ci_setup.containers.hosted.workers import Process
 from exasol_ci_setup.core.errors import AppConflictError, InputError, NginxError, NginxRefusedError
 
@@ -55,15 +59,19 @@ elif (folder / "down").exists():
         ("hosted/app_waiting.conf", render_site(SITE, acme=STATE / "acme", ipv6=False)),
         ("hosted/app_tls.conf", render_site(TLS, acme=STATE / "acme", ipv6=True)),
         ("hosted/hosted.conf", render_server_block(Settings(state=STATE, domain="example.com"), ipv6=True)),
-        (
-            "hosted/hosted.service",
-            render_unit(Settings(state=STATE, domain="example.com"), user="hosted", program=PROGRAM),
+        *(
+            (f"hosted/{name}", text)
+            for name, text in render_units(
+                Settings(state=STATE, domain="example.com"), user="hosted", program=PROGRAM
+            ).items()
         ),
         (
             "hosted/hosted_many_options.service",
-            render_unit(
-                Settings(state=STATE, domain="example.com", private=True, ssl=True), user="root", program=PROGRAM
-            ),
+            render_units(
+                Settings(state="/home/hosted", domain="example.com", private=True, ssl=True),
+                user="root",
+                program=PROGRAM,
+            )["hosted.service"],
         ),
     ],
 )
@@ -75,18 +83,36 @@ def test_files_equal_golden_files(name: str, text: str, golden: Callable[[str, s
     assert [line for line in text.splitlines() if line != line.rstrip()] == []
 
 
-def test_systemd_accepts_unit(tmp_path: Path):
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("`systemd-analyze` is not installed")
-    unit = tmp_path / "hosted.service"
-    # systemd-analyze checks that the program, the user and the directory exist.
+@pytest.fixture
+def units(tmp_path: Path) -> list[Path]:
+    """The units in files. systemd-analyze checks that the programs, the user and the directory exist."""
     settings = Settings(state=tmp_path, domain="example.com", ssl=True)
-    unit.write_text(render_unit(settings, user="root", program=Path(sys.executable)))
+    texts = render_units(settings, user="root", program=Path(sys.executable))
+    for name, text in texts.items():
+        (tmp_path / name).write_text(
+            text.replace("ExecStart=/usr/local/lib/exasol-ci-setup/", f"ExecStart={tmp_path}/")
+        )
+    (tmp_path / "hosted-nginx.sh").chmod(0o755)
+    return [tmp_path / name for name in texts if not name.endswith(".sh")]
 
-    ran = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
 
-    assert [line for line in ran.stderr.splitlines() if "hosted.service" in line] == []
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("`systemd-analyze` is not installed")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_systemd_accepts_units(units: list[Path]):
+    ran = analyze("verify", "--man=no", *map(str, units))
+
+    assert [line for line in ran.stderr.splitlines() if "hosted" in line] == []
+
+
+def test_exposure_of_service_is_at_most_4_5(units: list[Path]):
+    ran = analyze("security", "--offline=yes", "--threshold=45", "--no-pager", str(units[0]))
+
+    assert ran.returncode == 0, ran.stdout.splitlines()[-1:] + ran.stderr.splitlines()
 
 
 @given(st.one_of(st.text(max_size=20), st.text("ab;{}$ \n\"'\\#%", max_size=20)))
@@ -113,7 +139,7 @@ def test_path_with_special_characters_is_rejected(path: str):
 @pytest.mark.parametrize("user", ["", "a b", "a%i", "Root", "-x", "a\n"])
 def test_invalid_user_is_rejected(user: str):
     with pytest.raises(InputError, match=r"^--user "):
-        render_unit(Settings(state=STATE, domain="example.com"), user=user, program=PROGRAM)
+        render_units(Settings(state=STATE, domain="example.com"), user=user, program=PROGRAM)
 
 
 def test_key_is_random_private_and_kept(tmp_path: Path):
@@ -130,7 +156,7 @@ def test_key_is_random_private_and_kept(tmp_path: Path):
     assert [
         path for path in (tmp_path / "a").iterdir() if path.name != KEY_FILE and keys[0].strip() in path.read_text()
     ] == []
-    assert len(list((tmp_path / "a").iterdir())) == 3
+    assert len(list((tmp_path / "a").iterdir())) == 6
 
 
 @pytest.fixture
@@ -144,7 +170,7 @@ def nginx(folder: Path) -> Nginx:
     # Each call lists other workers, as after a reload.
     numbers = itertools.count(2)
     command = (sys.executable, "-IS", str(folder / "nginx.py"), str(folder))
-    return Nginx(command, folder / "state", processes=lambda: [Process((next(numbers), 1), 1)])
+    return Nginx(NginxCommand(command), folder / "state", processes=lambda: [Process((next(numbers), 1), 1)])
 
 
 def read_files(folder: Path) -> dict[str, str]:
@@ -196,7 +222,9 @@ def test_reload_returns_all_earlier_workers_of_same_nginx(folder: Path):
     listings = iter([[leaving, serving, other], [leaving, serving, other], [leaving, Process((13, 1), 1), other]])
     command = (sys.executable, "-IS", str(folder / "nginx.py"), str(folder))
 
-    reload = Nginx(command, folder / "state", processes=lambda: next(listings)).apply({"a.example.com": "a"})
+    reload = Nginx(NginxCommand(command), folder / "state", processes=lambda: next(listings)).apply(
+        {"a.example.com": "a"}
+    )
 
     # Another nginx on this machine has no requests of the apps.
     assert reload.before == frozenset({(10, 1), (11, 1)})
@@ -316,7 +344,7 @@ def test_unusable_nginx_is_reported_and_files_are_reverted(nginx: Nginx, folder:
 
 def test_missing_command_is_reported(folder: Path):
     with pytest.raises(NginxError, match=r"^nginx cannot be run: .*no-nginx"):
-        Nginx((str(folder / "no-nginx"),), folder / "state").apply({"a.example.com": "a"})
+        Nginx(NginxCommand((str(folder / "no-nginx"),)), folder / "state").apply({"a.example.com": "a"})
 
     assert read_files(folder) == {}
 
@@ -324,7 +352,65 @@ def test_missing_command_is_reported(folder: Path):
 def test_child_processes_do_not_get_key(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DEPLOY_KEY", "a-key")
     script = f"env >{shlex.quote(str(folder / 'environment'))}"
-    Nginx(("sh", "-c", script, "nginx"), folder / "state", processes=list).apply({"a.example.com": "a"})
+    Nginx(NginxCommand(("sh", "-c", script, "nginx")), folder / "state", processes=list).apply({"a.example.com": "a"})
 
     assert "PATH=" in (folder / "environment").read_text()
     assert "a-key" not in (folder / "environment").read_text()
+
+
+@pytest.fixture
+def unit_of_nginx(folder: Path) -> Iterator[Path]:
+    """The directory of requests, the script of the unit with the fake nginx, and a loop that does what the path unit does."""
+    requests = folder / "run"
+    (folder / "bin").mkdir()
+    for each in (requests, folder / "run-nginx", folder / "state" / FOLDER):
+        each.mkdir(parents=True)
+    program = folder / "bin" / "nginx"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {folder}/nginx.py {folder} "$@"\n')
+    program.chmod(0o755)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    text = render_units(Settings(state=STATE, domain="example.com"), user=user, program=PROGRAM)["hosted-nginx.sh"]
+    script = folder / "hosted-nginx.sh"
+    script.write_text(text.replace("/run/hosted", str(requests)).replace("PATH=", f"PATH={folder}/bin:"))
+    loop = f"until [ -e {folder}/end ]; do [ ! -e {requests}/nginx-request ] || sh {script}; sleep 0.01; done"
+    with subprocess.Popen(["sh", "-c", loop]):
+        yield requests
+        (folder / "end").touch()
+
+
+def test_unit_runs_nginx_for_requests(unit_of_nginx: Path, folder: Path):
+    numbers = itertools.count(2)
+    processes = lambda: [Process((next(numbers), 1), 1)]  # noqa: E731
+    nginx = Nginx(NginxRequests(unit_of_nginx), folder / "state", processes=processes)
+
+    nginx.apply({"a.example.com": "a"})
+    with pytest.raises(NginxRefusedError, match=r"^nginx rejects the configuration: unknown directive in "):
+        nginx.apply({"a.example.com": "bad"})
+    (folder / "down").touch()
+    with pytest.raises(NginxError, match=r"^nginx -s reload failed: open\(\)"):
+        nginx.apply({"a.example.com": "b"})
+
+    assert read_files(folder) == {"a.example.com": "a"}
+    assert calls(folder)[:2] == ["-T", "-s reload"]
+
+
+@pytest.mark.parametrize("request_text", ["", "1 stop", "../x test", "1; nginx", "1 test -c /tmp/x", "G test"])
+def test_unit_runs_nothing_for_other_requests(unit_of_nginx: Path, folder: Path, request_text: str):
+    secret = folder / "secret"
+    secret.write_text("1 test\n")
+    (unit_of_nginx / "nginx-request").symlink_to(secret)
+    until_gone(unit_of_nginx / "nginx-request")
+    (unit_of_nginx / "nginx-request").write_text(request_text + "\n")
+    until_gone(unit_of_nginx / "nginx-request")
+    # A valid request is still answered.
+    assert NginxRequests(unit_of_nginx).dump().returncode == 0
+
+    assert calls(folder) == ["-T"]
+    assert secret.exists()
+
+
+def until_gone(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while path.is_symlink() or path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

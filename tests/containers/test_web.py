@@ -26,6 +26,7 @@ from exasol_ci_setup.containers.hosted.auth import Authenticator
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.instances import Instances
 from exasol_ci_setup.containers.hosted.nginx import Nginx
+from exasol_ci_setup.containers.hosted.nginx_program import NginxCommand
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.containers.hosts import host_name, is_accepted
@@ -102,7 +103,7 @@ def make_hosted(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFa
             settings,
             state,
             Instances(client, state.identity, settings.subnets),
-            Nginx(("false",), folder, processes=list),
+            Nginx(NginxCommand(("false",)), folder, processes=list),
             None,
         )
         return hosted.assemble(settings, Authenticator(KEY), deployments, lifespan)

@@ -1,4 +1,4 @@
-"""The setup steps of docs/hosted.md, with private /etc, /opt and /srv."""
+"""The setup steps of docs/hosted.md, with systemd in a process namespace, and private /etc, /opt and /srv."""
 
 from __future__ import annotations
 
@@ -12,38 +12,45 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import need
-from tests.engine.hosted import LABEL, docker
+from tests.engine.hosted import LABEL, docker, until
 
 pytestmark = pytest.mark.engine
 
 ROOT = Path(__file__).parents[2]
 PYTHON = "/usr/bin/python3"
 
-# Tests run without systemd. This program does what systemd does for the unit.
-SYSTEMCTL = f"""#!{PYTHON}
-import os, pathlib, shlex, shutil, subprocess, sys
-if sys.argv[1:] == ["daemon-reload"]:
-    sys.exit()
-assert sys.argv[1:] == ["enable", "--now", "hosted"], sys.argv
-lines = pathlib.Path("/etc/systemd/system/hosted.service").read_text().splitlines()
-unit = [line.partition("=")[::2] for line in lines if "=" in line and not line.startswith("#")]
-one = dict(unit)
-environment = {{"PATH": "/usr/bin:/usr/sbin:/bin", "LANG": "C.UTF-8"}}
-environment |= dict(value.partition("=")[::2] for name, value in unit if name == "Environment")
-name, _, path = one["LoadCredential"].partition(":")
-folder = pathlib.Path("/run/credentials")
-folder.mkdir()
-shutil.copyfile(path, folder / name)
-(folder / name).chmod(0o400)
-for each in (folder / name, folder):
-    shutil.chown(each, one["User"])
-folder.chmod(0o500)
-environment["CREDENTIALS_DIRECTORY"] = str(folder)
-log = open("/run/hosted.log", "w")
-groups = f"{{one['Group']}},{{one['SupplementaryGroups']}}"
-command = ["setpriv", "--reuid", one["User"], "--regid", one["Group"], "--groups", groups, *shlex.split(one["ExecStart"])]
-service = subprocess.Popen(command, cwd=one["WorkingDirectory"], env=environment, stdout=log, stderr=log, start_new_session=True)
-pathlib.Path("/run/hosted.pid").write_text(str(service.pid))
+STEPS = "/run/steps"
+
+# Boots systemd with units of this test only. Units of the machine must not run: they change files that the namespace shares, such as
+# those in /tmp.
+BOOT = f"""
+set -eu
+# As systemd does at a boot: the mount of a credential must reach the namespace of its service.
+mount --make-rshared /
+mkdir {STEPS}
+mount --bind {{folder}} {STEPS}
+cp -a /etc /run/etc && mount --bind /run/etc /etc
+for folder in /srv /opt /tmp /var/tmp /usr/lib/systemd/system /usr/lib/systemd/system-generators; do
+  mount -t tmpfs -o mode=755 tmpfs $folder
+done
+chmod 1777 /tmp /var/tmp
+rm -rf /etc/systemd/system /etc/systemd/system-generators && mkdir /etc/systemd/system
+for each in sysinit basic multi-user paths shutdown; do echo '[Unit]' >/etc/systemd/system/$each.target; done
+for each in hosted hosted-nginx; do
+  mkdir /etc/systemd/system/$each.service.d
+  printf '[Service]\\nStandardOutput=append:{STEPS}/journal\\nStandardError=inherit\\n' >/etc/systemd/system/$each.service.d/log.conf
+done
+echo '127.0.0.1 example.com app1.example.com' >>/etc/hosts
+ln -sf {{engine}} /run/docker.sock
+cat >/etc/systemd/system/steps.service <<'END'
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+ExecStart=/bin/bash -c 'bash {STEPS}/steps >{STEPS}/output 2>{STEPS}/errors; echo $? >{STEPS}/status'
+END
+exec env --ignore-environment PATH=$PATH container=docker /lib/systemd/systemd --system --unit=steps.service \\
+  --log-target=console --show-status=no
 """
 
 
@@ -55,7 +62,7 @@ def read_steps() -> list[str]:
 
 
 def test_setup_steps_of_page_start_service(images: None, tmp_path: Path):  # noqa: ARG001 - loads the images into the engine
-    need("nginx", "curl", "sudo", "setpriv", "unshare", "useradd")
+    need("nginx", "curl", "setpriv", "unshare", "useradd", "systemctl")
     code = f"import sys; sys.path[:0] = {[str(ROOT), *site.getsitepackages()]!r}; import exasol_ci_setup.containers.hosted.bodies"
     check = subprocess.run(
         ["setpriv", "--reuid", "nobody", "--clear-groups", PYTHON, "-c", code],
@@ -67,23 +74,14 @@ def test_setup_steps_of_page_start_service(images: None, tmp_path: Path):  # noq
         pytest.skip(f"other users cannot run the program from here: {check.stderr.strip().splitlines()[-1]}")
     packages, install, init, enable, deploy = read_steps()
     installed = set(packages.split())
-    assert {"docker.io", "nginx-light", "certbot", "sudo", "curl", "python3-venv"} < installed
+    assert {"docker.io", "nginx-light", "certbot", "curl", "python3-venv"} < installed
+    assert "sudo" not in installed
     assert "pip install '.[containers]'" in install
     docker("tag", "demo:1", "nginxdemos/hello")
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "systemctl").write_text(SYSTEMCTL)
-    (tmp_path / "bin" / "systemctl").chmod(0o755)
     paths = "\n".join([str(ROOT), *site.getsitepackages()])
     script = f"""
         set -eu
-        cp -a /etc /run/etc && mount --bind /run/etc /etc
-        for folder in /srv /opt; do mount -t tmpfs -o mode=755 tmpfs $folder; done
-        echo '127.0.0.1 example.com app1.example.com' >>/etc/hosts
-        ln -s {os.environ["DOCKER_HOST"].removeprefix("unix://")} /run/docker.sock
-        export PATH={tmp_path}/bin:$PATH
         nginx
-        trap 'kill $(cat /run/nginx.pid) $(cat /run/hosted.pid)' EXIT
-
         # Instead of the second step: install the program from this clone.
         {PYTHON} -m venv --without-pip /opt/exasol-ci-setup
         echo '{paths}' >$(echo /opt/exasol-ci-setup/lib/python3*/site-packages)/clone.pth
@@ -93,43 +91,60 @@ def test_setup_steps_of_page_start_service(images: None, tmp_path: Path):  # noq
 
         {{
         {init}
-        }} 2>{tmp_path}/output
+        }} 2>{STEPS}/printed
+        # The clone may be in a home directory; an installed program is not.
+        case {ROOT} in /home/* | /root/*) sed -i s/ProtectHome=yes/ProtectHome=read-only/ {STEPS}/hosted/hosted.service ;; esac
         {enable}
         for _ in $(seq 200); do curl --silent --fail http://example.com/openapi.json >/dev/null && break; sleep 0.1; done || true
         {deploy}
         echo
         curl --silent --show-error http://app1.example.com/
         echo
-        ps -o user= -p $(cat /run/hosted.pid)
+        # After SIGKILL, systemd starts the service again.
+        systemctl kill --signal=KILL hosted
+        for _ in $(seq 200); do curl --silent --fail http://example.com/openapi.json >/dev/null && break; sleep 0.1; done
+        {deploy.replace("/new", "/redeploy").replace('"image": "nginxdemos/hello", ', "")}
+        echo
+        systemctl show --property=User,NRestarts hosted
     """
-    ran = subprocess.run(
-        [
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-            "bash",
-            "-c",
-            script.replace("/root/hosted", str(tmp_path / "hosted")),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        # The service uses the default socket of the engine.
-        env={name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "PYTHON"))},
+    (tmp_path / "steps").write_text(script.replace("/root/hosted", f"{STEPS}/hosted"))
+    (tmp_path / "boot").write_text(
+        BOOT.format(folder=tmp_path, engine=os.environ["DOCKER_HOST"].removeprefix("unix://"))
     )
-    log = Path("/run/hosted.log")
+    command = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--mount",
+        "--propagation",
+        "private",
+        "--uts",
+    ]
 
     try:
-        output = f"{ran.stdout}\n{ran.stderr}\n{log.read_text() if log.exists() else ''}"
-        assert ran.returncode == 0, output
-        lines = ran.stdout.splitlines()
-        assert lines[-3:] == ["Running on app1.example.com!", "1 prod 80 - -", "hosted"], output
+        with (tmp_path / "console").open("w") as console:
+            booted = subprocess.Popen([*command, "bash", str(tmp_path / "boot")], stdout=console, stderr=console)
+        try:
+            until(lambda: (tmp_path / "status").exists() or booted.poll() is not None, 120)
+        finally:
+            # The processes of the namespace end with it.
+            booted.kill()
+            booted.wait()
+        texts = {each.name: each.read_text() for each in tmp_path.iterdir() if each.is_file()}
+        seen = "\n".join(f"{name}:\n{texts.get(name, '')}" for name in ("output", "errors", "console", "journal"))
+        assert texts.get("status") == "0\n", seen
+        answer = "Running on app1.example.com!"
+        end = [answer, "1 prod 80 - -", answer, "User=hosted", "NRestarts=1"]
+        assert sorted(texts["output"].splitlines()[-5:]) == sorted(end), seen
         # The page and the program list the same commands.
-        printed = [line.strip() for line in (tmp_path / "output").read_text().splitlines() if line.startswith("  ")]
-        assert printed == [line.replace("/root/hosted", str(tmp_path / "hosted")) for line in enable.splitlines()]
+        printed = [line.strip() for line in texts["printed"].splitlines() if line.startswith("  ")]
+        assert printed == [line.replace("/root/hosted", f"{STEPS}/hosted") for line in enable.splitlines()]
     finally:
         ours = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
         if ours:
             docker("rm", "--force", "--volumes", *ours)
         docker("volume", "rm", "--force", "hosted-app1-save")
+        for network in docker("network", "ls", "--quiet", "--filter", f"label={LABEL}").split():
+            docker("network", "rm", network)

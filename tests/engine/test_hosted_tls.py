@@ -18,6 +18,7 @@ from exasol_ci_setup.containers.hosted.certificates import Certificates
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.instances import Instances
 from exasol_ci_setup.containers.hosted.nginx import Nginx
+from exasol_ci_setup.containers.hosted.nginx_program import NginxCommand
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.docker import engine
@@ -207,7 +208,7 @@ def test_renewed_certificates_are_served_by_nginx(
             settings,
             state,
             Instances(client, state.identity, settings.subnets),
-            Nginx(settings.nginx, host.state),
+            Nginx(NginxCommand(settings.nginx), host.state),
             Certificates(host.state),
         )
         # No certificate expires soon, so none is renewed.

@@ -19,6 +19,7 @@ from exasol_ci_setup.containers.hosted.certificates import Certificates
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.instances import Instances
 from exasol_ci_setup.containers.hosted.nginx import Nginx
+from exasol_ci_setup.containers.hosted.nginx_program import nginx_program
 from exasol_ci_setup.containers.hosted.revival import Revival
 from exasol_ci_setup.containers.hosted.routes import Routes
 from exasol_ci_setup.containers.hosted.state import State
@@ -96,7 +97,7 @@ def create_app(settings: Settings, key: str) -> FastAPI:
         settings,
         state,
         instances,
-        Nginx(settings.nginx, settings.state),
+        Nginx(nginx_program(settings), settings.state),
         Certificates(settings.state) if settings.ssl else None,
     )
 

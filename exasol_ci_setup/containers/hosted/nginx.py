@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers.hosted import server_names
-from exasol_ci_setup.containers.hosted.settings import run_program
 from exasol_ci_setup.containers.hosted.storage import storage_errors
 from exasol_ci_setup.containers.hosted.workers import group_serving, worker_processes
 from exasol_ci_setup.core.errors import AppConflictError, InputError, NginxError, NginxRefusedError
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     import jinja2
 
+    from exasol_ci_setup.containers.hosted.nginx_program import NginxProgram
     from exasol_ci_setup.containers.hosted.workers import Process, Worker
 
 FOLDER: Final = "nginx-confs"
@@ -32,7 +32,6 @@ FOLDER: Final = "nginx-confs"
 _IPV6: Final = Path("/proc/net/if_inet6")
 _SCRATCH: Final = "tmp"
 _PENDING: Final = "nginx-unread"
-_COMMAND_SECONDS: Final = 60
 _RELOAD_SECONDS: Final = 10
 _BLIND_RELOAD_SECONDS: Final = 1.0
 # These characters have no special meaning for nginx or systemd, so they need no escaping.
@@ -102,16 +101,16 @@ class Reload:
 
 
 class Nginx:
-    """The nginx of this machine, run by `command`, with its files in the `state` directory.
+    """The nginx of this machine, run by `program`, with its files in the `state` directory.
 
     The caller must hold a lock to change the files.
     """
 
     def __init__(
-        self, command: tuple[str, ...], state: Path, *, processes: Callable[[], Iterable[Process]] | None = None
+        self, program: NginxProgram, state: Path, *, processes: Callable[[], Iterable[Process]] | None = None
     ) -> None:
         """Use `processes` to list the workers of nginx instead of /proc."""
-        self._command = command
+        self._program = program
         self._processes = processes or worker_processes
         self._state = state
         self._folder = state / FOLDER
@@ -138,11 +137,11 @@ class Nginx:
                 self._write(files)
                 self._check([domain for domain, text in files.items() if text is not None])
                 before = tuple(self._processes())
-                self._call("-s", "reload")
+                self._reload_now()
             except BaseException as error:
                 self._write(found)
                 # After a timeout it is unknown whether nginx has reloaded.
-                if not is_pending and not isinstance(error.__cause__, subprocess.TimeoutExpired):
+                if not is_pending and not isinstance(error.__cause__, subprocess.TimeoutExpired | TimeoutError):
                     self._pending.unlink()
                 # If nginx also rejects the previous files, the new files are not the cause.
                 if isinstance(error, NginxRefusedError) and self._is_broken():
@@ -160,7 +159,7 @@ class Nginx:
     def reload(self) -> None:
         """Reload nginx, so that it reads certificates again. Raises NginxError if the reload fails."""
         before = tuple(self._processes())
-        self._call("-s", "reload")
+        self._reload_now()
         self._wait_for_reload(before)
 
     def require_free(self, domain: str) -> None:
@@ -173,14 +172,14 @@ class Nginx:
 
         Raises NginxError if nginx cannot be run or rejects its configuration.
         """
-        return self._served_elsewhere(domains, self._call("-T").stdout)
+        return self._served_elsewhere(domains, self._dump().stdout)
 
     def _check(self, domains: Collection[str]) -> None:
         """Check the configuration of nginx; raise AppConflictError if another site has one of the domains.
 
         nginx itself only warns about the same name at the same address. Then the site that it reads first receives the requests.
         """
-        ran = self._call("-T")
+        ran = self._dump()
         elsewhere = self._served_elsewhere(domains, ran.stdout)
         conflicts = server_names.parse_conflicts(ran.stderr)
         for domain in domains:
@@ -221,7 +220,7 @@ class Nginx:
 
     def _is_broken(self) -> bool:
         try:
-            self._call("-T")
+            self._dump()
         except NginxError:
             return True
         return False
@@ -245,17 +244,24 @@ class Nginx:
             f"nginx has not reloaded its configuration within {_RELOAD_SECONDS} seconds: see its error log"
         )
 
-    def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        try:
-            ran = run_program([*self._command, *arguments], seconds=_COMMAND_SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NginxError(f"nginx cannot be run: {error}") from error
+    def _dump(self) -> subprocess.CompletedProcess[str]:
+        """Return the configuration of nginx. Raises NginxRefusedError if nginx rejects it, and NginxError for other failures."""
+        ran = self._program.dump()
         if ran.returncode:
-            lines = [line.strip() for line in ran.stderr.splitlines() if "[emerg]" in line or "[error]" in line]
-            reason = _LOG_PREFIX.sub("", lines[0]) if lines else " ".join(ran.stderr.split())
-            reason = reason or f"exit code {ran.returncode}"
             # A wrapper such as sudo can fail before nginx runs. This message comes from nginx itself.
-            if "-T" in arguments and "test failed" in ran.stderr:
-                raise NginxRefusedError(f"nginx rejects the configuration: {reason}")
-            raise NginxError(f"nginx {' '.join(arguments)} failed: {reason}")
+            if "test failed" in ran.stderr:
+                raise NginxRefusedError(f"nginx rejects the configuration: {_reason(ran)}")
+            raise NginxError(f"nginx -T failed: {_reason(ran)}")
         return ran
+
+    def _reload_now(self) -> None:
+        ran = self._program.reload()
+        if ran.returncode:
+            raise NginxError(f"nginx -s reload failed: {_reason(ran)}")
+
+
+def _reason(ran: subprocess.CompletedProcess[str]) -> str:
+    """Return the reason why nginx failed."""
+    lines = [line.strip() for line in ran.stderr.splitlines() if "[emerg]" in line or "[error]" in line]
+    reason = _LOG_PREFIX.sub("", lines[0]) if lines else " ".join(ran.stderr.split())
+    return reason or f"exit code {ran.returncode}"

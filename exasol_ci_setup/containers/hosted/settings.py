@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     nginx: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_command)] = Field(
         default_factory=_default_nginx, min_length=1, description="The command for nginx."
     )
+    nginx_requests: Path | None = Field(
+        None, description="The directory with requests to the unit that runs nginx, instead of the command."
+    )
     answer_seconds: Seconds = Field(60, description="The time limit for the first answer of a new container.")
     drain_seconds: Seconds | None = Field(
         None,
