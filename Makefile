@@ -20,7 +20,7 @@ setup: $(READY)  ## Create .venv with the project and the requirements of its te
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[aws,containers,sandbox,ssh]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[aws,containers,keyring,sandbox,ssh]" --group dev
 	@touch $(READY)
 
 test: $(READY)  ## Run all tests that this machine can run

@@ -108,7 +108,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     ),
     "Containers": (
         ("container-manager", "container_manager", "Run containers on request over HTTP"),
-        ("hosted", "hosted", "Deploy apps to this machine over HTTP, each in a container behind nginx"),
+        ("hosted", "hosted", "Deploy apps to a host over HTTP, each in a container behind nginx"),
     ),
     "Local use": (
         ("sandbox", "sandbox", "Run a local AWS endpoint, for first steps and for tests"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from http import HTTPStatus
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from http.client import HTTPMessage
 
 T = TypeVar("T")
@@ -22,15 +23,30 @@ _TIMEOUT: Final = 30.0
 
 
 def send(
-    request: Request, seconds: float, into: IO[bytes] | None = None, *, other_hosts: bool = False
+    request: Request,
+    seconds: float,
+    into: IO[bytes] | None = None,
+    *,
+    other_hosts: bool = False,
+    idle_seconds: float = _TIMEOUT,
 ) -> tuple[int, bytes]:
     """Return the status and the body, unless the body of a success is written to `into`.
 
-    Redirects are followed with the same method and body, to the same scheme, host and port. With `other_hosts`, they are followed to
+    `idle_seconds` is the time limit for each part of the response. Redirects are followed with the same method and body, to the same scheme, host and port. With `other_hosts`, they are followed to
     other https addresses too, without the header ``Authorization``. The response to the request is a redirect that is not followed.
     Raises TimeoutError if the whole response takes longer than `seconds`, and the errors of urllib.
     """
-    return _within(seconds, lambda: _open(request, into, other_hosts=other_hosts))
+    return _within(seconds, lambda: _receive(request, into, other_hosts=other_hosts, idle_seconds=idle_seconds))
+
+
+@contextmanager
+def stream(request: Request, *, idle_seconds: float | None) -> Iterator[tuple[int, IO[bytes]]]:
+    """Yield the status and the body of a response that has no end, such as a log that is followed. Redirects are followed as by `send`.
+
+    `idle_seconds` is the time limit for each part of the response; None waits without limit. Raises the errors of urllib.
+    """
+    with _open(request, other_hosts=False, idle_seconds=idle_seconds) as response:
+        yield response.status, response
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
@@ -39,14 +55,17 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _open(request: Request, into: IO[bytes] | None, *, other_hosts: bool) -> tuple[int, bytes]:
+def _open(request: Request, *, other_hosts: bool, idle_seconds: float | None) -> Any:
     # This machine is reached without a proxy.
     proxies = [ProxyHandler({})] if urlsplit(request.full_url).hostname in LOOPBACK else []
     try:
-        response = build_opener(_Redirects(other_hosts=other_hosts), *proxies).open(request, timeout=_TIMEOUT)
+        return build_opener(_Redirects(other_hosts=other_hosts), *proxies).open(request, timeout=idle_seconds)
     except HTTPError as error:
-        response = error
-    with response:
+        return error
+
+
+def _receive(request: Request, into: IO[bytes] | None, *, other_hosts: bool, idle_seconds: float) -> tuple[int, bytes]:
+    with _open(request, other_hosts=other_hosts, idle_seconds=idle_seconds) as response:
         if into is None or response.status != HTTPStatus.OK:
             return response.status, response.read()
         shutil.copyfileobj(response, into)

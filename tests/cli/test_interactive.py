@@ -125,6 +125,7 @@ ASKS = {
         done="deleted space web",
     ),
     "space create": Asks(("space", "create", "--name", "web", "--image", "nginx"), done="web"),
+    "hosted delete": Asks(("hosted", "delete", "app1", "--url", "127.0.0.1", "--key-file", "hosted.key")),
     "sandbox reset": Asks(("sandbox", "reset"), declined=0),
 }
 # They ask only about what is more than they say, in the one place that `space create` asks in.
@@ -137,6 +138,7 @@ AS_SPACE_CREATE = frozenset(
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files that the commands read."""
     (tmp_path / "key.pub").write_text(PUBLIC_KEY, encoding="utf-8")
+    (tmp_path / "hosted.key").write_text("sesame", encoding="utf-8")
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     (tmp_path / "smaller.py").write_text(PROGRAM.replace('("one", "two")', '("one",)'), encoding="utf-8")
     (tmp_path / "asset.json").write_text(
@@ -201,7 +203,8 @@ def test_command_that_asks_ends_in_terminal(
         terminal.wait_for(QUESTION)
         terminal.interrupt()
         assert terminal.end() == 130
-    assert terminal.text.splitlines()[-1] == ("error: interrupted" if name == "sandbox reset" else INTERRUPTED)
+    is_local = name in {"hosted delete", "sandbox reset"}
+    assert terminal.text.splitlines()[-1] == ("error: interrupted" if is_local else INTERRUPTED)
     assert terminal.text.count("error:") == 1
     assert terminal.is_cursor_visible
     assert (state(live), left(live)) == (before, [])

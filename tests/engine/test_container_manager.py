@@ -366,13 +366,16 @@ def test_dependency_options_replace_wait_condition(manager):
     assert manager.post("/start_container", image="unready", ports=[]).status_code == 502
 
 
-def test_ports_are_published_as_requested(manager):
+def test_ports_are_published_as_requested_and_on_loopback(manager):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
-    ports = manager.start("published", ["127.0.0.1", 0, "53/udp"], f"127.0.0.1:{port}:4545", 6379)["ports"]
+    started = manager.start("published", ["127.0.0.1", 0, "53/udp"], f"127.0.0.1:{port}:4545", 6379)
+    ports = started["ports"]
 
     assert ports.keys() == {"53/udp", "4545", "6379", "7000"}
+    published = docker("port", started["container_id"]).splitlines()
+    assert {line.rpartition(" ")[2].rpartition(":")[0] for line in published} == {"127.0.0.1"}
     assert ports["4545"] == port
     assert fetch(port) == "hello there"
 

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -61,23 +60,11 @@ def _answers(url: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("everywhere", [True, False])
-def test_image_is_pulled_with_login_and_password_is_not_logged(private, tmp_path: Path, everywhere):
-    login = {REGISTRY: {"reading": {"use": "plain", "username": "{names.me}", "password": LOGIN[1]}}}
-    image = {"context": False, "commands": [f"FROM {private}", 'CMD ["sleep", "1000"]']}
-    refused = Manager(tmp_path / "refused", {"app": image})
-    answer = refused.post("/start_container", image="app", ports=[])
-    refused.end()
-    assert answer.status_code == 502
-    assert answer.json()["error"]["message"].startswith(f"image {private} cannot be pulled: ")
+LOGIN_OF_IMAGE = {REGISTRY: {"reading": {"use": "plain", "username": "{names.me}", "password": LOGIN[1]}}}
 
-    more: dict[str, Any] = {"authentication": login} if everywhere else {}
-    manager = Manager(
-        tmp_path / "accepted",
-        {"app": image if everywhere else {**image, "authentication": login}},
-        names={"me": LOGIN[0]},
-        **more,
-    )
+
+def check_pull(private: str, manager: Manager) -> None:
+    """Start the image `app`, which is pulled with the login, and end the manager."""
     try:
         assert manager.start("app")["just_created"] is True
         assert LOGIN[1] not in manager.log.read_text()
@@ -85,3 +72,22 @@ def test_image_is_pulled_with_login_and_password_is_not_logged(private, tmp_path
         manager.end()
         docker("rmi", "--force", private)
     assert on_engine() == NOTHING
+
+
+def test_image_is_pulled_with_its_login_only_and_password_is_not_logged(private, tmp_path: Path):
+    image = {"context": False, "commands": [f"FROM {private}", 'CMD ["sleep", "1000"]']}
+    manager = Manager(
+        tmp_path, {"app": {**image, "authentication": LOGIN_OF_IMAGE}, "refused": image}, names={"me": LOGIN[0]}
+    )
+
+    answer = manager.post("/start_container", image="refused", ports=[])
+
+    assert answer.status_code == 502
+    assert answer.json()["error"]["message"].startswith(f"image {private} cannot be pulled: ")
+    check_pull(private, manager)
+
+
+def test_image_is_pulled_with_login_of_file(private, tmp_path: Path):
+    image = {"context": False, "commands": [f"FROM {private}", 'CMD ["sleep", "1000"]']}
+
+    check_pull(private, Manager(tmp_path, {"app": image}, authentication=LOGIN_OF_IMAGE, names={"me": LOGIN[0]}))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from exasol_ci_setup.cli.commands import hosted_client
 from exasol_ci_setup.cli.session import Session, log_level_option, output_option, pass_session
 
 # Without a default: environment variables are read by `Settings`, which also checks the values.
@@ -24,7 +25,10 @@ _ssl = click.option(
 
 @click.group()
 def hosted() -> None:
-    """Deploy apps to this machine over HTTP, each in a container behind nginx."""
+    """Deploy apps to a host over HTTP, each in a container behind nginx.
+
+    serve and init run on the host. The other commands send requests to it from any machine.
+    """
 
 
 @hosted.command()
@@ -140,3 +144,7 @@ def init(session: Session, user: str, into: Path, **options: Any) -> None:
         output.data(str(path))
         output.record({"type": "file", "path": str(path)})
     output.say("", *next_steps(settings, user=user, into=into))
+
+
+for _command in hosted_client.COMMANDS:
+    hosted.add_command(_command)

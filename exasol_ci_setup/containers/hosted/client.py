@@ -1,0 +1,208 @@
+"""A client of the hosted API of a remote host."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Final
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import Request
+
+from exasol_ci_setup.core.errors import (
+    AppConflictError,
+    AppError,
+    AppNotFoundError,
+    InputError,
+    KeyRefusedError,
+    OperationInterruptedError,
+    TooManyAttemptsError,
+)
+from exasol_ci_setup.core.http import LOOPBACK, send, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_OK: Final = 200
+_MAX_BODY_BYTES: Final = 64 * 1024
+_READING: Final = frozenset({"/", "/logs"})
+_ERRORS: Final[Mapping[int, type[AppError | KeyRefusedError]]] = {
+    403: KeyRefusedError,
+    404: AppNotFoundError,
+    409: AppConflictError,
+    429: TooManyAttemptsError,
+}
+
+
+@dataclass(frozen=True)
+class App:
+    """A container of the host; `details` has what its host reports besides."""
+
+    name: str
+    image: str
+    domains: tuple[str, ...]
+    is_running: bool
+    details: Mapping[str, Any]
+
+
+def parse_url(text: str, *, allow_http: bool = False) -> str:
+    """Return the address of a hosted API as ``https://HOST[:PORT]``; the default scheme is https.
+
+    With plain http, everyone on the way could read the key. It is accepted for this machine, and with `allow_http`. Raises InputError.
+    """
+    written = text if _SCHEME.match(text) else f"https://{text}"
+    try:
+        parts = urlsplit(written)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise InputError(f"--url {text!r} is not an address: {error}") from None
+    is_plain = parts.path in {"", "/"} and not parts.query and not parts.fragment and not parts.username
+    if parts.scheme not in {"https", "http"} or not host or not is_plain or re.search(r"[^!-~]", written):
+        raise InputError(
+            f"--url {text!r} is not an address of a hosted API", hint="use one such as https://example.com"
+        )
+    if parts.scheme == "http" and host not in LOOPBACK and not allow_http:
+        raise InputError(
+            f"--url {text!r} has no TLS: everyone on the way could read the key",
+            hint=f"use --url https://{parts.netloc}, or add --allow-http",
+        )
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{name}{'' if port is None else f':{port}'}"
+
+
+class Client:
+    """Requests to the hosted API at `url` with its deploy key. Without a key, only `apps` is possible.
+
+    All methods raise KeyRefusedError, AppNotFoundError, AppConflictError, and AppError for other failures. `seconds` is the time limit of a
+    request.
+    """
+
+    def __init__(self, url: str, key: str | None, *, seconds: float) -> None:
+        self.url = url
+        self._key = key
+        self._seconds = seconds
+
+    def apps(self) -> list[App]:
+        """Return the containers of the host, by name."""
+        found = self._object(self._request("/", None))
+        try:
+            return [
+                App(
+                    name,
+                    each["image"],
+                    tuple(each["domains"]),
+                    each["running"],
+                    {key: value for key, value in each.items() if key not in {"image", "domains", "running"}},
+                )
+                for name, each in sorted(found.items())
+            ]
+        except (TypeError, KeyError):
+            raise AppError(f"{self.url} is no hosted API: its list of containers is unknown") from None
+
+    def deploy(self, image: str, **options: Any) -> str:
+        """Deploy an app, or replace it, and return its domain. `options` are other fields of ``/new``; None values are omitted."""
+        return self._deployed("/new", image=image, **options)
+
+    def redeploy(self, name: str, **options: Any) -> str:
+        """Pull the image of an app again, or change it, and return its domain. `options` are other fields of ``/redeploy``."""
+        return self._deployed("/redeploy", name=name, **options)
+
+    def roll_back(self, name: str) -> str:
+        """Deploy the image and the variables before the last deployment, and return the domain."""
+        return self._deployed("/rollback", name=name)
+
+    def logs(self, name: str, lines: int) -> str:
+        """Return the last lines of the log of an app."""
+        found = self._object(self._request("/logs", {"name": name, "lines": lines}))
+        return str(found.get("logs", ""))
+
+    def follow_logs(self, name: str, lines: int) -> Iterator[str]:
+        """Yield the last lines of the log of an app, and new ones, until the app ends."""
+        request = self._build("/logs", {"name": name, "lines": lines, "follow": True})
+        try:
+            with stream(request, idle_seconds=None) as (status, body):
+                if status != _OK:
+                    raise self._error(status, body.read(_MAX_BODY_BYTES))
+                for line in body:
+                    yield line.decode(errors="replace").rstrip("\r\n")
+        except (URLError, HTTPException, OSError) as error:
+            raise self._unreachable(error) from error
+
+    def act(self, path: str, **body: Any) -> None:
+        """Send another request, such as ``/stop``; None values are omitted."""
+        self._object(self._request(path, body))
+
+    def check_key(self) -> None:
+        """Raise KeyRefusedError if the key is wrong."""
+        try:
+            self.logs("a", 1)
+        except KeyRefusedError:
+            raise
+        except AppError:
+            # The service checks the key first.
+            return
+
+    def _deployed(self, path: str, **body: Any) -> str:
+        text = self._request(path, body).decode(errors="replace")
+        found = re.fullmatch(r"Running on (\S+)!\s*", text)
+        if found is None:
+            raise AppError(f"{self.url} is no hosted API: its answer to {path} is unknown")
+        return found[1]
+
+    def _build(self, path: str, body: Mapping[str, Any] | None) -> Request:
+        headers = {"Content-Type": "application/json", "Accept": "application/json, text/plain"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        given = None if body is None else {name: value for name, value in body.items() if value is not None}
+        data = None if given is None else json.dumps(given).encode()
+        return Request(f"{self.url}{path}", data, headers)  # noqa: S310 - `parse_url` checks the scheme
+
+    def _request(self, path: str, body: Mapping[str, Any] | None) -> bytes:
+        """Return the body of a success."""
+        try:
+            status, answer = send(self._build(path, body), self._seconds, idle_seconds=self._seconds)
+        except KeyboardInterrupt:
+            if path in _READING:
+                raise
+            raise OperationInterruptedError(
+                f"interrupted; {self.url} may still complete the request",
+                hint=f"`exasol-ci-setup hosted list --url {self.url}` lists the apps",
+            ) from None
+        except TimeoutError:
+            raise AppError(
+                f"{self.url} has not answered within {self._seconds:g} s; the request may still be in progress",
+                hint="wait longer with --wait, such as `--wait 30m`",
+            ) from None
+        except (URLError, HTTPException, OSError) as error:
+            raise self._unreachable(error) from error
+        if status != _OK:
+            raise self._error(status, answer)
+        return answer
+
+    def _object(self, answer: bytes) -> dict[str, Any]:
+        try:
+            found = json.loads(answer)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise AppError(f"{self.url} is no hosted API: its answer is not a JSON object")
+        return found
+
+    def _error(self, status: int, answer: bytes) -> AppError | KeyRefusedError:
+        try:
+            reason = json.loads(answer)["reason"]
+        except (ValueError, TypeError, KeyError):
+            # Such as a page of nginx, which then has no answer of the service.
+            return AppError(f"{self.url} answered with status {status}, without a reason of the hosted API")
+        kind = _ERRORS.get(status, AppError)
+        hint = ""
+        if kind is KeyRefusedError:
+            hint = f"add --key-file PATH, or store the key of the host: `exasol-ci-setup hosted login --url {self.url}`"
+        return kind(f"{self.url}: {str(reason).rstrip('.')}", hint=hint)
+
+    def _unreachable(self, error: BaseException) -> AppError:
+        cause = getattr(error, "reason", error)
+        return AppError(f"{self.url} cannot be reached: {getattr(cause, 'strerror', None) or cause}")
