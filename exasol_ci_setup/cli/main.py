@@ -96,6 +96,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("cancel", "recovery", "Cancel the update in progress on a stack"),
         ("continue-rollback", "recovery", "Continue a rollback that could not finish"),
         ("timeline", "pictures", "Show the last operation on a stack as a Gantt chart"),
+        ("report", "report", "Write an HTML report of stacks"),
         ("drift", "drift", "Show what was changed outside of CloudFormation"),
         ("delete", "stacks", "Delete stacks that this tool created"),
     ),
@@ -133,7 +134,7 @@ _OF_STACK: Final = ("list", "status", "outputs", "watch", "diagnose", "cancel", 
 SPELLINGS: Final[dict[str, dict[str, str]]] = {
     **{verb: _beginning_with(verb) for verb in ("deploy", "validate", "generate", "start")},
     "build": {"start": "start-ci-build", "list": "builds", "logs": "logs", "stop": "stop", "retry": "retry"},
-    "stack": {name: name for name in (*_OF_STACK, "drift", "import", "delete")},
+    "stack": {name: name for name in (*_OF_STACK, "report", "drift", "import", "delete")},
     "fleet": {"deploy": "deploy-fleet", "delete": "delete-fleet"},
 }
 """Commands in two words, such as ``deploy ci-build`` and ``build logs``, by the first word and the second one."""

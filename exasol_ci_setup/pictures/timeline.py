@@ -27,21 +27,25 @@ _KINDS: Final = {
 }
 # Marks of bars in text.
 _MARKS: Final = {"critical": "*", "failed": "!"}
-_STYLE: Final = """\
+COLORS: Final = """\
 :root{color-scheme:light dark;--page:#fff;--text:#1f2933;--quiet:#52606d;--line:#d5dae0;
 --critical:#2f6db3;--done:#9fb8d6;--failed:#c9413b;--deleted:#c98a1b}
 @media (prefers-color-scheme:dark){:root{--page:#14181d;--text:#e4e7eb;--quiet:#9aa5b1;--line:#343d47;
 --critical:#6aa5ea;--done:#46617f;--failed:#f0736d;--deleted:#e0b050}}
 body{margin:1.5rem;background:var(--page);color:var(--text);font:14px/1.4 system-ui,sans-serif}
 h1{font-size:1.2rem}
-ul{display:flex;flex-wrap:wrap;gap:.3rem 1.5rem;list-style:none;padding:0;color:var(--quiet)}
-i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;border-radius:2px}
 table{width:100%;border-collapse:collapse}
 th,td{padding:.25rem .75rem .25rem 0;text-align:left;font-weight:normal;border-bottom:1px solid var(--line)}
 thead th,td{color:var(--quiet)}
 tbody th{color:var(--text);overflow-wrap:anywhere}
-td:nth-child(3){white-space:nowrap;text-align:right}
-th:last-child,td:last-child{width:60%;padding-right:3rem}
+"""
+"""The colors and the tables of a page, for light and dark screens."""
+
+STYLE: Final = """\
+.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.5rem;list-style:none;padding:0;color:var(--quiet)}
+i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;border-radius:2px}
+.timeline td:nth-child(3){white-space:nowrap;text-align:right}
+.timeline th:last-child,.timeline td:last-child{width:60%;padding-right:3rem}
 td p{margin:0;color:var(--failed);overflow-wrap:anywhere}
 .scale{position:relative;height:1.4em}
 .scale span{position:absolute;white-space:nowrap}
@@ -49,6 +53,7 @@ td p{margin:0;color:var(--failed);overflow-wrap:anywhere}
 .critical{background:var(--critical)}.done{background:var(--done)}
 .failed{background:var(--failed)}.deleted{background:var(--deleted)}
 """
+"""The style of `figure`, which needs that of `COLORS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,34 +171,47 @@ def text(chart: Timeline, *, width: int, unicode: bool) -> list[str]:
 
 def html(chart: Timeline) -> str:
     """Return a self-contained HTML page without scripts, for light and dark screens. Failed bars show their reasons."""
-    title = f"{_html_text(chart.stack_name)}: {_html_text(chart.status)} after {duration(chart.duration, exact=True)}"
+    title = heading(chart)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>\n{COLORS}{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        f"{figure(chart)}</body>\n</html>\n"
+    )
+
+
+def heading(chart: Timeline) -> str:
+    """Return the stack, the status and the duration of an operation as HTML."""
+    return f"{html_text(chart.stack_name)}: {html_text(chart.status)} after {duration(chart.duration, exact=True)}"
+
+
+def figure(chart: Timeline) -> str:
+    """Return the chart as HTML for a page with the styles `COLORS` and `STYLE`."""
     step = next((each for each in _STEPS if chart.duration / each <= _TICKS), max(chart.duration / _TICKS, 1))
     ticks = [number * step for number in range(int(chart.duration / step) + 1)]
     scale = "".join(f'<span style="left:{_percent(tick, chart)}">{duration(tick, exact=True)}</span>' for tick in ticks)
     legend = "".join(f'<li><i class="{name}"></i>{words}</li>' for name, words in _KINDS.items())
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f"<ul>{legend}</ul>\n<table>\n"
+        f'<ul class="legend">{legend}</ul>\n<table class="timeline">\n'
         f'<thead><tr><th>Resource</th><th>Status</th><th>Time</th><th><div class="scale">{scale}</div></th></tr></thead>\n'
-        f"<tbody>\n{''.join(_html_row(bar, chart) for bar in chart.bars)}</tbody>\n</table>\n</body>\n</html>\n"
+        f"<tbody>\n{''.join(_html_row(bar, chart) for bar in chart.bars)}</tbody>\n</table>\n"
     )
 
 
 def _html_row(bar: Bar, chart: Timeline) -> str:
     time = duration(bar.end - bar.begin, exact=True)
-    hint = _html_text(f"{bar.logical_id} ({bar.type}): {bar.status} in {time}")
-    reason = f"<p>{_html_text(bar.reason)}</p>" if bar.reason and bar.has_failed else ""
+    hint = html_text(f"{bar.logical_id} ({bar.type}): {bar.status} in {time}")
+    reason = f"<p>{html_text(bar.reason)}</p>" if bar.reason and bar.has_failed else ""
     position = f"left:{_percent(bar.begin, chart)};width:{_percent(bar.end - bar.begin, chart)}"
     return (
-        f'<tr><th title="{_html_text(bar.type)}">{_html_text(bar.logical_id)}</th>'
-        f"<td>{_html_text(bar.status)}{reason}</td><td>{time}</td>"
+        f'<tr><th title="{html_text(bar.type)}">{html_text(bar.logical_id)}</th>'
+        f"<td>{html_text(bar.status)}{reason}</td><td>{time}</td>"
         f'<td><div class="bar {_kind(bar)}" style="{position}" title="{hint}"></div></td></tr>\n'
     )
 
 
-def _html_text(text: str) -> str:
+def html_text(text: str) -> str:
+    """Return text for HTML, with visible control characters."""
     return escape(printable(text))
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.placeholders import Run
 
 FUNCTION: Final = "hangar_run"
+# The same function without the name of a product; used if the other one does not exist.
+_PLAIN_FUNCTION: Final = "run"
 
 _MODULE: Final = "hangar_program"
 _EXAMPLE: Final = f"a program is a Python file with a function: `def {FUNCTION}(): …`"
@@ -106,9 +108,10 @@ async def _wait(returned: Any) -> None:
 def load(path: Path) -> Program:
     """Load the program in the file `path`.
 
-    Raises InputError if the file does not exist or cannot be imported, and if it has no function `hangar_run` without arguments.
+    Raises InputError if the file does not exist or cannot be imported, and if it has no function `hangar_run` or `run` without arguments.
     """
-    function = getattr(_module(path), FUNCTION, None)
+    module = _module(path)
+    function = getattr(module, FUNCTION, getattr(module, _PLAIN_FUNCTION, None))
     if not callable(function):
         raise InputError(f"{path} has no function {FUNCTION}", hint=_EXAMPLE)
     try:

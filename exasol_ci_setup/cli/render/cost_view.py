@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
     from exasol_ci_setup.core.costs import Cost, Line
 
+HEADER: Final = ("Resource", "Billed by", "Unit price", "Units a month", "A month")
+
 
 def lines(cost: Cost) -> list[str]:
     """Return the lines of an estimate."""
     prices = f" ({cost.currency}, without taxes, discounts and free allowances)" if cost.currency else ""
     lines = [click.style(f"Cost of stack {show.clean(cost.stack_name)} in {cost.region}{prices}", bold=True)]
     if cost.lines:
-        rows = [(line.logical_id, line.what, _unit_price(line), _quantity(line), _amount(line)) for line in cost.lines]
-        lines += ["", *show.table(("RESOURCE", "BILLED BY", "UNIT PRICE", "UNITS A MONTH", "A MONTH"), rows)]
-    lines += ["", click.style(_total(cost), bold=True)]
+        lines += ["", *show.table(tuple(map(str.upper, HEADER)), rows(cost))]
+    lines += ["", click.style(total(cost), bold=True)]
     if cost.free:
         one = len(cost.free) == 1
         lines.append(
@@ -32,6 +33,11 @@ def lines(cost: Cost) -> list[str]:
     if cost.calculator_url:
         lines.append(f"AWS's calculator: {show.clean(cost.calculator_url)}")
     return lines
+
+
+def rows(cost: Cost) -> list[tuple[str, ...]]:
+    """Return the charges as rows of a table with the header `HEADER`."""
+    return [(line.logical_id, line.what, _unit_price(line), _quantity(line), _amount(line)) for line in cost.lines]
 
 
 def _decimal(number: Decimal) -> str:
@@ -59,7 +65,8 @@ def _amount(line: Line) -> str:
     return "unknown" if line.amount is None else f"{line.amount:.2f}"
 
 
-def _total(cost: Cost) -> str:
+def total(cost: Cost) -> str:
+    """Return the sum of the known amounts, and what it lacks."""
     running = [line for line in cost.lines if line.basis == "always"]
     period = f"a month for resources that run all the time ({HOURS_A_MONTH} hours)"
     if cost.total is None:

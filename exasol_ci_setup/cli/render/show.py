@@ -254,14 +254,14 @@ def access(plan: Plan) -> dict[str, list[Broadening]]:
     """
     new = plan.kind == "CREATE"
     titles = {"Access that is granted": True, "Access that is broadened": False}
-    broadenings = [replace(item, message=_with_place(item.message, plan.stack_id)) for item in plan.broadenings]
+    broadenings = [replace(item, message=with_place(item.message, plan.stack_id)) for item in plan.broadenings]
     found = {
         title: [item for item in broadenings if (new or item.granted) is granted] for title, granted in titles.items()
     }
     return {title: items for title, items in found.items() if items}
 
 
-def _with_place(text: str, stack_id: str) -> str:
+def with_place(text: str, stack_id: str) -> str:
     """Return `text` with the values of pseudo parameters in the ARN of the stack."""
     parts = stack_id.split(":")
     if len(parts) < _PARTS_OF_ARN:
