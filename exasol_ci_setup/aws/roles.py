@@ -30,28 +30,35 @@ class Keys(TypedDict):
 
 
 def assume(
-    account: Account, role_arns: Sequence[str], *, region: str, rate_limit: Callable[..., None] | None = None
+    account: Account,
+    role_arns: Sequence[str],
+    *,
+    region: str,
+    external_id: str | None = None,
+    rate_limit: Callable[..., None] | None = None,
 ) -> Account:
     """Return the account of the last of `role_arns`, each assumed with the credentials of the previous one, in `region`.
 
-    Without roles it is `account` itself, in that region. `rate_limit` is that of `Account`. Roles are assumed before the first
+    Without roles it is `account` itself, in that region. Each role gets `external_id` if it is set:
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html. `rate_limit` is that of `Account`. Roles are assumed before the first
     call of AWS, and again before their credentials expire. So a role that cannot be assumed raises
     AccessDenied in the first call. Raises CredentialsInvalidError if there are no credentials to start with.
     """
     account = Account(account.session, region, account.endpoint_url, rate_limit)
     for arn in role_arns:
-        account = _in_role(account, arn)
+        account = _in_role(account, arn, external_id)
     return account
 
 
-def _in_role(account: Account, role_arn: str) -> Account:
+def _in_role(account: Account, role_arn: str, external_id: str | None) -> Account:
     """Return the account of the role, with its credentials, and otherwise with the configuration of `account`."""
     with translate_aws_errors():
         source = account.session.get_credentials()
         if source is None:
             raise NoCredentialsError
+        known = {} if external_id is None else {"ExternalId": external_id}
         fetcher = AssumeRoleCredentialFetcher(
-            account.make, source, role_arn, extra_args={"RoleSessionName": "exasol-ci-setup"}
+            account.make, source, role_arn, extra_args={"RoleSessionName": "exasol-ci-setup", **known}
         )
     return _holding(account, DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role"))
 

@@ -16,16 +16,20 @@ class Scope(Value):
     """Settings that the constructs of a program share.
 
     `name` is the prefix of the names of all its stacks. The roles in `role_assumptions` are assumed in this order, beginning with the
-    credentials of `profile` (None: the default credentials of AWS). `vpc_id` and `subnet_ids` are the network of clusters, instances and
+    credentials of `profile` (None: the default credentials of AWS), each with `external_id` if it is set. `vpc_id` and `subnet_ids` are the network of clusters, instances and
     security groups; the default is the default VPC. `api_key` and `endpoint` are accepted for compatibility with programs for a hosted
     service, and have no effect: everything runs locally.
     """
 
-    known_first: ClassVar[frozenset[str]] = frozenset({"name", "region", "role_assumptions", "profile"})
+    known_first: ClassVar[frozenset[str]] = frozenset({"name", "region", "role_assumptions", "external_id", "profile"})
 
     region: Annotated[Region, Field(description="AWS region of the stacks, such as eu-central-1.")]
     name: Annotated[Name, Field(description="Prefix of the names of all stacks.")]
     role_assumptions: Annotated[Items[RoleArn], Field(description="ARNs of roles to assume, in this order.")] = ()
+    external_id: Annotated[
+        Annotated[str, matching(r"[A-Za-z0-9_+=,.@:/-]{2,1224}", "use 2 to 1224 letters, digits and _+=,.@:/-")] | None,
+        Field(description="External ID that the roles require from another company. Default: none."),
+    ] = None
     api_key: str | None = Field(default=None, repr=False, description="Accepted for compatibility, without effect.")
     endpoint: Annotated[str | None, Field(description="Accepted for compatibility, without effect.")] = None
     profile: Annotated[

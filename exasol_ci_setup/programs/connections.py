@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from exasol_ci_setup.aws.rate_limit import RateLimiters
 from exasol_ci_setup.aws.roles import assume
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.scope import Scope
     from exasol_ci_setup.core.clock import Clock
+
+
+_Credentials: TypeAlias = tuple[str | None, tuple[str, ...], str | None]
+
+
+def _credentials(scope: Scope) -> _Credentials:
+    """Return what the credentials of a scope depend on."""
+    return scope.profile, tuple(scope.role_assumptions), scope.external_id
 
 
 def from_configuration(scope: Scope) -> Account:
@@ -33,29 +41,34 @@ class Connections:
     def __init__(self, clock: Clock, base: Callable[[Scope], Account] = from_configuration) -> None:
         self._base = base
         self._limiters = RateLimiters(clock)
-        self._accounts: Once[tuple[str | None, tuple[str, ...], str], Account] = Once()
-        self._ids: dict[tuple[str | None, tuple[str, ...]], str] = {}
+        self._accounts: Once[tuple[_Credentials, str], Account] = Once()
+        self._ids: dict[_Credentials, str] = {}
 
     def __call__(self, scope: Scope) -> Account:
         """Return the account of `scope`. Raises as `aws.connect`, and CredentialsInvalidError."""
-        key = (scope.profile, tuple(scope.role_assumptions), scope.region)
-        return self._accounts.get(key, lambda: self._open(scope))
+        return self._accounts.get((_credentials(scope), scope.region), lambda: self._open(scope))
 
     def _open(self, scope: Scope) -> Account:
         base = self._base(scope)
         rate_limit = None if base.endpoint_url else partial(self._take, scope)
-        return assume(base, scope.role_assumptions, region=scope.region, rate_limit=rate_limit)
+        return assume(
+            base,
+            scope.role_assumptions,
+            region=scope.region,
+            external_id=scope.external_id,
+            rate_limit=rate_limit,
+        )
 
     def identity(self, scope: Scope) -> str:
         """Return the ID of the account of `scope`, by GetCallerIdentity. Raises the errors of `translate_aws_errors`."""
         account = self(scope)
         with translate_aws_errors():
             found = account.client("sts").get_caller_identity()["Account"]
-        self._ids[scope.profile, tuple(scope.role_assumptions)] = found
+        self._ids[_credentials(scope)] = found
         return found
 
     def _take(self, scope: Scope, **event: object) -> None:
         # The ARN of a role contains its account; that of a profile is unknown without a call.
         guess = scope.role_assumptions[-1].split(":")[4] if scope.role_assumptions else f"={scope.profile}"
-        account = self._ids.get((scope.profile, tuple(scope.role_assumptions)), guess)
+        account = self._ids.get(_credentials(scope), guess)
         self._limiters.of(account, scope.region).acquire(**event)

@@ -93,7 +93,8 @@ def _containers(service: Service) -> Iterator[Container]:
 
 def _has_same_account(one: Scope, other: Scope) -> bool:
     """Return whether two scopes have the same credentials and region."""
-    return (one.profile, one.role_assumptions, one.region) == (other.profile, other.role_assumptions, other.region)
+    names = ("profile", "role_assumptions", "external_id", "region")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def _with_dependencies(constructs: Iterable[Construct]) -> Iterator[Construct]:

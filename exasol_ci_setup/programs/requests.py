@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exasol_ci_setup.constructs.output_values import with_values
 from exasol_ci_setup.core.stacks import StackSettings
-from exasol_ci_setup.programs import missing_images
+from exasol_ci_setup.programs import load_balancer_notes, missing_images
 from exasol_ci_setup.programs.templates import require_valid_parameters, template_of
 from exasol_ci_setup.stacks import network
 from exasol_ci_setup.stacks.request import request_of
@@ -53,6 +53,7 @@ def declared_request(
     outputs = {parameter: value_of(output) for parameter, output in declared.outputs.items()}
     notes = capability_notes(declared.parsed) if declared.folder is not None else ()
     notes += missing_images.notes(account, construct, builds)
+    notes += load_balancer_notes.notes(account, construct, request.parameters)
     return replace(
         request, parameters={**request.parameters, **outputs}, uploads=uploads, notes=(*request.notes, *notes)
     )

@@ -12,7 +12,10 @@ import pytest
 
 from exasol_ci_setup.aws.roles import assume
 from exasol_ci_setup.aws.session import connect, translate_aws_errors
+from exasol_ci_setup.constructs import Scope
 from exasol_ci_setup.core.errors import AccessDeniedError, CredentialsInvalidError
+from exasol_ci_setup.programs import Connections
+from tests.answers import VirtualClock
 
 FIRST = "arn:aws:iam::111111111111:role/first"
 SECOND = "arn:aws:iam::222222222222:role/second"
@@ -29,6 +32,7 @@ class Sts(BaseHTTPRequestHandler):
     """Return credentials of every role except `denied`, and record the caller's credentials of each request."""
 
     seen: ClassVar[list[tuple[str, str]]]
+    external_ids: ClassVar[list[str]]
     denied: str
     url: str
 
@@ -37,6 +41,7 @@ class Sts(BaseHTTPRequestHandler):
         key = re.search(r"Credential=([^/]+)/", self.headers["Authorization"])
         arn = asked.get("RoleArn", [asked["Action"][0]])[0]
         self.seen.append((key[1] if key else "", arn))
+        self.external_ids.extend(asked.get("ExternalId", []))
         text = _IDENTITY if arn == "GetCallerIdentity" else _ASSUMED.format(role=arn.rpartition("/")[2])
         body = (_DENIED if arn == self.denied else text).encode()
         self.send_response(403 if arn == self.denied else 200)
@@ -53,6 +58,7 @@ class Sts(BaseHTTPRequestHandler):
 def sts():
     class Handler(Sts):
         seen: ClassVar[list[tuple[str, str]]] = []
+        external_ids: ClassVar[list[str]] = []
         denied = ""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -74,6 +80,19 @@ def test_roles_are_assumed_in_order_when_needed(sts):
 
     assert sts.seen[:2] == [("BASE", FIRST), ("KEY-OF-first", SECOND)]
     assert sts.seen[2:] == [("KEY-OF-second", "GetCallerIdentity")] * 2
+
+
+@pytest.mark.parametrize(("external_id", "sent"), [(None, []), ("shop-7", ["shop-7", "shop-7"])])
+def test_each_role_gets_external_id_of_scope(sts, external_id, sent):
+    scope = Scope(name="a", region="eu-west-1", role_assumptions=(FIRST, SECOND), external_id=external_id)
+    connections = Connections(
+        VirtualClock(), lambda _: connect(region="eu-central-1", endpoint_url=sts.url, access_key=("BASE", "secret"))
+    )
+    connections(scope).client("sts").get_caller_identity()
+    assert sts.external_ids == sent
+    other = scope.model_copy(update={"external_id": "other"})
+    assert connections(other) is not connections(scope)
+    assert connections(scope) is connections(scope)
 
 
 def test_role_that_cannot_be_assumed_is_access_denied(sts):
