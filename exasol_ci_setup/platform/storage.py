@@ -15,6 +15,8 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import StorageAddress
 from exasol_ci_setup.core.errors import StorageConflictError
 from exasol_ci_setup.platform import asset, credentials, workspaces
+from exasol_ci_setup.platform.folders import Folder, FolderPlan, plan_download, plan_upload
+from exasol_ci_setup.platform.folders import run as transfer
 from exasol_ci_setup.platform.objects import (
     StoredObject,
     delete_each,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.platform.credentials import Credentials
 
 __all__ = [
+    "Folder",
+    "FolderPlan",
     "Storage",
     "StoredObject",
     "connect",
@@ -46,9 +50,12 @@ __all__ = [
     "get_object",
     "list",
     "list_object",
+    "plan_download",
+    "plan_upload",
     "put_object",
     "put_stream",
     "read_object",
+    "transfer",
 ]
 
 

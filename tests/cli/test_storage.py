@@ -53,6 +53,36 @@ def test_commands_of_older_tool_work(here, home):
 
 
 @pytest.mark.usefixtures("made")
+def test_folder_is_put_got_and_synchronized(here, home):
+    (home / "site" / "deep").mkdir(parents=True)
+    (home / "site" / "index.html").write_text("page")
+    (home / "site" / "deep" / "b.txt").write_text("text")
+
+    put = here(
+        "storage", "put-object", *ON, "--source", "site", "--destination", "web", "--recursive", "--output", "json"
+    )
+    got = here("storage", "get-object", *ON, "--source", "web/", "--destination", "copy", "-r")
+    (home / "copy" / "index.html").unlink()
+    plan = here("storage", "sync", *ON, "--folder", "copy", "--prefix", "web", "--delete", "--plan")
+    unasked = here("storage", "sync", *ON, "--folder", "copy", "--prefix", "web", "--delete")
+    asked = here("storage", "sync", *ON, "--folder", "copy", "--prefix", "web", "--delete", "--yes", "--output", "json")
+    here("storage", "sync", *ON, "--folder", "new", "--download")
+
+    assert {key: put.records[-1][key] for key in ("status", "files", "bytes")} == {
+        "status": "uploaded",
+        "files": 2,
+        "bytes": 8,
+    }
+    assert got.code == 0
+    assert "2 files downloaded, 0 unchanged" in got.stderr
+    assert (plan.code, plan.stdout) == (0, "delete web/index.html\n")
+    assert "plan only: 0 files uploaded, 1 unchanged, 1 deleted" in plan.stderr
+    assert (unasked.code, "add --yes" in unasked.stderr) == (2, True)
+    assert (asked.records[-1]["deleted"], asked.records[-1]["unchanged"]) == (1, 1)
+    assert [path.name for path in (home / "new").rglob("*.*")] == ["b.txt"]
+
+
+@pytest.mark.usefixtures("made")
 def test_option_aliases_are_equal(here):
     for workspace in ("-w", "--workspace", "--workspace-id"):
         for storage in ("-s", "--storage", "--name", "--storage-name"):

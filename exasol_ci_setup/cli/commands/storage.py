@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -22,12 +23,15 @@ from exasol_ci_setup.cli.platform import (
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, TransferFailedError
 from exasol_ci_setup.core.reporter import NullReporter
+from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exasol_ci_setup.aws.context import Context
+    from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
+    from exasol_ci_setup.platform.folders import Folder, FolderPlan
 
 workspace_option = click.option(
     "-w",
@@ -179,14 +183,22 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
     default=".",
     help="Name of the object; . or a slash at the end adds the name of the file.  [default: .]",
 )
+@click.option("--recursive", "-r", is_flag=True, help="Upload all files of the folder --source.")
 @common_options
-def put_object(session: Session, workspace_id: str, storage_name: str, source: str, destination: str) -> None:
-    """Upload a file into a storage.
+def put_object(
+    session: Session, workspace_id: str, storage_name: str, source: str, destination: str, *, recursive: bool
+) -> None:
+    """Upload a file, or with --recursive all files of a folder, into a storage.
 
     Replaces an object of the same name; the bucket keeps the old version for 30 days. An interrupted upload of a file resumes.
     """
+    from exasol_ci_setup.platform import folders
     from exasol_ci_setup.platform import objects as verbs
 
+    if recursive:
+        folder = folders.Folder(workspace_id, storage_name, Path(source), _as_prefix(destination))
+        _transfer_folder(session, folder, folders.plan_upload(folder, context=session.context(_Notes(session.output))))
+        return
     with _transferring(session, f"uploading {source}") as context:
         put = (
             verbs.put_stream(
@@ -222,14 +234,24 @@ def put_object(session: Session, workspace_id: str, storage_name: str, source: s
     default=".",
     help="File to write, or folder for a file with the name of the object; - is standard output.  [default: .]",
 )
+@click.option("--recursive", "-r", is_flag=True, help="Download all objects of the folder --source into a folder.")
 @common_options
-def get_object(session: Session, workspace_id: str, storage_name: str, source: str, destination: str) -> None:
-    """Download an object from a storage.
+def get_object(
+    session: Session, workspace_id: str, storage_name: str, source: str, destination: str, *, recursive: bool
+) -> None:
+    """Download an object, or with --recursive all objects of a folder, from a storage.
 
-    The file is written atomically after the whole download. An interrupted download resumes if the object is unchanged.
+    A file is written atomically after the whole download. An interrupted download resumes if the object is unchanged.
     """
+    from exasol_ci_setup.platform import folders
     from exasol_ci_setup.platform import objects as verbs
 
+    if recursive:
+        folder = folders.Folder(workspace_id, storage_name, Path(destination), _as_prefix(source))
+        _transfer_folder(
+            session, folder, folders.plan_download(folder, context=session.context(_Notes(session.output)))
+        )
+        return
     if destination == _STANDARD:
         _write_object(session, workspace_id, storage_name, source)
         return
@@ -243,6 +265,52 @@ def get_object(session: Session, workspace_id: str, storage_name: str, source: s
         )
     session.output.data(str(path))
     done(session, "downloaded", changed=True, path=str(path))
+
+
+@storage.command("sync")
+@workspace_option
+@storage_option
+@click.option("--folder", "path", metavar="PATH", required=True, help="Folder of this machine.")
+@click.option("-p", "--prefix", "prefix", metavar="NAME", default="", help="Folder of the storage.  [default: all]")
+@click.option("--download", "is_download", is_flag=True, help="Download the objects, instead of uploading the files.")
+@click.option("--delete", "delete_others", is_flag=True, help="Delete what exists only at the destination.")
+@deletion_options
+@common_options
+def sync(
+    session: Session,
+    workspace_id: str,
+    storage_name: str,
+    path: str,
+    prefix: str,
+    *,
+    is_download: bool,
+    delete_others: bool,
+    plan_only: bool,
+    yes: bool,
+) -> None:
+    """Upload the new and changed files of a folder, or with --download the new and changed objects.
+
+    Compares sizes and times: a file is transferred if its size differs, or if it is newer than at the destination. With --plan, prints what would be
+    transferred and deleted. Prompts for confirmation before --delete deletes something.
+    """
+    from exasol_ci_setup.platform import folders
+
+    folder = folders.Folder(workspace_id, storage_name, Path(path), _as_prefix(prefix))
+    make = folders.plan_download if is_download else folders.plan_upload
+    plan = make(folder, only_changed=True, delete=delete_others, context=session.context(_Notes(session.output)))
+    if plan_only:
+        for each in plan.transfers:
+            session.output.data(f"{'download' if is_download else 'upload'} {each.name}")
+        for name in plan.deletions:
+            session.output.data(f"delete {name}")
+        session.output.say(f"plan only: {_summary(plan)}")
+        session.output.record(plan)
+        done(session, "planned", changed=False)
+        return
+    if plan.deletions:
+        where = f"folder {path}" if is_download else f"storage {storage_name}"
+        require_yes(session, f"Delete {counted(len(plan.deletions), 'file')} of {where}?", yes=yes)
+    _transfer_folder(session, folder, plan)
 
 
 @storage.command("delete-object")
@@ -304,6 +372,16 @@ def report_no_change(session: Session, workspace_id: str) -> None:
     done(session, "planned", changed=False)
 
 
+class _Notes(NullReporter):
+    """Prints notes before a transfer."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def note(self, message: str, /) -> None:
+        self._output.note(message)
+
+
 @contextmanager
 def _transferring(session: Session, title: str) -> Iterator[Context]:
     """Yield the context of a transfer, whose reporter shows the progress. Raises OperationInterruptedError on Ctrl-C."""
@@ -318,6 +396,37 @@ def _transferring(session: Session, title: str) -> Iterator[Context]:
         raise OperationInterruptedError(
             "the transfer was interrupted", hint="run the command again to resume it"
         ) from None
+
+
+def _as_prefix(name: str) -> str:
+    """Return the prefix of the objects in a folder of a storage."""
+    return "" if name in {"", "."} else name if name.endswith("/") else f"{name}/"
+
+
+def _transfer_folder(session: Session, folder: Folder, plan: FolderPlan) -> None:
+    """Transfer the files of a plan, and print their number."""
+    from exasol_ci_setup.platform import folders
+
+    title = f"{'uploading' if plan.is_upload else 'downloading'} {counted(len(plan.transfers), 'file')}"
+    with _transferring(session, title) as context:
+        folders.run(folder, plan, context=context)
+    session.output.say(_summary(plan))
+    done(
+        session,
+        "uploaded" if plan.is_upload else "downloaded",
+        changed=bool(plan.transfers or plan.deletions),
+        files=len(plan.transfers),
+        unchanged=plan.unchanged,
+        deleted=len(plan.deletions),
+        bytes=plan.size,
+    )
+
+
+def _summary(plan: FolderPlan) -> str:
+    """Return how many files a plan transfers, keeps and deletes."""
+    verb = "uploaded" if plan.is_upload else "downloaded"
+    deleted = f", {len(plan.deletions)} deleted" if plan.deletions else ""
+    return f"{counted(len(plan.transfers), 'file')} {verb}, {plan.unchanged} unchanged{deleted}"
 
 
 def _objects(count: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exasol_ci_setup.aws.context import Context
+from tests.reporters import RecordingReporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,13 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def context(live: Account) -> Context:
-    return Context(live)
+def reporter() -> RecordingReporter:
+    return RecordingReporter()
+
+
+@pytest.fixture
+def context(live: Account, reporter: RecordingReporter) -> Context:
+    return Context(live, reporter=reporter)
 
 
 @pytest.fixture
