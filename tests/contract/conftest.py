@@ -43,6 +43,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in own:
         if reason := known.get(cases.case_of(item.nodeid)):
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+    unknown = known.keys() - {cases.case_of(item.nodeid) for item in own}
+    if kind is not None and unknown and not config.option.keyword:
+        raise pytest.UsageError(f"expected-{kind}.yaml has unknown cases: {', '.join(sorted(unknown))}")
     if kind is None:
         slow = [item for item in own if not item.get_closest_marker("quick")]
         config.hook.pytest_deselected(items=slow)

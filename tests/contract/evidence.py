@@ -1,4 +1,4 @@
-"""The evidence of a run: `evidence/DATE-REGION.json` and `.md`, without account numbers."""
+"""The evidence of a run: `DATE-REGION.json` and `.md`, without account numbers. Only that of AWS is below `evidence/`, which is committed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FOLDER: Final = Path("evidence")
+LOCAL_FOLDER: Final = Path("build/evidence")
 SCHEMA: Final = 1
 _ACCOUNT: Final = "111122223333"
 # IDs of access keys, for the case that a message has one.
@@ -79,8 +80,9 @@ def write(
         "cases": recorder.cases,
     }
     text = _KEY.sub("AKIA…", json.dumps(record, indent=2, ensure_ascii=False).replace(account, _ACCOUNT))
-    FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{now.date().isoformat()}-{region}.json"
+    folder, name = (FOLDER, region) if kind == "aws" else (LOCAL_FOLDER, kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{now.date().isoformat()}-{name}.json"
     path.write_text(f"{text}\n", encoding="utf-8")
     page = path.with_suffix(".md")
     page.write_text(_page(json.loads(text)), encoding="utf-8")

@@ -38,23 +38,6 @@ def command(endpoint: Endpoint, kind: str, *more: str) -> tuple[str, ...]:
     return (f"deploy-{kind}", *KINDS[kind].options, *_TAG, "--yes", *_BROADER, *more)
 
 
-@_kinds(conflict=True)
-def test_failed_creation_names_cause(endpoint, kind):
-    stack, conflict = KINDS[kind].stack, KINDS[kind].conflict
-    conflict.create(endpoint)
-    try:
-        ran = endpoint.run(*command(endpoint, kind), code=None)
-    finally:
-        conflict.delete(endpoint)
-
-    assert ran.code in {1, 2, 3}
-    assert conflict.name in reason_in(ran.stderr), ran.stderr
-    left = endpoint.stack(stack)
-    assert left is None or left["StackStatus"] == "ROLLBACK_COMPLETE"
-    if left is not None:
-        endpoint.run("delete", stack, "--yes")
-
-
 @_kinds()
 def test_plan_of_new_stack_leaves_nothing(endpoint, kind):
     endpoint.run(*command(endpoint, kind, "--plan"))
@@ -113,3 +96,21 @@ def test_deleted_stack_leaves_nothing(endpoint, kind):
     endpoint.run("delete", stack, "--yes", "--empty")
 
     assert endpoint.stack(stack) is None
+
+
+@_kinds(always=True, conflict=True)
+def test_failed_creation_names_cause(endpoint, kind):
+    stack, conflict = KINDS[kind].stack, KINDS[kind].conflict
+    assert conflict is not None
+    conflict.create(endpoint)
+    try:
+        ran = endpoint.run(*command(endpoint, kind), code=None)
+
+        assert ran.code in {1, 2, 3}, ran.stderr
+        assert conflict.name in reason_in(ran.stderr), ran.stderr
+        left = endpoint.stack(stack)
+        assert left is None or left["StackStatus"] == "ROLLBACK_COMPLETE"
+    finally:
+        if endpoint.stack(stack) is not None:
+            endpoint.run("delete", stack, "--yes", "--empty")
+        conflict.delete(endpoint)

@@ -1,0 +1,177 @@
+"""The program that runs the contract tests: its preview, its refusals, the deletion of leftovers, and the evidence."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from exasol_ci_setup.access.deployer import LARGEST_POLICY, size
+from exasol_ci_setup.access.resource_arns import Place
+from tests.contract import evidence, preview
+from tests.contract.endpoint import environment
+from tests.contract.scenario import TAG
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT = "711122224444"
+
+
+def program(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m tests.contract` without credentials, except those in `more`."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.contract", *words],
+        cwd=ROOT,
+        env={**environment(), **more},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """The output of a dry run."""
+    return preview.text(Place("111122223333", "eu-central-1"))
+
+
+def test_dry_run_needs_no_credentials():
+    ran = program("aws", "--dry-run", "--region", "eu-central-1", "--account", "111122223333")
+
+    assert ran.returncode == 0, ran.stderr
+    assert "contract-images: ECR::Repository" in ran.stdout
+    assert json.loads(ran.stdout[ran.stdout.index("\n[\n") :])[0]["Version"] == "2012-10-17"
+
+
+def test_cost_of_run_is_below_one_dollar(shown):
+    total = re.search(r"at most ([0-9.]+) USD", shown)
+
+    assert total is not None
+    assert 0.05 < float(total[1]) < 1
+
+
+def test_each_document_of_policy_can_be_attached():
+    place = Place("111122223333", "eu-central-1")
+    documents = preview.policy(preview.stacks(place), place)
+
+    # A user or a role can have ten managed policies.
+    assert len(documents) <= 10
+    assert all(size(each) <= LARGEST_POLICY for each in documents)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "name the account"),
+        (("--account", "12"), "name the account"),
+        (("--account", "111122223333"), "name the region"),
+    ],
+)
+def test_run_without_account_or_region_is_refused(options, message):
+    ran = program("clean", *options)
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert message in ran.stderr
+
+
+@pytest.fixture
+def credentials(server):
+    """The environment of an account in the sandbox, which stands for AWS."""
+    return {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@pytest.mark.live
+def test_run_in_other_account_is_refused(credentials):
+    ran = program("clean", "--region", "eu-central-1", "--account", "111122223333", **credentials)
+
+    assert ran.returncode == 2
+    assert f"belong to account {ACCOUNT}, not to 111122223333: nothing was created" in ran.stderr
+
+
+@pytest.mark.live
+def test_leftovers_are_listed_and_deleted(server, credentials):
+    from exasol_ci_setup.aws.session import connect  # noqa: PLC0415 - boto3 is slow to import
+
+    account = connect(region="eu-central-1", endpoint_url=server.url, access_key=(ACCOUNT, "test"))
+    cloudformation, s3, logs = (account.client(name) for name in ("cloudformation", "s3", "logs"))
+    body = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    tags = [{"Key": TAG[0], "Value": TAG[1]}, {"Key": "exasol-ci-setup:name", "Value": "left"}]
+    cloudformation.create_stack(StackName="left-behind", TemplateBody=body, Tags=tags)
+    cloudformation.create_stack(StackName="of-user", TemplateBody=body)
+    place = {"LocationConstraint": "eu-central-1"}
+    s3.create_bucket(Bucket="contract-templates-of-test", CreateBucketConfiguration=place)
+    s3.put_object(Bucket="contract-templates-of-test", Key="a", Body=b"a")
+    logs.create_log_group(logGroupName="/contract/left")
+    words = ("clean", "--region", "eu-central-1", "--account", ACCOUNT)
+
+    refused = program(*words, **credentials)
+    assert refused.returncode == 2
+    assert "confirmation is needed" in refused.stderr
+    ran = program(*words, "--yes", **credentials)
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "stack left-behind",
+        "bucket contract-templates-of-test",
+        "log group /contract/left",
+    ]
+    assert [each["StackName"] for each in cloudformation.describe_stacks()["Stacks"]] == ["of-user"]
+    assert not [each for each in s3.list_buckets()["Buckets"] if each["Name"].startswith("contract")]
+
+
+def report(when: str, outcome: str, **more: object) -> SimpleNamespace:
+    values: dict[str, object] = {"longrepr": None, "longreprtext": "", "user_properties": [], **more}
+    return SimpleNamespace(
+        nodeid="tests/contract/test_stacks.py::test_new_stack_is_deployed[registry]",
+        when=when,
+        duration=1.0,
+        skipped=outcome == "skipped",
+        failed=outcome == "failed",
+        **values,
+    )
+
+
+def test_evidence_has_messages_and_no_account(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recorder = evidence.Recorder()
+    command = {
+        "command": "deploy-registry",
+        "exit_code": 1,
+        "seconds": 2.0,
+        "messages": [f"role {ACCOUNT}", "ASIA" + "A" * 16],
+    }
+    for phase in (
+        report("setup", "passed"),
+        report("call", "failed", longreprtext=f"E   AssertionError: exit code 1\nE   error: denied to {ACCOUNT}"),
+        report("teardown", "passed", user_properties=[("command", json.dumps(command))]),
+    ):
+        recorder.pytest_runtest_logreport(phase)
+
+    page = evidence.write(recorder, kind="aws", region="eu-central-1", account=ACCOUNT, leftovers=[], seconds=60)
+
+    texts = page.read_text() + page.with_suffix(".json").read_text()
+    assert ACCOUNT not in texts
+    assert "A" * 16 not in texts
+    assert "role 111122223333" in texts
+    found = json.loads(page.with_suffix(".json").read_text())
+    assert found["counts"] == {"failed": 1}
+    assert found["cases"]["stacks: new_stack_is_deployed[registry]"]["seconds"] == 3.0
+    assert page.parent.name == "evidence"
+
+
+def test_expected_failure_that_passes_is_failure():
+    recorder = evidence.Recorder()
+    recorder.pytest_runtest_logreport(report("call", "skipped", wasxfail="AWS differs"))
+    assert recorder.counts == {"failed as expected": 1}
+    recorder.pytest_runtest_logreport(report("call", "failed", longreprtext="[XPASS(strict)] AWS differs"))
+    assert recorder.counts == {"failed": 1}
