@@ -22,11 +22,15 @@ def extend(ministack: Any) -> None:
 
 
 def _extract_resource_arn(inner: Callable[..., Any], service: str, *arguments: Any, **options: Any) -> Any:
-    """Check a request that names only a change set against the stack of that change set.
+    """Return the ARN against which a request is checked: of a change set, its stack; of a public parameter, one without an account.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
     """
     found = inner(service, *arguments, **options)
+    if service == "ssm" and ":parameter/aws/service/" in str(found):
+        # Public parameters belong to AWS: https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
+        head, _, rest = str(found).partition(":parameter/")
+        return f"{head.rpartition(':')[0]}::parameter/{rest}"
     if service != "cloudformation" or found != "*":
         return found
     from ministack.services.cloudformation import _change_sets

@@ -27,15 +27,21 @@ _UBUNTU: Final = {
 
 def extend() -> None:
     """Add the types to CloudFormation, and Canonical's public parameters to Systems Manager."""
-    from ministack.services import ssm
     from ministack.services.cloudformation import provisioners
 
-    ssm._PUBLIC_AMI_PARAMETERS.update(_UBUNTU)  # noqa: SLF001
+    extend_parameters()
     provisioners._STACK_TAG_PROPERTY["AWS::EC2::Instance"] = ("Tags", "list")  # noqa: SLF001
     add_resource_type("AWS::EC2::Instance", _InstanceType(provisioners))
     add_resource_type("AWS::EC2::KeyPair", _KeyPairType())
     add_resource_type("AWS::EC2::EIP", _AddressType())
     wrap(resource_handlers()["AWS::EC2::SecurityGroup"], "delete", _delete_group)
+
+
+def extend_parameters() -> None:
+    """Add Canonical's public parameters to Systems Manager."""
+    from ministack.services import ssm
+
+    ssm._PUBLIC_AMI_PARAMETERS.update(_UBUNTU)  # noqa: SLF001
 
 
 def extend_calls() -> None:

@@ -133,6 +133,7 @@ _EXTENSIONS: Final[dict[str, Callable[[], None]]] = {
     "ec2": functools.cache(ec2_types.extend_calls),
     "iam": functools.cache(linked_roles.extend_calls),
     "s3": functools.cache(checksums.extend),
+    "ssm": functools.cache(ec2_types.extend_parameters),
 }
 
 

@@ -146,3 +146,19 @@ def test_sandbox_with_access_control_enforces_policies(tmp_path, monkeypatch):
         assert "to change its access control, stop it first" in run("start", "--access-control").stderr
     finally:
         run("stop")
+
+
+@pytest.mark.usefixtures("enforced")
+def test_public_parameter_has_arn_without_account(live):
+    iam = live.client("iam")
+    iam.create_user(UserName="reader")
+    arn = "arn:aws:ssm:eu-central-1::parameter/aws/service/canonical/*"
+    read = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": arn}
+    iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=json.dumps({"Statement": [read]}))
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    ssm = live.make("ssm", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    name = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
+
+    assert ssm.get_parameter(Name=name)["Parameter"]["Value"].startswith("ami-")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        ssm.get_parameter(Name="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64")

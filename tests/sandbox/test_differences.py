@@ -209,6 +209,12 @@ def test_many_requests_are_answered(account: Account) -> None:
         cloudformation.list_stacks()
 
 
+@difference("DescribeAccountLimits returns the limits")
+def test_limits_of_account_are_unknown(account: Account) -> None:
+    with pytest.raises(ClientError, match="DescribeAccountLimits"):
+        account.client("cloudformation").describe_account_limits()
+
+
 @difference("quotas limit an account")
 def test_quota_of_stack_templates_is_not_enforced(account: Account) -> None:
     # AWS accepts 60 inbound rules in a group: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html.
