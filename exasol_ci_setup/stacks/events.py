@@ -36,6 +36,7 @@ _LONGEST_START: Final = 300.0
 
 # The statuses of the stack's own event that start an operation.
 _OPENING = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"})
+_FAILED_CREATION: Final = "The following resource(s) failed to create: "
 
 
 def latest_id(cfn: CloudFormationClient, stack: str) -> str:
@@ -188,12 +189,17 @@ class StackMonitor:
 
 def _is_start(event: Event) -> bool:
     # An event of a hook that checks the whole stack has the status of the stack.
-    return event.is_stack and event.hook is None and event.status in _OPENING
+    return event.is_stack and event.hook is None and _opens(event)
+
+
+def _opens(event: Event) -> bool:
+    # With the setting to delete a stack whose creation fails, the deletion is part of the creation.
+    return event.status in _OPENING and not event.reason.startswith(_FAILED_CREATION)
 
 
 def _starts_operation(event: Event) -> bool:
     # A continued rollback starts with UPDATE_ROLLBACK_IN_PROGRESS, all other operations with a status of `_OPENING`.
-    return event.is_stack and (event.status in _OPENING or event.status == "UPDATE_ROLLBACK_IN_PROGRESS")
+    return event.is_stack and (_opens(event) or event.status == "UPDATE_ROLLBACK_IN_PROGRESS")
 
 
 def _is_end(event: Event) -> bool:
