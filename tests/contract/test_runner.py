@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_run_without_account_or_region_is_refused(options, message):
 
 @pytest.fixture
 def credentials(server):
-    """The environment of an account in the sandbox, which stands for AWS."""
+    """The environment of an account in the sandbox, used in place of AWS."""
     return {
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ACCESS_KEY_ID": ACCOUNT,
@@ -129,7 +130,7 @@ def test_leftovers_are_listed_and_deleted(server, credentials):
     assert not [each for each in s3.list_buckets()["Buckets"] if each["Name"].startswith("contract")]
 
 
-def report(when: str, outcome: str, **more: object) -> SimpleNamespace:
+def report(when: str, outcome: str, **more: object) -> Any:
     values: dict[str, object] = {"longrepr": None, "longreprtext": "", "user_properties": [], **more}
     return SimpleNamespace(
         nodeid="tests/contract/test_stacks.py::test_new_stack_is_deployed[registry]",
