@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exasol_ci_setup.containers.hosted import server_names
-from exasol_ci_setup.containers.hosted.nginx import FOLDER, Nginx, Site, render_site, require_plain
+from exasol_ci_setup.containers.hosted.nginx import FOLDER, Nginx, Site, render_api_site, render_site, require_plain
 from exasol_ci_setup.containers.hosted.nginx_program import NginxCommand, NginxRequests
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.setup_files import KEY_FILE, render_server_block, render_units, write
@@ -59,6 +59,14 @@ elif (folder / "down").exists():
         ("hosted/app_waiting.conf", render_site(SITE, acme=STATE / "acme", ipv6=False)),
         ("hosted/app_tls.conf", render_site(TLS, acme=STATE / "acme", ipv6=True)),
         ("hosted/hosted.conf", render_server_block(Settings(state=STATE, domain="example.com"), ipv6=True)),
+        (
+            "hosted/hosted_tls.conf",
+            render_server_block(Settings(state=STATE, domain="example.com", ssl=True), ipv6=True),
+        ),
+        (
+            "hosted/api_tls.conf",
+            render_api_site("example.com", state=STATE, certificate=STATE / "letsencrypt/live/example.com", ipv6=True),
+        ),
         *(
             (f"hosted/{name}", text)
             for name, text in render_units(

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.engine.authority import Authority
 from tests.engine.hosted import Host, build_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 IMAGE = "exasol-ci-setup-tests:base"
 
@@ -90,6 +92,14 @@ def shared_host(images: None) -> Iterator[Host]:  # noqa: ARG001 - loads the ima
         assert "Traceback" not in host.log.read_text()
     finally:
         host.close()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Iterator[Authority]:
+    need("certbot", "pebble", "pebble-challtestsrv", "openssl")
+    started = Authority(tmp_path)
+    yield started
+    started.stop()
 
 
 @pytest.fixture

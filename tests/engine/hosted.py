@@ -210,13 +210,12 @@ class Host:
     def program(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "exasol_ci_setup", *arguments]
 
-    def init(self) -> None:
+    def init(self, *options: str) -> None:
+        into = ("--state", str(self.state), "--into", str(self.folder))
         subprocess.run(
-            self.program("hosted", "init", "--domain", DOMAIN, "--state", str(self.state), "--into", str(self.folder)),
-            check=True,
-            capture_output=True,
+            self.program("hosted", "init", "--domain", DOMAIN, *into, *options), check=True, capture_output=True
         )
-        (self.state / "nginx-confs").mkdir()
+        (self.state / "nginx-confs").mkdir(exist_ok=True)
         self.config.write_text(
             f"user www-data; worker_processes 2; pid {self.folder}/nginx.pid; error_log {self.folder}/error.log;\n"
             "events { worker_connections 512; }\n"
@@ -260,6 +259,11 @@ class Host:
 
     def _answers(self) -> bool:
         try:
+            # With TLS, nginx forwards no request over HTTP.
+            if request(DOMAIN, "/openapi.json").status == 301:
+                with socket.socket(socket.AF_UNIX) as connection:
+                    connection.connect(str(self.state / "api.sock"))
+                return True
             return request(DOMAIN, "/openapi.json").status == 200
         except OSError:
             return False
@@ -288,14 +292,22 @@ class Host:
             docker("network", "rm", network)
         shutil.rmtree(self.folder)
 
-    def curl(self, path: str, body: object = None, *options: str, key: str | None = KEY, host: str = DOMAIN) -> Answer:
+    def curl(
+        self,
+        path: str,
+        body: object = None,
+        *options: str,
+        key: str | None = KEY,
+        host: str = DOMAIN,
+        url: str = "http://127.0.0.1",
+    ) -> Answer:
         """Send a request to the API through nginx, as a deploy script does."""
         sent = {"secret": key, **body} if isinstance(body, dict) and key is not None else body
         data = ["--header", "Content-Type: application/json", "--data", json.dumps(sent)] if body is not None else []
         ran = subprocess.run(
             [
                 *("curl", "--silent", "--show-error", "--write-out", "\n%{http_code}", "--header", f"Host: {host}"),
-                *(*data, *options, f"http://127.0.0.1{path}"),
+                *(*data, *options, f"{url}{path}"),
             ],
             capture_output=True,
             text=True,

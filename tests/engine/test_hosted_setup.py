@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.authority import Authority
 from tests.engine.conftest import need
 from tests.engine.hosted import LABEL, docker, until
 
@@ -40,6 +41,9 @@ for each in hosted hosted-nginx; do
   mkdir /etc/systemd/system/$each.service.d
   printf '[Service]\\nStandardOutput=append:{STEPS}/journal\\nStandardError=inherit\\n' >/etc/systemd/system/$each.service.d/log.conf
 done
+# certbot accepts the certificate of the authority.
+install -m 0644 {STEPS}/authority.pem /etc/authority.pem
+printf 'Environment=REQUESTS_CA_BUNDLE=/etc/authority.pem\\n' >>/etc/systemd/system/hosted.service.d/log.conf
 echo '127.0.0.1 example.com app1.example.com' >>/etc/hosts
 ln -sf {{engine}} /run/docker.sock
 cat >/etc/systemd/system/steps.service <<'END'
@@ -61,7 +65,11 @@ def read_steps() -> list[str]:
     return [textwrap.dedent(block) for block in re.findall(r" *```sh\n(.*?)\n *```", section, re.DOTALL)]
 
 
-def test_setup_steps_of_page_start_service(images: None, tmp_path: Path):  # noqa: ARG001 - loads the images into the engine
+def test_setup_steps_of_page_start_service(
+    images: None,  # noqa: ARG001 - loads the images into the engine
+    authority: Authority,
+    tmp_path: Path,
+):
     need("nginx", "curl", "setpriv", "unshare", "useradd", "systemctl")
     code = f"import sys; sys.path[:0] = {[str(ROOT), *site.getsitepackages()]!r}; import exasol_ci_setup.containers.hosted.bodies"
     check = subprocess.run(
@@ -78,6 +86,7 @@ def test_setup_steps_of_page_start_service(images: None, tmp_path: Path):  # noq
     assert "sudo" not in installed
     assert "pip install '.[containers]'" in install
     docker("tag", "demo:1", "nginxdemos/hello")
+    authority.start()
     paths = "\n".join([str(ROOT), *site.getsitepackages()])
     script = f"""
         set -eu
@@ -89,20 +98,25 @@ def test_setup_steps_of_page_start_service(images: None, tmp_path: Path):  # noq
           'if __name__ == "__main__":' '    main()' >/opt/exasol-ci-setup/bin/exasol-ci-setup
         chmod 755 /opt/exasol-ci-setup/bin/exasol-ci-setup
 
+        # The test has its own certificate authority, which neither curl nor certbot trusts.
+        export CURL_HOME={STEPS}
+        echo insecure >{STEPS}/.curlrc
+        install -D -m 0644 {STEPS}/letsencrypt/cli.ini /etc/letsencrypt/cli.ini
+
         {{
         {init}
         }} 2>{STEPS}/printed
         # The clone may be in a home directory; an installed program is not.
         case {ROOT} in /home/* | /root/*) sed -i s/ProtectHome=yes/ProtectHome=read-only/ {STEPS}/hosted/hosted.service ;; esac
         {enable}
-        for _ in $(seq 200); do curl --silent --fail http://example.com/openapi.json >/dev/null && break; sleep 0.1; done || true
+        for _ in $(seq 300); do curl --silent --fail https://example.com/openapi.json >/dev/null && break; sleep 0.1; done || true
         {deploy}
         echo
-        curl --silent --show-error http://app1.example.com/
+        curl --silent --show-error https://app1.example.com/
         echo
         # After SIGKILL, systemd starts the service again.
         systemctl kill --signal=KILL hosted
-        for _ in $(seq 200); do curl --silent --fail http://example.com/openapi.json >/dev/null && break; sleep 0.1; done
+        for _ in $(seq 300); do curl --silent --fail https://example.com/openapi.json >/dev/null && break; sleep 0.1; done
         {deploy.replace("/new", "/redeploy").replace('"image": "nginxdemos/hello", ', "")}
         echo
         systemctl show --property=User,NRestarts hosted

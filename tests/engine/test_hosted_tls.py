@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import socket
 import ssl
 import subprocess
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,91 +17,10 @@ from exasol_ci_setup.containers.hosted.nginx_program import NginxCommand
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.state import State
 from exasol_ci_setup.docker import engine
-from tests.engine.conftest import need
-from tests.engine.hosted import DOMAIN, Host, request, until
+from tests.engine.authority import Authority, listens
+from tests.engine.hosted import DOMAIN, Answer, Host, echo, request, until, upload
 
 pytestmark = pytest.mark.engine
-
-ACME_PORT = 14000
-DNS_PORT = 8053
-NAMES_PORT = 8055
-
-
-class Authority:
-    """Pebble, a certificate authority for tests, and a name server that resolves all names to this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._processes: list[subprocess.Popen[bytes]] = []
-        certificate, key = folder / "authority.pem", folder / "authority.key"
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-                *("-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        settings = {
-            "listenAddress": f"127.0.0.1:{ACME_PORT}",
-            "managementListenAddress": "127.0.0.1:15000",
-            "certificate": str(certificate),
-            "privateKey": str(key),
-            "httpPort": 80,
-            "tlsPort": 443,
-        }
-        (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
-        # The configuration of certbot sets the authority.
-        (folder / "letsencrypt").mkdir()
-        (folder / "letsencrypt" / "cli.ini").write_text(f"server = https://localhost:{ACME_PORT}/dir\n")
-        self.environment = {"XDG_CONFIG_HOME": str(folder), "REQUESTS_CA_BUNDLE": str(certificate)}
-
-    def start(self) -> None:
-        names = [
-            *(
-                "pebble-challtestsrv",
-                "-defaultIPv4",
-                "127.0.0.1",
-                "-defaultIPv6",
-                "",
-                "-dns01",
-                f"127.0.0.1:{DNS_PORT}",
-            ),
-            *("-http01", "", "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{NAMES_PORT}"),
-        ]
-        pebble = ["pebble", "-config", str(self._folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{DNS_PORT}"]
-        # Pebble must not pause, and must accept each nonce.
-        environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
-        with (self._folder / "pebble.log").open("ab") as log:
-            for command in (names, pebble):
-                self._processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-        until(lambda: _listens(ACME_PORT))
-
-    def resolve_elsewhere(self, domain: str) -> None:
-        """Resolve a name to an address without a machine."""
-        body = json.dumps({"host": f"{domain}.", "addresses": ["203.0.113.1"]}).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{NAMES_PORT}/add-a", data=body) as answer:
-            assert answer.status == 200
-
-    def stop(self) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
-        self._processes.clear()
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Iterator[Authority]:
-    need("certbot", "pebble", "pebble-challtestsrv", "openssl")
-    started = Authority(tmp_path)
-    yield started
-    started.stop()
 
 
 def fetch(domain: str) -> tuple[dict[str, object], bytes]:
@@ -133,12 +47,24 @@ def fetch(domain: str) -> tuple[dict[str, object], bytes]:
 
 def test_each_domain_gets_certificate_and_http_is_redirected(stopped_host: Host, authority: Authority):
     host = stopped_host
+    host.init("--ssl")
+    subprocess.run([*host.nginx, "-s", "reload"], check=True, capture_output=True)
     authority.start()
     host.start("--ssl", environment=authority.environment)
 
-    assert host.new("demo:1").text == "Running on app1.example.com!"
-    assert host.curl("/add_domain", {"name": "app1", "domain": "www.example.org"}).json == {"success": True}
+    def api(path: str, body: dict[str, object]) -> Answer:
+        return host.curl(path, body, "--insecure", "--resolve", f"{DOMAIN}:443:127.0.0.1", url=f"https://{DOMAIN}")
 
+    # The API never accepts a key over HTTP.
+    assert host.new("demo:1").status == 301
+    until(lambda: (host.state / "nginx-confs" / DOMAIN).exists() and listens(443))
+    assert fetch(DOMAIN)[0]["for"]
+    assert api("/new", {"image": "demo:1", "name": "app1"}).text == "Running on app1.example.com!"
+    assert api("/add_domain", {"name": "app1", "domain": "www.example.org"}).json == {"success": True}
+
+    for address in ("127.0.0.1", "::1"):
+        assert echo("app1.example.com", "hello", address=address, tls=True) == "hello"
+        assert upload("app1.example.com", 50 << 20, address=address, tls=True).text == f"{50 << 20} bytes"
     for domain in ("app1.example.com", "www.example.org"):
         certificate, body = fetch(domain)
         assert certificate["for"]
@@ -147,10 +73,14 @@ def test_each_domain_gets_certificate_and_http_is_redirected(stopped_host: Host,
         assert (plain.status, plain.headers["Location"]) == (301, f"https://{domain}/a?b=c")
     # An update keeps the certificate.
     first, _ = fetch("app1.example.com")
-    assert host.new("demo:2").text == "Running on app1.example.com!"
+    assert api("/redeploy", {"name": "app1", "image": "demo:2"}).text == "Running on app1.example.com!"
     assert until(lambda: fetch("app1.example.com") == (first, b"2 prod 8001 - -"))
-    assert host.curl("/delete", {"name": "app1"}).json == {"success": True}
-    assert list((host.state / "letsencrypt" / "renewal").iterdir()) == []
+    # The certificate of a removed domain or app is not renewed.
+    renewed = host.state / "letsencrypt" / "renewal"
+    assert api("/remove_domain", {"name": "app1", "domain": "www.example.org"}).json == {"success": True}
+    assert {path.stem for path in renewed.iterdir()} == {DOMAIN, "app1.example.com"}
+    assert api("/delete", {"name": "app1"}).json == {"success": True}
+    assert {path.stem for path in renewed.iterdir()} == {DOMAIN}
 
 
 def test_failed_certificate_is_reported_and_retried(stopped_host: Host, authority: Authority):

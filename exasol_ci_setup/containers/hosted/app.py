@@ -79,7 +79,8 @@ _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
 }
 _RENEWAL_SECONDS: Final = 12 * 3600.0
 _REVIVAL_SECONDS: Final = 5.0
-_MAX_RETRY_SECONDS: Final = 60.0
+# Let's Encrypt accepts five failures of a domain in an hour: https://letsencrypt.org/docs/rate-limits/.
+_RENEWAL_RETRY_SECONDS: Final = 900.0
 
 _log = logging.getLogger(__name__)
 
@@ -106,9 +107,9 @@ def create_app(settings: Settings, key: str) -> FastAPI:
         await run_in_threadpool(deployments.recover)
         ending = threading.Event()
         revival = Revival(state, instances, deployments.locks)
-        repeated = [("restart of apps", _REVIVAL_SECONDS, revival.revive)]
+        repeated = [(revival.revive, _REVIVAL_SECONDS, _REVIVAL_SECONDS)]
         if settings.ssl:
-            repeated.append(("renewal of certificates", _RENEWAL_SECONDS, deployments.renew))
+            repeated.append((deployments.renew, _RENEWAL_SECONDS, _RENEWAL_RETRY_SECONDS))
         threads = [threading.Thread(target=_repeat, args=(*each, ending), daemon=True) for each in repeated]
         for thread in threads:
             thread.start()
@@ -139,11 +140,11 @@ def assemble(
     return app
 
 
-def _repeat(what: str, seconds: float, action: Callable[[], None], ending: threading.Event) -> None:
-    """Call `action` at an interval; after an error at a shorter one. `what` is its name in the log."""
+def _repeat(action: Callable[[], None], seconds: float, retry_seconds: float, ending: threading.Event) -> None:
+    """Call `action` every `seconds`, and `retry_seconds` after an error."""
     problem = ""
     while not ending.is_set():
-        pause = min(seconds, _MAX_RETRY_SECONDS)
+        pause = retry_seconds
         try:
             action()
             problem, pause = "", seconds
@@ -153,7 +154,7 @@ def _repeat(what: str, seconds: float, action: Callable[[], None], ending: threa
                 _log.warning("%s", error)
             problem = str(error)
         except Exception:  # noqa: BLE001 - the thread must not end
-            _log.exception("%s failed", what)
+            _log.exception("a repeated task failed")
         ending.wait(pause)
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ACME: Final = "acme"
 """The directory below the state directory with the answers to challenges of the certificate authority."""
 
+CHALLENGES: Final = ".well-known/acme-challenge"
+"""The directory of the answers below `ACME`, and the path of their requests."""
+
 _CONFIG: Final = "letsencrypt"
 _CERTBOT_SECONDS: Final = 600
 _HANDSHAKE_SECONDS: Final = 10

@@ -6,13 +6,14 @@ import contextlib
 import logging
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers.hosted import instances as containers
 from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.drains import Drains
 from exasol_ci_setup.containers.hosted.locks import AppLocks
-from exasol_ci_setup.containers.hosted.nginx import Reload, Site, has_ipv6, render_site
+from exasol_ci_setup.containers.hosted.nginx import Reload, Site, has_ipv6, render_api_site, render_site
 from exasol_ci_setup.containers.hosted.releases import Release, Releases
 from exasol_ci_setup.containers.hosted.state import App, Phase
 from exasol_ci_setup.core.errors import (
@@ -42,6 +43,14 @@ _MAX_PORT_ATTEMPTS: Final = 5
 _KEPT_IMAGES: Final = 5
 
 _log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def _collect_errors(problems: list[SetupError]) -> Iterator[None]:
+    try:
+        yield
+    except SetupError as error:
+        problems.append(error)
 
 
 class Deployments:
@@ -301,26 +310,52 @@ class Deployments:
         self._drains.end()
 
     def renew(self, *, force: bool = False) -> None:
-        """Request missing certificates, and renew those that expire soon, or all with `force`; log failures."""
-        if self._certificates is None:
+        """Request missing certificates, also that of the API, and renew those that expire soon, or all with `force`.
+
+        Raises the first error after all certificates; other errors are logged.
+        """
+        certificates = self._certificates
+        if certificates is None:
             return
-        for app in self._state.apps():
-            with self.locks.lock(app.name):
-                try:
-                    self._ensure_certificates(app.name)
-                except SetupError as error:
-                    _log.warning("%s", error)
+        actions = [partial(self._ensure_locked, app.name) for app in self._state.apps()]
+        if self._settings.domain is not None:
+            actions.insert(0, partial(self._ensure_api_certificate, self._settings.domain, certificates))
+        problems: list[SetupError] = []
+        for action in (*actions, partial(self._renew_existing, certificates, force=force)):
+            with _collect_errors(problems):
+                action()
+        for problem in problems[1:]:
+            _log.warning("%s", problem)
+        if problems:
+            raise problems[0]
+
+    def _ensure_locked(self, name: str) -> None:
+        with self.locks.lock(name):
+            if self._state.app(name) is not None:
+                self._ensure_certificates(name)
+
+    def _ensure_api_certificate(self, domain: str, certificates: Certificates) -> None:
+        """Request a missing certificate for the domain of the API, and serve the API with TLS."""
         with self._certbot_lock:
-            try:
-                renewed = self._certificates.renew(force=force)
-                if renewed:
-                    with self._nginx_lock:
-                        self._nginx.reload()
-                for domain in sorted(renewed):
-                    self._certificates.check(domain)
-                    _log.info("the certificate of %s was renewed", domain)
-            except SetupError as error:
-                _log.warning("%s", error)
+            if certificates.find_directory(domain) is None:
+                certificates.obtain(domain)
+            directory = certificates.find_directory(domain)
+            if directory is None:
+                return
+            text = render_api_site(domain, state=self._settings.state, certificate=directory, ipv6=has_ipv6())
+            with self._nginx_lock:
+                self._nginx.apply({domain: text}, own=domain)
+            certificates.check(domain)
+
+    def _renew_existing(self, certificates: Certificates, *, force: bool) -> None:
+        with self._certbot_lock:
+            renewed = certificates.renew(force=force)
+            if renewed:
+                with self._nginx_lock:
+                    self._nginx.reload()
+            for domain in sorted(renewed):
+                certificates.check(domain)
+                _log.info("the certificate of %s was renewed", domain)
 
     @contextlib.contextmanager
     def _lock_app(self, name: str) -> Iterator[App | None]:
@@ -475,6 +510,8 @@ class Deployments:
             return Reload()
         options = self._settings.complete(app.options)
         assigned = {domain for each in self._state.apps() for domain in each.domains}
+        if self._certificates is not None and self._settings.domain is not None:
+            assigned.add(self._settings.domain)
         # A domain without an app was removed.
         files: dict[str, str | None] = dict.fromkeys(self._nginx.domains() - assigned)
         for domain in app.domains:

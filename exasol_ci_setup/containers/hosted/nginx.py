@@ -90,6 +90,11 @@ def render_site(site: Site, *, acme: Path | None, ipv6: bool) -> str:
     return render("nginx/app.conf.j2", site=site, acme=acme, ipv6=ipv6)
 
 
+def render_api_site(domain: str, *, state: Path, certificate: Path, ipv6: bool) -> str:
+    """Render the file of the API with TLS; `certificate` is the directory with its certificate."""
+    return render("nginx/api_tls.conf.j2", domain=domain, state=state, certificate=certificate, ipv6=ipv6)
+
+
 @dataclass(frozen=True, slots=True)
 class Reload:
     """A completed reload of nginx; `before` are the workers that may still answer earlier requests.
@@ -120,10 +125,10 @@ class Nginx:
         for folder in (self._folder, self._scratch):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def apply(self, files: Mapping[str, str | None]) -> Reload:
+    def apply(self, files: Mapping[str, str | None], *, own: str | None = None) -> Reload:
         """Write the `files` by domain, remove those that are None, and reload nginx; return when it uses them.
 
-        Without changes, nginx is not reloaded. Raises AppConflictError for a domain of another site of this nginx, NginxRefusedError if nginx
+        `own` is a domain that another file also serves, at another port. Without changes, nginx is not reloaded. Raises AppConflictError for a domain of another site of this nginx, NginxRefusedError if nginx
         rejects the files, NginxError if nginx cannot be used, and StateError if the files cannot be written. After an error, the
         previous files are restored.
         """
@@ -135,7 +140,7 @@ class Nginx:
             self._pending.touch()
             try:
                 self._write(files)
-                self._check([domain for domain, text in files.items() if text is not None])
+                self._check([domain for domain, text in files.items() if text is not None], own=own)
                 before = tuple(self._processes())
                 self._reload_now()
             except BaseException as error:
@@ -174,13 +179,13 @@ class Nginx:
         """
         return self._served_elsewhere(domains, self._dump().stdout)
 
-    def _check(self, domains: Collection[str]) -> None:
+    def _check(self, domains: Collection[str], *, own: str | None = None) -> None:
         """Check the configuration of nginx; raise AppConflictError if another site has one of the domains.
 
         nginx itself only warns about the same name at the same address. Then the site that it reads first receives the requests.
         """
         ran = self._dump()
-        elsewhere = self._served_elsewhere(domains, ran.stdout)
+        elsewhere = self._served_elsewhere([each for each in domains if each != own], ran.stdout)
         conflicts = server_names.parse_conflicts(ran.stderr)
         for domain in domains:
             if domain in elsewhere or domain in conflicts:

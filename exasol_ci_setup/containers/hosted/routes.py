@@ -11,9 +11,11 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
+from fastapi.staticfiles import StaticFiles
 
 from exasol_ci_setup.containers.hosted import bodies, names
 from exasol_ci_setup.containers.hosted.auth import DELAY_SECONDS
+from exasol_ci_setup.containers.hosted.certificates import ACME, CHALLENGES
 from exasol_ci_setup.containers.hosted.options import AppOptions
 from exasol_ci_setup.containers.hosted.releases import Release
 from exasol_ci_setup.core.errors import AppConflictError, TooManyAttemptsError
@@ -73,6 +75,10 @@ class Routes:
         protected.post("/delete", summary="Delete a container")(self.delete)
         protected.post("/logs", summary="Read the log of a container")(self.logs)
         app.include_router(protected)
+        if self._settings.ssl:
+            # For a server block of nginx that forwards all requests.
+            challenges = StaticFiles(directory=self._settings.state / ACME / CHALLENGES, check_dir=False)
+            app.mount(f"/{CHALLENGES}", challenges)
 
     def index(self) -> dict[str, Any]:
         """Return the status, image and domains of each container on this machine."""

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exasol_ci_setup.containers.hosted.certificates import ACME
 from exasol_ci_setup.containers.hosted.nginx import FOLDER, has_ipv6, render
 from exasol_ci_setup.containers.hosted.nginx_program import answers_of
 from exasol_ci_setup.containers.hosted.settings import KEY_CREDENTIAL, PREFIX, plain_path
@@ -34,7 +35,9 @@ _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 def render_server_block(settings: Settings, *, ipv6: bool) -> str:
     """Render the configuration of nginx: the server of the API, and the inclusion of the files of apps."""
-    return render("nginx/api.conf.j2", domain=settings.domain, state=settings.state, folder=FOLDER, ipv6=ipv6)
+    acme = settings.state / ACME if settings.ssl else None
+    values = {"domain": settings.domain, "state": settings.state, "folder": FOLDER}
+    return render("nginx/api.conf.j2", **values, acme=acme, ipv6=ipv6)
 
 
 def render_units(settings: Settings, *, user: str, program: Path) -> dict[str, str]:
