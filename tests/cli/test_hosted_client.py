@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from keyring.errors import PasswordDeleteError
 
 from exasol_ci_setup.containers.hosted.client import parse_url
 from exasol_ci_setup.core.errors import InputError
+from tests.certificates import create_certificate
 from tests.cli.conftest import Ran
 from tests.pseudo_terminal import PseudoTerminal
 
@@ -85,19 +87,34 @@ class Site(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server that prints no error of a client which rejects its certificate."""
+
+    def handle_error(self, *_: Any) -> None:
+        pass
+
+
 @pytest.fixture
 def site() -> Iterator[Callable[..., tuple[str, list[tuple[str, str | None]]]]]:
     """Return a function that starts a site and returns its address and what it has received."""
-    servers: list[http.server.ThreadingHTTPServer] = []
+    servers: list[Server] = []
     ended = threading.Event()
 
-    def start(**answers: tuple[int, dict[str, str], str]) -> tuple[str, list[tuple[str, str | None]]]:
+    def start(
+        certificate: Path | None = None, **answers: tuple[int, dict[str, str], str]
+    ) -> tuple[str, list[tuple[str, str | None]]]:
         paths = {f"/{path}": answer for path, answer in answers.items()}
         kind: Any = type("Handler", (Site,), {"answers": paths, "received": [], "ended": ended})
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
+        server = Server(("127.0.0.1", 0), kind)
         servers.append(server)
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            # Each connection has its handshake in the thread of its request.
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        return f"http://127.0.0.1:{server.server_address[1]}", kind.received
+        scheme = "http" if certificate is None else "https"
+        return f"{scheme}://127.0.0.1:{server.server_address[1]}", kind.received
 
     yield start
     ended.set()
@@ -257,6 +274,21 @@ def test_unreachable_host_is_reported(program: Program, key_file):
     ran = program("hosted", "stop", "app1", "--url", "http://127.0.0.1:1", "--key-file", key_file)
 
     assert (ran.code, ran.stderr) == (1, "error: http://127.0.0.1:1 cannot be reached: Connection refused\n")
+
+
+def test_certificate_is_checked(program: Program, site, key_file, tmp_path, monkeypatch):
+    certificate = create_certificate(tmp_path / "site.pem", "127.0.0.1")
+    url, received = site(certificate=certificate, stop=(200, {}, '{"success": true}'))
+    command = ("hosted", "stop", "app1", "--url", url, "--key-file", key_file)
+
+    refused = program(*command)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    accepted = program(*command)
+
+    assert refused.code == 1
+    assert "certificate verify failed: self-signed certificate" in refused.stderr.replace("self signed", "self-signed")
+    assert accepted.code == 0, accepted.stderr
+    assert received == [("/stop", f"Bearer {KEY}")]
 
 
 def test_foreign_list_is_no_hosted_api(program: Program, site):
