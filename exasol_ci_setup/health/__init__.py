@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exasol_ci_setup.aws import session as aws
 from exasol_ci_setup.health import account as on_aws
 from exasol_ci_setup.health import machine, shipped
-from exasol_ci_setup.health.check import SUBJECTS, Check, Status
+from exasol_ci_setup.health.check import SOURCE_CREDENTIALS, SUBJECTS, Check, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,9 +48,13 @@ def checks(
         on_account = on_aws.checks(opened, pool, profile=profile, sandbox=sandbox, docker_secret=docker_secret, now=now)
         yield machine.platform_and_python()
         yield command_line.result()
-        yield from on_account
+        for check in on_account:
+            yield check
+            if check.code == SOURCE_CREDENTIALS.code:
+                break
         yield templates.result()
         yield docker.result()
+        yield from on_account
     finally:
         # Do not wait for unanswered calls after Ctrl-C.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -32,6 +32,7 @@ from exasol_ci_setup.health.check import (
     PROFILE,
     REGION,
     SECRETS_MANAGER,
+    SERVICE_ROLE,
     SOURCE_CREDENTIALS,
 )
 
@@ -51,11 +52,14 @@ _EXPIRY_WARNING: Final = timedelta(minutes=15)
 _MAX_CONNECTION_ATTEMPTS: Final = 2
 
 # The subjects whose checks call AWS.
-_SERVICES: Final = (CLOCK, CLOUDFORMATION, CODEBUILD, SECRETS_MANAGER, DOCKER_SECRET, SOURCE_CREDENTIALS)
+_SERVICES: Final = (
+    *(CLOCK, CLOUDFORMATION, CODEBUILD, SECRETS_MANAGER, DOCKER_SECRET, SOURCE_CREDENTIALS, SERVICE_ROLE),
+)
 
 _KEYS: Final = ("User", "AccessToken")
 _NO_LOGIN: Final = "not used: builds do not log in to Docker Hub"
 _SOURCE_STACK: Final = "SLCSourceCredentials"
+_ROLE: Final = "AWSServiceRoleForECS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,7 @@ def _check_services(
     stacks = start("cloudformation", "describe_stacks", StackName=_SOURCE_STACK)
     projects = start("codebuild", "list_projects")
     sources = start("codebuild", "list_source_credentials")
+    role = start("iam", "get_role", RoleName=_ROLE)
     has_login = asked.secret != NO_DOCKER_SECRET
     described = start("secretsmanager", "describe_secret", SecretId=asked.secret) if has_login else _Answer
     keys = pool.submit(_filled_keys, account, asked.secret).result if has_login else lambda: None
@@ -219,6 +224,7 @@ def _check_services(
         else:
             yield from (subject.ok(_NO_LOGIN) for subject in (SECRETS_MANAGER, DOCKER_SECRET))
         yield _source_credentials(sources(), place)
+        yield _service_role(role(), place)
 
     return in_order()
 
@@ -387,4 +393,18 @@ def _source_credentials(answer: _Answer, place: _Place) -> Check:
     return SOURCE_CREDENTIALS.warning(
         f"CodeBuild has no access to GitHub in {place.region}: deploy-ci-build needs --connection-arn",
         f"run `{DEPLOY_SOURCE_CREDENTIALS}`, or pass --connection-arn to deploy-ci-build",
+    )
+
+
+def _service_role(answer: _Answer, place: _Place) -> Check:
+    """Check the service-linked role of ECS: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html."""
+    if answer.error is None:
+        return SERVICE_ROLE.ok(f"{_ROLE} exists")
+    if answer.code == "NoSuchEntity":
+        return SERVICE_ROLE.ok(f"{_ROLE} does not exist yet: the deployment of the first cluster creates it")
+    if place.has_lost(answer.error):
+        return SERVICE_ROLE.skipped(CREDENTIALS)
+    return SERVICE_ROLE.warning(
+        f"{_ROLE} cannot be read: {answer.error.message}",
+        "request the permission iam:GetRole; only the deployment of clusters and spaces needs it",
     )

@@ -60,6 +60,7 @@ DOCKER_SECRET: Final = Subject("E-CI-10", "Docker secret")
 SOURCE_CREDENTIALS: Final = Subject("E-CI-11", "source credentials")
 TEMPLATES: Final = Subject("E-CI-12", "templates")
 DOCKER: Final = Subject("E-CI-13", "Docker engine")
+SERVICE_ROLE: Final = Subject("E-CI-14", "role of ECS")
 
 SUBJECTS: Final = (
     PLATFORM,
@@ -75,5 +76,6 @@ SUBJECTS: Final = (
     SOURCE_CREDENTIALS,
     TEMPLATES,
     DOCKER,
+    SERVICE_ROLE,
 )
 """All subjects, in the order of the output."""

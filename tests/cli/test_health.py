@@ -17,6 +17,7 @@ from tests.answers import ACCOUNT_ID, AwsError
 ROOT = Path(__file__).parents[2]
 ARN = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT_ID}:secret:Dockerhub-abcdef"
 USER, TOKEN = "the-user-of-docker", "the-token-of-docker"
+ROLE = {"Path": "/", "RoleName": "r", "RoleId": "AROA" * 4, "Arn": "arn:aws:iam::1:role/r", "CreateDate": 0}
 CODES = [subject.code for subject in SUBJECTS]
 
 
@@ -29,6 +30,7 @@ def account(answers, monkeypatch, tmp_path):
     answers.on("cloudformation", "DescribeStacks", AwsError("ValidationError", "Stack does not exist"))
     answers.on("codebuild", "ListProjects", {"projects": []})
     answers.on("codebuild", "ListSourceCredentials", {"sourceCredentialsInfos": []})
+    answers.on("iam", "GetRole", {"Role": ROLE})
     answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": "Dockerhub"})
     answers.on(
         "secretsmanager",
@@ -77,9 +79,10 @@ ok       E-CI-12  templates            all 12 of them render, and cfn-lint finds
 warning  E-CI-13  Docker engine        the Docker engine at tcp://127.0.0.1:9 cannot be used: Connection refused
                   fix: install and start Docker, or select another engine with DOCKER_HOST or `docker context use`; \
 `docker version` shows whether it answers; only needed to run containers on this machine
+ok       E-CI-14  role of ECS          AWSServiceRoleForECS exists
 """
     )
-    assert ran.stderr == "\n0 problems, 2 warnings, 11 ok\n"
+    assert ran.stderr == "\n0 problems, 2 warnings, 12 ok\n"
 
 
 def test_json_has_record_per_check_and_result(program, account):
@@ -104,7 +107,7 @@ def test_json_has_record_per_check_and_result(program, account):
         "status": "healthy",
         "problems": 0,
         "warnings": 2,
-        "ok": 11,
+        "ok": 12,
         "skipped": 0,
     }
 
@@ -116,7 +119,7 @@ def test_problem_exits_1_and_is_counted(program, account, answers):
 
     assert ran.code == 1
     assert "problem  E-CI-08  CodeBuild            AWS does not allow ListProjects: no\\x1b[31m way\n" in ran.stdout
-    assert ran.stderr == "\n1 problem, 2 warnings, 10 ok\n"
+    assert ran.stderr == "\n1 problem, 2 warnings, 11 ok\n"
 
 
 def test_docker_secret_option_sets_name(program, account, answers):
@@ -192,4 +195,4 @@ def test_missing_aws_setup_lists_fix_per_problem(tmp_path):
         if line.startswith(("warning", "problem")):
             assert following.strip().startswith("fix: ")
     assert "no AWS region is set" in ran.stdout
-    assert re.fullmatch(r"\n2 problems, \d+ warnings?, \d+ ok, 6 skipped\n", ran.stderr)
+    assert re.fullmatch(r"\n2 problems, \d+ warnings?, \d+ ok, 7 skipped\n", ran.stderr)

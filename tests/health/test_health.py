@@ -28,7 +28,14 @@ GITHUB = {"arn": "arn:aws:codebuild:x", "serverType": "GITHUB", "authType": "PER
 NO_STACK = AwsError("ValidationError", "Stack with id SLCSourceCredentials does not exist")
 DENIED = AwsError("AccessDeniedException", "User is not authorized to perform: that")
 EXPIRED = AwsError("ExpiredToken", "The security token included in the request is expired", status=403)
-AWS_CODES = [subject.code for subject in health.SUBJECTS[2:11]]
+AWS_CODES = [subject.code for subject in (*health.SUBJECTS[2:11], health.SUBJECTS[13])]
+ROLE = {
+    "Path": "/",
+    "RoleName": "AWSServiceRoleForECS",
+    "RoleId": "AROA" * 4,
+    "Arn": "arn:aws:iam::1:role/r",
+    "CreateDate": 0,
+}
 
 
 def secret(text):
@@ -42,6 +49,7 @@ def healthy(answers):
     answers.on("cloudformation", "DescribeStacks", NO_STACK)
     answers.on("codebuild", "ListProjects", {"projects": []})
     answers.on("codebuild", "ListSourceCredentials", {"sourceCredentialsInfos": [GITHUB]})
+    answers.on("iam", "GetRole", {"Role": ROLE})
     answers.on("secretsmanager", "DescribeSecret", {"ARN": ARN, "Name": "Dockerhub"})
     answers.on("secretsmanager", "GetSecretValue", secret(json.dumps({"User": USER, "AccessToken": TOKEN})))
     return answers
@@ -85,6 +93,7 @@ def test_only_read_operations_are_called(healthy):
         "DescribeSecret",
         "DescribeStacks",
         "GetCallerIdentity",
+        "GetRole",
         "GetSecretValue",
         "ListProjects",
         "ListSourceCredentials",
@@ -121,6 +130,22 @@ def test_denied_call_is_one_problem_with_permission(healthy, service, operation,
     assert [each for each, check in found.items() if check.status != "ok"] == [code]
     assert found[code].status == "problem"
     assert action in found[code].fix
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (AwsError("NoSuchEntity", status=404), "ok", "the deployment of the first cluster creates it"),
+        (AwsError("AccessDenied", "not authorized", status=403), "warning", "AWSServiceRoleForECS cannot be read"),
+    ],
+)
+def test_missing_or_hidden_role_of_ecs_is_no_problem(healthy, error, status, text):
+    healthy.on("iam", "GetRole", error)
+
+    found = checked(healthy.account)["E-CI-14"]
+
+    assert found.status == status
+    assert text in found.message
 
 
 def test_throttling_is_waited_for(healthy):
@@ -536,7 +561,7 @@ def test_unreachable_docker_engine_is_warning(monkeypatch):
 def test_codes_are_consecutive_and_documented():
     page = (ROOT / "docs/health.md").read_text(encoding="utf-8")
 
-    assert [subject.code for subject in health.SUBJECTS] == [f"E-CI-{number:02}" for number in range(1, 14)]
+    assert [subject.code for subject in health.SUBJECTS] == [f"E-CI-{number:02}" for number in range(1, 15)]
     for subject in health.SUBJECTS:
         assert f"| `{subject.code}` | {subject.name} |" in page
     assert len(re.findall(r"^\| `E-CI-", page, re.MULTILINE)) == len(health.SUBJECTS)
