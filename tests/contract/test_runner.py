@@ -106,10 +106,10 @@ def test_leftovers_are_listed_and_deleted(server, credentials):
     account = connect(region="eu-central-1", endpoint_url=server.url, access_key=(ACCOUNT, "test"))
     cloudformation, s3, logs = (account.client(name) for name in ("cloudformation", "s3", "logs"))
     body = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
-    tags = [{"Key": TAG[0], "Value": TAG[1]}, {"Key": "exasol-ci-setup:name", "Value": "left"}]
+    tags: Any = [{"Key": TAG[0], "Value": TAG[1]}, {"Key": "exasol-ci-setup:name", "Value": "left"}]
     cloudformation.create_stack(StackName="left-behind", TemplateBody=body, Tags=tags)
     cloudformation.create_stack(StackName="of-user", TemplateBody=body)
-    place = {"LocationConstraint": "eu-central-1"}
+    place: Any = {"LocationConstraint": "eu-central-1"}
     s3.create_bucket(Bucket="contract-templates-of-test", CreateBucketConfiguration=place)
     s3.put_object(Bucket="contract-templates-of-test", Key="a", Body=b"a")
     logs.create_log_group(logGroupName="/contract/left")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,34 +11,19 @@ from botocore.exceptions import ClientError
 
 from exasol_ci_setup.aws.session import connect
 from tests.sandbox.codebuild import batch, build, create_project, graph, run, start, statuses, until
+from tests.sandbox.differences import Differences
 from tests.sandbox.stacks import ROLE, buckets, deploy, events, plan, wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.sandbox.conftest import Account
 
-PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
-TESTED: set[str] = set()
+SANDBOX = Differences("## Differences from AWS")
 
 pytestmark = pytest.mark.live
 
 
-def difference(on_aws: str) -> Callable[[Any], Any]:
-    """Name the row of the page, by its first column."""
-    TESTED.add(on_aws)
-    return lambda test: test
-
-
-def rows() -> set[str]:
-    """Return the first column of the table of differences."""
-    section = PAGE.read_text(encoding="utf-8").partition("## Differences from AWS")[2].partition("\n## ")[0]
-    found = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
-    return {each.strip() for each in found} - {"on AWS"}
-
-
 def test_each_documented_difference_has_test() -> None:
-    assert rows() == TESTED
+    assert SANDBOX.documented() == SANDBOX.tested
 
 
 def topic(**properties: Any) -> dict[str, Any]:
@@ -66,14 +49,14 @@ def builds(account: Account, seconds: float = 0.05, **settings: Any) -> Any:
     return account.client("codebuild")
 
 
-@difference("permissions are enforced")
+@SANDBOX.test("permissions are enforced")
 def test_caller_without_permissions_is_accepted_by_default(account: Account) -> None:
     client = user(account).client("sns")
 
     assert client.list_topics()["Topics"] == []
 
 
-@difference("CloudFormation needs the caller's permissions for the resources of a stack")
+@SANDBOX.test("CloudFormation needs the caller's permissions for the resources of a stack")
 def test_resources_are_created_without_permissions(account: Account) -> None:
     statement = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}
     caller = user(account, statement).client("cloudformation")
@@ -84,14 +67,14 @@ def test_resources_are_created_without_permissions(account: Account) -> None:
         account.server.control_access(False)
 
 
-@difference("a template is checked against the schemas of its resources")
+@SANDBOX.test("a template is checked against the schemas of its resources")
 def test_unknown_property_is_accepted(account: Account) -> None:
     assert (
         deploy(account.client("cloudformation"), "Topic", topic(NoSuchProperty=1))["StackStatus"] == "CREATE_COMPLETE"
     )
 
 
-@difference("the resource that a parameter names must exist")
+@SANDBOX.test("the resource that a parameter names must exist")
 def test_missing_vpc_of_parameter_is_accepted(account: Account) -> None:
     parameter = {"Type": "AWS::EC2::VPC::Id", "Default": "vpc-00000000000000000"}
     template = {"Parameters": {"Vpc": parameter}, **topic()}
@@ -99,7 +82,7 @@ def test_missing_vpc_of_parameter_is_accepted(account: Account) -> None:
     assert plan(account.client("cloudformation"), "Vpc", template)["Status"] == "CREATE_COMPLETE"
 
 
-@difference("resources are created in parallel, within seconds to minutes")
+@SANDBOX.test("resources are created in parallel, within seconds to minutes")
 def test_resources_are_created_sequentially(account: Account) -> None:
     account.slow_down(0.05)
     cloudformation = account.client("cloudformation")
@@ -109,7 +92,7 @@ def test_resources_are_created_sequentially(account: Account) -> None:
     assert of_resources[:3] == [("A", "CREATE_IN_PROGRESS"), ("A", "CREATE_IN_PROGRESS"), ("A", "CREATE_COMPLETE")]
 
 
-@difference("a failure cancels other resources in creation")
+@SANDBOX.test("a failure cancels other resources in creation")
 def test_failure_cancels_no_other_resource(account: Account, other_account: Account) -> None:
     other_account.client("s3").create_bucket(
         Bucket="bucket-of-another-account", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
@@ -122,12 +105,12 @@ def test_failure_cancels_no_other_resource(account: Account, other_account: Acco
     assert not [each for each in found if "cancelled" in each.get("ResourceStatusReason", "")]
 
 
-@difference("change sets take seconds, with the status `CREATE_IN_PROGRESS`")
+@SANDBOX.test("change sets take seconds, with the status `CREATE_IN_PROGRESS`")
 def test_change_set_is_complete_immediately(account: Account) -> None:
     assert plan(account.client("cloudformation"), "Topic", topic())["Status"] == "CREATE_COMPLETE"
 
 
-@difference("change sets can show values before and after, and nested changes")
+@SANDBOX.test("change sets can show values before and after, and nested changes")
 def test_change_set_has_no_values(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Topic", topic(DisplayName="one"))
@@ -137,7 +120,7 @@ def test_change_set_has_no_values(account: Account) -> None:
     assert not change["ResourceChange"]["Details"][0]["Target"].keys() & {"BeforeValue", "AfterValue"}
 
 
-@difference("validation finds name conflicts of most types, quotas, and non-empty buckets")
+@SANDBOX.test("validation finds name conflicts of most types, quotas, and non-empty buckets")
 def test_change_set_with_role_name_in_use_is_complete(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     role = {**ROLE, "Properties": {**ROLE["Properties"], "RoleName": "one-role"}}
@@ -146,7 +129,7 @@ def test_change_set_with_role_name_in_use_is_complete(account: Account) -> None:
     assert plan(cloudformation, "Second", {"Resources": {"Role": role}})["Status"] == "CREATE_COMPLETE"
 
 
-@difference("many resource types can be imported")
+@SANDBOX.test("many resource types can be imported")
 @pytest.mark.parametrize(
     "kind", ["AWS::ECR::Repository", "AWS::CodeBuild::Project", "AWS::EC2::Instance", "AWS::EC2::SecurityGroup"]
 )
@@ -156,7 +139,7 @@ def test_type_cannot_be_imported(account: Account, kind: str) -> None:
     assert account.client("cloudformation").get_template_summary(TemplateBody=body)["ResourceIdentifierSummaries"] == []
 
 
-@difference("drift is detected for many resource types, within seconds to minutes")
+@SANDBOX.test("drift is detected for many resource types, within seconds to minutes")
 def test_drift_of_repository_is_not_found(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     repository = {
@@ -171,7 +154,7 @@ def test_drift_of_repository_is_not_found(account: Account) -> None:
     assert drift["StackResourceDriftStatus"] == "IN_SYNC"
 
 
-@difference("events contain the properties of the resource")
+@SANDBOX.test("events contain the properties of the resource")
 def test_events_have_no_properties(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Topic", topic(DisplayName="one"))
@@ -180,7 +163,7 @@ def test_events_have_no_properties(account: Account) -> None:
     assert not [each for each in found if "ResourceProperties" in each]
 
 
-@difference('a creation that fails with "on failure: delete" is deleted without a rollback')
+@SANDBOX.test('a creation that fails with "on failure: delete" is deleted without a rollback')
 def test_deletion_after_failure_follows_rollback(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     account.client("ecr").create_repository(repositoryName="images")
@@ -192,7 +175,7 @@ def test_deletion_after_failure_follows_rollback(account: Account) -> None:
     assert ("Registry", "ROLLBACK_COMPLETE") in events(cloudformation, stack)
 
 
-@difference("DescribeEvents lists all operations")
+@SANDBOX.test("DescribeEvents lists all operations")
 def test_describe_events_lists_no_deployment(account: Account) -> None:
     cloudformation = account.client("cloudformation")
     deploy(cloudformation, "Topic", topic())
@@ -200,7 +183,7 @@ def test_describe_events_lists_no_deployment(account: Account) -> None:
     assert cloudformation.describe_events(StackName="Topic")["OperationEvents"] == []
 
 
-@difference("requests are throttled")
+@SANDBOX.test("requests are throttled")
 def test_many_requests_are_answered(account: Account) -> None:
     cloudformation = account.client("cloudformation")
 
@@ -209,13 +192,13 @@ def test_many_requests_are_answered(account: Account) -> None:
         cloudformation.list_stacks()
 
 
-@difference("DescribeAccountLimits returns the limits")
+@SANDBOX.test("DescribeAccountLimits returns the limits")
 def test_limits_of_account_are_unknown(account: Account) -> None:
     with pytest.raises(ClientError, match="DescribeAccountLimits"):
         account.client("cloudformation").describe_account_limits()
 
 
-@difference("quotas limit an account")
+@SANDBOX.test("quotas limit an account")
 def test_quota_of_stack_templates_is_not_enforced(account: Account) -> None:
     # AWS accepts 60 inbound rules in a group: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html.
     rules = [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIp": "10.0.0.0/8"} for port in range(1, 62)]
@@ -227,13 +210,13 @@ def test_quota_of_stack_templates_is_not_enforced(account: Account) -> None:
     )
 
 
-@difference("credentials expire, and signatures are checked")
+@SANDBOX.test("credentials expire, and signatures are checked")
 def test_any_secret_key_is_accepted_by_default(account: Account) -> None:
     # The secret key of this client is a word.
     assert account.client("sts").get_caller_identity()["Account"] == account.number
 
 
-@difference("builds run, and write artifacts, logs and caches to S3")
+@SANDBOX.test("builds run, and write artifacts, logs and caches to S3")
 def test_failing_command_does_not_fail_build(account: Account) -> None:
     buildspec = yaml.safe_dump({"version": 0.2, "phases": {"build": {"commands": ["exit 1"]}}})
     codebuild = builds(account, source={"type": "NO_SOURCE", "buildspec": buildspec})
@@ -242,7 +225,7 @@ def test_failing_command_does_not_fail_build(account: Account) -> None:
     assert until(lambda: build(account, started), lambda shown: shown["buildComplete"])["buildStatus"] == "SUCCEEDED"
 
 
-@difference("a build has the commit of the branch")
+@SANDBOX.test("a build has the commit of the branch")
 def test_commit_of_branch_is_dummy(account: Account) -> None:
     codebuild = builds(account)
     started = codebuild.start_build(projectName="Slc", sourceVersion="no-such-branch")["build"]["id"]
@@ -251,8 +234,8 @@ def test_commit_of_branch_is_dummy(account: Account) -> None:
     assert (shown["buildStatus"], len(shown["resolvedSourceVersion"])) == ("SUCCEEDED", 40)
 
 
-@difference("a webhook is created at GitHub, with the imported token")
-@difference("a push starts a build through the webhook")
+@SANDBOX.test("a webhook is created at GitHub, with the imported token")
+@SANDBOX.test("a push starts a build through the webhook")
 def test_webhook_needs_no_valid_token_and_no_repository(account: Account) -> None:
     codebuild = builds(account)
     codebuild.import_source_credentials(token="no-token", serverType="GITHUB", authType="PERSONAL_ACCESS_TOKEN")
@@ -261,7 +244,7 @@ def test_webhook_needs_no_valid_token_and_no_repository(account: Account) -> Non
     assert account.server.url not in webhook.get("payloadUrl", "")
 
 
-@difference("failed builds are retried automatically, up to the limit of the project")
+@SANDBOX.test("failed builds are retried automatically, up to the limit of the project")
 def test_failed_build_is_not_retried(account: Account) -> None:
     codebuild = builds(account, autoRetryLimit=2)
     started = codebuild.start_build(projectName="Slc", sourceVersion="sandbox-fail")["build"]["id"]
@@ -273,8 +256,8 @@ def test_failed_build_is_not_retried(account: Account) -> None:
 WAITING = graph({"identifier": "first"}, {"identifier": "second", "depend-on": ["first"]})
 
 
-@difference("a `PENDING` build of a batch can already be described")
-@difference("builds of a stopped batch stop after some time")
+@SANDBOX.test("a `PENDING` build of a batch can already be described")
+@SANDBOX.test("builds of a stopped batch stop after some time")
 def test_pending_build_is_unknown_and_stopped_batch_ends_immediately(account: Account) -> None:
     codebuild = builds(account, 3600)
     started = start(account, buildspecOverride=WAITING)
@@ -288,7 +271,7 @@ def test_pending_build_is_unknown_and_stopped_batch_ends_immediately(account: Ac
     assert "IN_PROGRESS" not in statuses(batch(account, started)).values()
 
 
-@difference("`build-fanout`, reports, `on-failure`, fleets, debug sessions")
+@SANDBOX.test("`build-fanout`, reports, `on-failure`, fleets, debug sessions")
 def test_fanout_is_not_supported(account: Account) -> None:
     builds(account)
     fanout = yaml.safe_dump(
@@ -298,7 +281,7 @@ def test_fanout_is_not_supported(account: Account) -> None:
     assert run(account, buildspecOverride=fanout)["buildBatchStatus"] == "FAILED"
 
 
-@difference("concurrent builds are limited")
+@SANDBOX.test("concurrent builds are limited")
 def test_builds_beyond_limit_run(account: Account) -> None:
     codebuild = builds(account, 3600, concurrentBuildLimit=1)
     ids = [codebuild.start_build(projectName="Slc")["build"]["id"] for _ in range(2)]
@@ -333,14 +316,14 @@ def web(image: str) -> dict[str, Any]:
     }
 
 
-@difference("a service fails if its image does not exist, or nothing listens on the port of its health check")
+@SANDBOX.test("a service fails if its image does not exist, or nothing listens on the port of its health check")
 def test_service_with_missing_image_is_created(account: Account) -> None:
     stack = deploy(account.client("cloudformation"), "Web", web("example.invalid/no-such-image:1"))
 
     assert stack["StackStatus"] == "CREATE_COMPLETE"
 
 
-@difference("schedules fire; functions, containers and instances run")
+@SANDBOX.test("schedules fire; functions, containers and instances run")
 def test_instance_runs_no_commands(account: Account) -> None:
     (instance,) = account.client("ec2").run_instances(ImageId="ami-00000001", MinCount=1, MaxCount=1)["Instances"]
     with pytest.raises(ClientError):
@@ -349,7 +332,7 @@ def test_instance_runs_no_commands(account: Account) -> None:
         )["Command"]["StandardOutputContent"]
 
 
-@difference("a new role or policy takes effect after seconds")
+@SANDBOX.test("a new role or policy takes effect after seconds")
 def test_new_role_can_be_assumed_immediately(account: Account) -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account.number}:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
