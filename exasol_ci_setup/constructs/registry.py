@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.values import Items, between, matching, refusal
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _ECR: Final = re.compile(
     r"(?P<account>[0-9]{12})\.dkr[.-]ecr\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com(\.cn)?|on\.aws)/(?P<name>.+)"
 )
+_MORE_THAN_ANY: Final = 100_000
+"""More images than a repository holds by default: https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html."""
+
 _MAX_FILTERS: Final = 5
 """The maximum of ECR for exclusions: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html."""
+
+RELEASE_TAGS: Final = "release-*"
+"""The tags of images that spaces run or can roll back to, in registries with a limit of images."""
 
 TagPattern = Annotated[
     str,
@@ -67,9 +76,19 @@ class Registry(ScopedConstruct):
     kept_images: Annotated[
         Annotated[int, between(1, 10_000, "images")] | None,
         Field(
-            description="Newest images with a tag to keep; others are deleted, also if a service runs them. Default: all."
+            description="Newest images with a tag to keep; others are deleted, except those of releases of spaces. Default: all."
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def _validate_patterns(self) -> Self:
+        _limit_patterns(self.tag_patterns)
+        return self
+
+    @property
+    def tag_patterns(self) -> tuple[str, ...]:
+        """The patterns of tags that can move to another image, with those of releases if the number of images is limited."""
+        return tuple(dict.fromkeys((*self.mutable_tags, *((RELEASE_TAGS,) if self.kept_images is not None else ()))))
 
     @property
     def repository_name(self) -> str:
@@ -101,9 +120,24 @@ class Registry(ScopedConstruct):
                 "countType": "imageCountMoreThan",
                 "countNumber": self.kept_images,
             }
+            # An image that matches a rule cannot be expired by a later one, and this rule expires none.
+            releases = {
+                "tagStatus": "tagged",
+                "tagPatternList": [RELEASE_TAGS],
+                "countType": "imageCountMoreThan",
+                "countNumber": _MORE_THAN_ANY,
+            }
             rules.append(
                 {
                     "rulePriority": 2,
+                    "description": "Images that spaces run or can roll back to are kept",
+                    "selection": releases,
+                    "action": {"type": "expire"},
+                }
+            )
+            rules.append(
+                {
+                    "rulePriority": 3,
                     "description": "Images that newer ones have replaced",
                     "selection": selection,
                     "action": {"type": "expire"},

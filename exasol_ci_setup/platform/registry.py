@@ -66,13 +66,15 @@ class Credentials:
     expires: datetime
 
 
-def create(name: str, *, context: Context | None = None) -> Registry:
+def create(name: str, *, keep: int | None = None, context: Context | None = None) -> Registry:
     """Create a registry: tags other than ``latest`` are immutable, images are scanned, and untagged images expire.
+
+    With `keep`, only so many of the newest images are kept, and those that a space runs or can roll back to.
 
     Raises RegistryConflictError if the registry exists, InputError for an invalid name, and the errors of a deployment.
     """
     context = context or default_context()
-    construct = _construct(name)
+    construct = _construct(name, keep)
     if (stack := _find(context, name)) is not None:
         raise RegistryConflictError(
             f"registry {name!r} already exists: its stack {stack.name} is in {stack.status}",
@@ -153,9 +155,10 @@ def docker_login(name: str, *, context: Context | None = None) -> str:
     return registry.host
 
 
-def _construct(name: str) -> Construct:
+def _construct(name: str, keep: int | None = None) -> Construct:
     # Validate the name alone first, so that an invalid name is reported once.
-    return build(Construct, name=build(Construct, name=name).name, stack_name=f"{_PREFIX}{name}")
+    valid = build(Construct, name=name).name
+    return build(Construct, name=valid, stack_name=f"{_PREFIX}{name}", kept_images=keep)
 
 
 def _find(context: Context, name: str) -> Stack | None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs.space import Space
     from exasol_ci_setup.core.stacks import Stack
 
-_MOST: Final = 10
+MOST: Final = 10
+"""The number of stored releases."""
 # Larger templates need a bucket, which a role for deployments may not be allowed to use.
 _MOST_CHARACTERS: Final = 24_000
 _LEAST: Final = 2
@@ -65,6 +66,11 @@ def stored(stack: Stack, metadata: Mapping[str, Any]) -> tuple[StoredRelease, ..
     return (_release(1, deployed, json.loads(metadata["Space"])),)
 
 
+def latest(history_text: str) -> StoredRelease:
+    """Return the last release in the text that a template stores."""
+    return StoredRelease(**json.loads(history_text)[-1])
+
+
 def following(releases: Sequence[StoredRelease], space: Space) -> tuple[StoredRelease, ...]:
     """Return the releases with that of `space`, if it differs from the last one; the oldest of many are dropped."""
     fields = space.model_dump(include={*_FIELDS, *_VARIABLES})
@@ -72,7 +78,7 @@ def following(releases: Sequence[StoredRelease], space: Space) -> tuple[StoredRe
     latest = _release(number, datetime.now(timezone.utc), fields)
     if releases and latest == replace(releases[-1], number=number, at=latest.at):
         return tuple(releases)
-    kept = [*releases, latest][-_MOST:]
+    kept = [*releases, latest][-MOST:]
     while len(kept) > _LEAST and len(history(kept)) > _MOST_CHARACTERS:
         del kept[0]
     return tuple(kept)

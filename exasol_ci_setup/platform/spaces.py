@@ -14,7 +14,15 @@ from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.load_balancer import LoadBalancer
 from exasol_ci_setup.core.errors import InputError, SpaceConflictError, SpaceRequestError
 from exasol_ci_setup.core.reporter import NullReporter
-from exasol_ci_setup.platform import domains, load_balancer, load_balancer_quotas, sizes, space_releases, space_secrets
+from exasol_ci_setup.platform import (
+    domains,
+    load_balancer,
+    load_balancer_quotas,
+    sizes,
+    space_images,
+    space_releases,
+    space_secrets,
+)
 from exasol_ci_setup.platform import space_stacks as stacks
 from exasol_ci_setup.platform.space_releases import Release
 from exasol_ci_setup.platform.space_settings import NewSpaceSettings, SpaceSettings, SpaceUpdate, require_known
@@ -85,6 +93,7 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
     wanted = _with_releases(_build_space(balancer, fields), ())
     load_balancer_quotas.require_within_quotas(context, existing, _additions({}, wanted))
     made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted)))
+    _protect_image(context, wanted)
     stacks.drop_logs(context, wanted.log_group_prefix, keep=made.log_group)
     _report_address(context, made, wanted)
     return made
@@ -212,6 +221,7 @@ def _apply_update(
 
     same_listener = _listener_of(before) == _listener_of(wanted.model_dump())
     made = stacks.describe(stacks.deploy_space(context, wanted, keep_number=same_listener, check=check))
+    _protect_image(context, wanted)
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
         stacks.drop_certificate(context, before["certificate_arn"])
     if moved:
@@ -284,6 +294,12 @@ def _service_values(settings: SpaceSettings) -> dict[str, Any]:
 
 def _with_releases(space: constructs.Space, before: Sequence[space_releases.StoredRelease]) -> constructs.Space:
     return space.model_copy(update={"release_history": space_releases.history(space_releases.following(before, space))})
+
+
+def _protect_image(context: Context, deployed: constructs.Space) -> None:
+    """Protect the image of the current release from the lifecycle policy of its registry."""
+    current = space_releases.latest(deployed.release_history)
+    space_images.protect(context, deployed.name, current)
 
 
 def _without_none(**values: Any) -> dict[str, Any]:

@@ -141,5 +141,13 @@ def test_conflicting_options_of_builder_are_rejected(values: dict[str, Any], rul
 
 def test_limited_registry_keeps_newest_tagged_images():
     policy = json.loads(Registry(name="images", kept_images=5).lifecycle_policy)
-    assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged", "tagged"]
-    assert policy["rules"][1]["selection"]["countNumber"] == 5
+    assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged", "tagged", "tagged"]
+    # A rule with a higher priority, the lower number, protects the images that it selects.
+    assert policy["rules"][1]["selection"]["tagPatternList"] == ["release-*"]
+    assert policy["rules"][2]["selection"]["countNumber"] == 5
+
+
+def test_limited_registry_lets_tags_of_releases_move():
+    assert Registry(name="images", kept_images=5).tag_patterns == ("latest", "release-*")
+    assert Registry(name="images").tag_patterns == ("latest",)
+    assert "at most 5" in error_of(Registry, name="images", kept_images=5, mutable_tags=[*"abcde"])

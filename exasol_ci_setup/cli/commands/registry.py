@@ -51,9 +51,15 @@ def list_(session: Session) -> None:
 
 @registry.command()
 @_name_option
+@click.option(
+    "--keep",
+    type=int,
+    metavar="N",
+    help="Newest images to keep, besides those of the last ten releases of each space; others are deleted.  [default: all]",
+)
 @change_options
 @common_options
-def create(session: Session, name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
+def create(session: Session, name: str, *, keep: int | None, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
     """Create a registry.
 
     Tags other than latest are immutable. Images are scanned on push. Untagged images are deleted after two weeks.
@@ -61,7 +67,7 @@ def create(session: Session, name: str, *, plan_only: bool, yes: bool, allow_dat
     from exasol_ci_setup.platform import registry as verbs
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
-        _show(session, verbs.create(name, context=context))
+        _show(session, verbs.create(name, keep=keep, context=context))
         done(session, "created", changed=True, name=name)
 
 
