@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.sandbox.private import wrap
@@ -21,8 +22,23 @@ def extend(ministack: Any) -> None:
     wrap(iam_actions, "extract_resource_arn", _extract_resource_arn)
 
 
+def extend_presigned() -> None:
+    """Make ministack's S3 accept presigned URLs of all credentials, unless access control is on."""
+    from ministack.services import s3
+
+    wrap(s3, "_verify_presigned_sigv4", _verify_presigned)
+
+
+def _verify_presigned(inner: Callable[..., Any], *request: Any) -> Any:
+    import ministack.app as ministack
+
+    refused = inner(*request)
+    is_signature = refused is not None and b"SignatureDoesNotMatch" in refused[2]
+    return None if is_signature and not ministack.AUTH else refused
+
+
 def _extract_resource_arn(inner: Callable[..., Any], service: str, *arguments: Any, **options: Any) -> Any:
-    """Return the ARN against which a request is checked: of a change set, its stack; of a public parameter, one without an account.
+    """Return the ARN against which a request is checked: of a change set, its stack; of a build, its project; of a public parameter, one without an account.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
     """
@@ -31,6 +47,8 @@ def _extract_resource_arn(inner: Callable[..., Any], service: str, *arguments: A
         # Public parameters belong to AWS: https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
         head, _, rest = str(found).partition(":parameter/")
         return f"{head.rpartition(':')[0]}::parameter/{rest}"
+    if service == "codebuild" and found == "*":
+        return _project_of_build(arguments, options) or found
     if service != "cloudformation" or found != "*":
         return found
     from ministack.services.cloudformation import _change_sets
@@ -39,6 +57,23 @@ def _extract_resource_arn(inner: Callable[..., Any], service: str, *arguments: A
     values = given.get("ChangeSetName", "")
     name = values[0] if isinstance(values, list) and values else values
     return _change_sets[name]["StackId"] if name in _change_sets else found
+
+
+def _project_of_build(arguments: tuple[Any, ...], options: dict[str, Any]) -> str:
+    """Return the ARN of the project of the first build or batch that a request names; empty without one.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html
+    """
+    from ministack.core.responses import get_account_id, get_region
+
+    body = next(
+        (each for each in (*arguments, *options.values()) if isinstance(each, bytes) and each[:1] == b"{"), b"{}"
+    )
+    request = json.loads(body)
+    names = request.get("ids") or [request.get("id") or ""]
+    # An ARN ends with the ID, PROJECT:UUID.
+    project = str(names[0]).rpartition("/")[2].partition(":")[0]
+    return f"arn:aws:codebuild:{get_region()}:{get_account_id()}:project/{project}" if project else ""
 
 
 def control(ministack: Any, *, on: bool) -> None:

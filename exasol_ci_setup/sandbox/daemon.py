@@ -59,6 +59,10 @@ _KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 
+SECRET_KEY: Final = "sandbox"  # noqa: S105 - not secret
+"""The secret key of each account's root user."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A running sandbox. `instance` is a random id that distinguishes it from other servers on the port.
@@ -90,7 +94,7 @@ def environment(endpoint: Endpoint) -> dict[str, str]:
     variables = {
         "AWS_ENDPOINT_URL": endpoint.url,
         "AWS_ACCESS_KEY_ID": endpoint.account,
-        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_REGION": endpoint.region,
         "AWS_DEFAULT_REGION": endpoint.region,
         "AWS_EC2_METADATA_DISABLED": "true",

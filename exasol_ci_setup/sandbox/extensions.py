@@ -123,6 +123,12 @@ def _extend_cloudformation() -> None:
     codebuild_types.extend(_stores()["source_credentials"])
 
 
+@functools.cache
+def _extend_s3() -> None:
+    checksums.extend()
+    access.extend_presigned()
+
+
 _EXTENSIONS: Final[dict[str, Callable[[], None]]] = {
     "cloudformation": _extend_cloudformation,
     "cloudwatch_logs": functools.cache(refusals.extend_logs),
@@ -132,7 +138,7 @@ _EXTENSIONS: Final[dict[str, Callable[[], None]]] = {
     "alb": functools.cache(elb_types.extend_calls),
     "ec2": functools.cache(ec2_types.extend_calls),
     "iam": functools.cache(linked_roles.extend_calls),
-    "s3": functools.cache(checksums.extend),
+    "s3": _extend_s3,
     "ssm": functools.cache(ec2_types.extend_parameters),
 }
 

@@ -29,6 +29,7 @@ from exasol_ci_setup.sandbox.daemon import (
     REGISTRY_DIR,
     RESET_PATH,
     RUNNING_LOCK,
+    SECRET_KEY,
     SERVICES_DIR,
     Endpoint,
 )
@@ -229,6 +230,7 @@ def serve_forever(*, state_dir: Path, wanted_ports: Sequence[int], settings: Set
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "LOG_LEVEL": "WARNING",
             "AUTH": "false",
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "SERVICES": "",
             # Services of the sandbox must not start containers, or remove those of another emulator.
             "DOCKER_HOST": f"unix://{state_dir / 'no-docker.sock'}",

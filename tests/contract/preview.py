@@ -198,7 +198,7 @@ def _calls(place: Place) -> Iterator[tuple[str, tuple[str, ...]]]:
         ("secretsmanager", "ListSecrets", anywhere),
         (
             "codebuild",
-            "StartBuildBatch StartBuild StopBuild BatchGetBuildBatches BatchGetBuilds ListBuildBatchesForProject",
+            "StartBuildBatch StartBuild StopBuild BatchGetBuildBatches BatchGetBuilds ListBuildBatchesForProject ListBuildsForProject",
             projects,
         ),
         ("codebuild", "ListSourceCredentials ListBuildBatches", anywhere),

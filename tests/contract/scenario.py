@@ -31,6 +31,7 @@ PROJECT_URL: Final = os.environ.get("PROJECT_URL") or REPOSITORY
 """A repository in which the token may create a webhook."""
 # A key for this purpose only: no private key of it exists.
 PUBLIC_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG/cyaM4OW3facgROAqmYCekxTpDnFmfymOnJJG/2uZ5 contract"
+_SSH: Final = ("--ssh", "--ssh-cidr", "10.0.0.0/8")
 # As `deploy-instance` names the key pair: with the hash of the key without its comment.
 _KEY_HASH: Final = hashlib.sha256(PUBLIC_KEY.rpartition(" ")[0].encode()).hexdigest()
 _KEY_NAME: Final = f"{PREFIX}-machine-{_KEY_HASH[:12]}"
@@ -256,7 +257,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "instance": Kind(
         f"{PREFIX}-machine",
-        ("--name", f"{PREFIX}-machine", "--instance-type", "t3.micro", "--path-to-key", "key"),
+        ("--name", f"{PREFIX}-machine", "--instance-type", "t3.micro", "--path-to-key", "key", *_SSH),
         ("--tag", "contract-change=1"),
         _open_port,
         Conflict(

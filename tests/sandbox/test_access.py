@@ -104,6 +104,39 @@ def status(url: str) -> int:
         return error.code
 
 
+def link(s3: S3Client, bucket: str) -> str:
+    """Return a presigned URL of the object a."""
+    return s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"})
+
+
+def test_url_presigned_with_any_key_is_accepted_by_default(server, live, account_id, bucket):
+    live.client("s3").put_object(Bucket=bucket, Key="a", Body=b"a")
+    url = link(live.make("s3", aws_access_key_id=account_id, aws_secret_access_key="another"), bucket)
+
+    assert status(url) == 200
+    server.control_access(True)
+    try:
+        assert status(url) == 403
+    finally:
+        server.control_access(False)
+
+
+@pytest.mark.usefixtures("enforced")
+def test_builds_are_checked_against_their_project(live):
+    iam = live.client("iam")
+    iam.create_user(UserName="builder")
+    arn = "arn:aws:codebuild:eu-central-1:*:project/own"
+    read = {"Effect": "Allow", "Action": "codebuild:BatchGetBuildBatches", "Resource": arn}
+    iam.put_user_policy(UserName="builder", PolicyName="read", PolicyDocument=json.dumps({"Statement": [read]}))
+    key = iam.create_access_key(UserName="builder")["AccessKey"]
+    keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    codebuild = live.make("codebuild", **keys)
+
+    assert codebuild.batch_get_build_batches(ids=["own:1"])["buildBatchesNotFound"] == ["own:1"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        codebuild.batch_get_build_batches(ids=["other:1"])
+
+
 def test_access_control_changes_while_server_runs(server, live, account_id, bucket):
     s3 = session(live, account_id, bucket, prefix="mine/")
 
@@ -143,6 +176,7 @@ def test_sandbox_with_access_control_enforces_policies(tmp_path, monkeypatch):
         s3.create_bucket(Bucket="a-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         s3.put_object(Bucket="a-bucket", Key="a", Body=b"")
         assert status(f"{endpoint.url}/a-bucket/a") == 403
+        assert status(link(s3, "a-bucket")) == 200
         assert "to change its access control, stop it first" in run("start", "--access-control").stderr
     finally:
         run("stop")
