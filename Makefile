@@ -10,7 +10,7 @@ SCEPTRE := .venv-sceptre
 SAM := .venv-sam
 MOTO := .venv-moto
 
-.PHONY: help setup test test-engine test-contract test-moto test-aws test-aws-clean lint types policy demo bench golden reference diagrams clean
+.PHONY: help setup test test-engine test-contract test-moto test-aws test-aws-clean lint types policy demo bench golden reference diagrams recording clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -100,6 +100,10 @@ reference: $(READY)  ## Generate docs/reference.md and docs/cli.md from the mode
 
 diagrams: $(READY)  ## Generate release-flow.png and docs/diagrams/*.png with Graphviz
 	$(BIN)/python docs/diagrams/draw.py
+
+recording: $(READY)  ## Record the picture of the README in the sandbox, and draw it
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/recording/record.py
+	$(BIN)/python docs/recording/draw.py
 
 clean:  ## Delete the files that the other targets created
 	rm -rf $(VENV) $(DEMO) $(CHECKOV) $(SCEPTRE) $(SAM) $(MOTO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

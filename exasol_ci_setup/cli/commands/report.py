@@ -88,7 +88,7 @@ def _gather(stacks: dict[str, tuple[Context, Stack]], *, with_drift: bool) -> li
 
 
 def _subject(session: Session, subject: str) -> tuple[str, dict[str, tuple[Context, Stack]]]:
-    """Return the title of the page, and the stacks with their contexts. Raises StackNotFoundError if there is none."""
+    """Return the title of the page, and the stacks with their contexts. Raises StackNotFoundError without stacks."""
     if Path(subject).suffix in _FLEET_SUFFIXES:
         return f"Fleet {Path(subject).name}", _of_fleet(session, Path(subject))
     from exasol_ci_setup.programs.removal import of_scope
