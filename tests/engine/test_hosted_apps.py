@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.engine.hosted import DOMAIN, LABEL, Host, docker, echo, request, until, upload
+from tests.engine.hosted import DOMAIN, KEY, LABEL, Host, docker, echo, request, until, upload
 
 pytestmark = pytest.mark.engine
 
@@ -209,3 +210,30 @@ def test_old_images_of_app_are_removed_except_last_five(shared_host: Host, tmp_p
     shared_host.curl("/delete", {"name": "prune"})
     assert left() == {ids[-1]}
     docker("rmi", "pruned:1")
+
+
+def test_followed_log_continues_until_caller_or_service_ends(shared_host: Host):
+    shared_host.new("demo:1", "follow")
+    body = json.dumps({"name": "follow", "lines": 5, "follow": True})
+    command = [
+        *("curl", "--silent", "--no-buffer", "--include", "--header", f"Authorization: Bearer {KEY}"),
+        *("--header", f"Host: {DOMAIN}", "--json", body, "http://127.0.0.1/logs"),
+    ]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second,
+    ):
+        heads = []
+        for each in (first, second):
+            heads.append("".join(iter(each.stdout.readline, "\n")).lower())
+            assert each.stdout.readline() == "this is an app\n"
+        assert all("200 ok" in head and "content-type: text/plain" in head for head in heads)
+        # The line arrives although the request has not ended.
+        request("follow.example.com", "/sleep/0")
+        assert first.stdout.readline() == "received /sleep/0\n"
+        first.kill()
+        assert shared_host.stop() == 0
+        assert second.stdout.read() == "received /sleep/0\n"
+    shared_host.start("--answer-within", "5s")
+    assert shared_host.curl("/logs", {"name": "follow", "lines": 1}).json["logs"] == "received /sleep/0\n"
+    assert shared_host.curl("/logs", {"name": "nothing", "follow": True}).status == 404

@@ -136,7 +136,9 @@ def assemble(
         responses=_FAILURES,
     )
     _add_error_handlers(app)
-    Routes(settings, authenticator, deployments).add_to(app)
+    routes = Routes(settings, authenticator, deployments)
+    routes.add_to(app)
+    app.state.end_streams = routes.log_streams.end
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.options import AppOptions
@@ -99,6 +100,8 @@ class LogsRequest(AppRequest):
     """A request for the log of an app."""
 
     lines: int = Field(100, ge=1, le=10_000, description="The number of last lines to return.")
+    # Not in the OpenAPI document: the answer has another type, and does not end while the container runs.
+    follow: SkipJsonSchema[bool] = False
 
 
 def options_of(body: AppOptions) -> AppOptions:

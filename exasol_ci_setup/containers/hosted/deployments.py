@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from docker.models.containers import Container
     from docker.models.images import Image
+    from docker.types import CancellableStream
 
     from exasol_ci_setup.containers.hosted.certificates import Certificates
     from exasol_ci_setup.containers.hosted.instances import Instances
@@ -240,6 +241,10 @@ class Deployments:
     def logs(self, name: str, lines: int) -> str:
         """Return the last `lines` of the log of an app."""
         return containers.logs(self._require_container(self._require_app(name, self._state.app(name))), lines)
+
+    def follow_log(self, name: str, lines: int) -> CancellableStream[bytes]:
+        """Return the last `lines` of the log of an app, and later output until its container ends."""
+        return containers.follow_log(self._require_container(self._require_app(name, self._state.app(name))), lines)
 
     def add_domain(self, name: str, domain: str, *, force: bool) -> None:
         """Add a domain to an app. With `force`, also a domain that belongs to another app."""

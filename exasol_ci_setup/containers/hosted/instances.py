@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
     from docker.models.images import Image
+    from docker.types import CancellableStream
 
     from exasol_ci_setup.containers.hosted.networks import Network
     from exasol_ci_setup.containers.hosted.options import AppOptions
@@ -243,6 +244,12 @@ def logs(container: Container, lines: int) -> str:
     """Return the last `lines` of the log of a container."""
     with engine.engine_errors("The log cannot be read"):
         return container.logs(tail=lines).decode("utf-8", "replace")
+
+
+def follow_log(container: Container, lines: int) -> CancellableStream[bytes]:
+    """Return the last `lines` of the log of a container, and later output until the container ends."""
+    with engine.engine_errors("The log cannot be read"):
+        return container.logs(tail=lines, stream=True, follow=True)
 
 
 def wait_until_ready(container: Container, *, port: int, host: str, seconds: float, health_path: str | None) -> None:

@@ -45,8 +45,8 @@ def _memory(value: object) -> int:
 
 def _cpus(value: object) -> float:
     number = math.nan if isinstance(value, bool) or not isinstance(value, int | float | str) else _to_float(value)
-    if not 0.01 <= number <= 1024:  # noqa: PLR2004 - the smallest limit of Docker, and more than any machine has
-        raise ValueError("use a number of processors from 0.01, such as 0.5 or 2")
+    if not 0.1 <= number <= 1024:  # noqa: PLR2004 - with less, an app hardly starts; and more than any machine has
+        raise ValueError("use a number of processors from 0.1, such as 0.5 or 2")
     return number
 
 
@@ -73,7 +73,7 @@ Seconds = Annotated[int, BeforeValidator(parse_seconds), _quantity("^[1-9][0-9]{
 Cpus = Annotated[
     float,
     BeforeValidator(_cpus),
-    WithJsonSchema({"type": "number", "minimum": 0.01, "maximum": 1024, "examples": [0.5]}),
+    WithJsonSchema({"type": "number", "minimum": 0.1, "maximum": 1024, "examples": [0.5]}),
 ]
 HealthPath = Annotated[
     str,

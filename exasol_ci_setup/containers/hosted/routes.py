@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from exasol_ci_setup.containers.hosted import bodies, names
 from exasol_ci_setup.containers.hosted.auth import DELAY_SECONDS
 from exasol_ci_setup.containers.hosted.certificates import ACME, CHALLENGES
+from exasol_ci_setup.containers.hosted.log_streams import LogStreams
 from exasol_ci_setup.containers.hosted.options import AppOptions
 from exasol_ci_setup.containers.hosted.releases import Release
 from exasol_ci_setup.core.errors import AppConflictError, TooManyAttemptsError
@@ -38,6 +39,7 @@ class Routes:
         self._settings = settings
         self._authenticator = authenticator
         self._deployments = deployments
+        self.log_streams = LogStreams()
 
     def add_to(self, app: FastAPI) -> None:
         """Add the endpoints to an application."""
@@ -73,7 +75,7 @@ class Routes:
         protected.post("/add_domain", summary="Add a domain to a container")(self.add_domain)
         protected.post("/remove_domain", summary="Remove a domain from a container")(self.remove_domain)
         protected.post("/delete", summary="Delete a container")(self.delete)
-        protected.post("/logs", summary="Read the log of a container")(self.logs)
+        protected.post("/logs", summary="Read the log of a container", response_model=bodies.LogsAnswer)(self.logs)
         app.include_router(protected)
         if self._settings.ssl:
             # For a server block of nginx that forwards all requests.
@@ -128,9 +130,18 @@ class Routes:
         self._deployments.delete(body.name, purge=body.purge)
         return bodies.SuccessAnswer()
 
-    def logs(self, body: bodies.LogsRequest) -> bodies.LogsAnswer:
-        """Return stdout and stderr of the container."""
-        return bodies.LogsAnswer(logs=self._deployments.logs(body.name, body.lines))
+    async def logs(self, body: bodies.LogsRequest) -> Any:
+        """Return stdout and stderr of the container.
+
+        With `"follow": true`, the answer is plain text that continues with new output until the container ends.
+        """
+        if not body.follow:
+            return bodies.LogsAnswer(logs=await run_in_threadpool(self._deployments.logs, body.name, body.lines))
+        stream = await run_in_threadpool(self._deployments.follow_log, body.name, body.lines)
+        self.log_streams.add(stream)
+        # nginx sends each line at once: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering.
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(self.log_streams.read(stream), media_type="text/plain", headers=headers)
 
     def _own_domain(self, request: Request) -> str:
         if self._settings.domain is not None:

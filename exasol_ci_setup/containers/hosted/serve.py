@@ -54,7 +54,16 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     )
     # uvicorn raises SIGTERM again after its shutdown; ignore it, so that the exit code is 0.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    Server(config).run(sockets=[listening])
+    _Server(config).run(sockets=[listening])
+
+
+class _Server(Server):
+    """The server of uvicorn. It ends logs that callers follow before it waits for open requests."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Complete open requests, and stop."""
+        self.config.app.state.end_streams()  # type: ignore[union-attr] # always the application of `create`
+        await super().shutdown(sockets)
 
 
 @contextlib.contextmanager
