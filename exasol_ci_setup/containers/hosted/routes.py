@@ -139,7 +139,7 @@ class Routes:
             return bodies.LogsAnswer(logs=await run_in_threadpool(self._deployments.logs, body.name, body.lines))
         stream = await run_in_threadpool(self._deployments.follow_log, body.name, body.lines)
         self.log_streams.add(stream)
-        # nginx sends each line at once: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering.
+        # nginx does not buffer the lines: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering.
         headers = {"X-Accel-Buffering": "no"}
         return StreamingResponse(self.log_streams.read(stream), media_type="text/plain", headers=headers)
 
