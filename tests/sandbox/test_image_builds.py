@@ -19,12 +19,15 @@ from tests.docker import engine_server
 from tests.docker.engine_server import EngineServer
 from tests.registry import Pusher, require_program, tags
 from tests.sandbox.codebuild import build, create_project, log, send, until
+from tests.sandbox.differences import Differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exasol_ci_setup.sandbox.registry import Registry
     from tests.sandbox.conftest import Account
+
+IMAGES = Differences("### Build images")
 
 pytestmark = pytest.mark.live
 
@@ -161,6 +164,10 @@ def is_alive(process: int) -> bool:
     return True
 
 
+def test_each_documented_difference_of_image_builds_has_test() -> None:
+    assert IMAGES.documented() == IMAGES.tested
+
+
 def test_every_command_of_template_is_known() -> None:
     commands = buildspecs.commands(builder_spec())
     assert image_builds.is_image_build(commands)
@@ -168,6 +175,8 @@ def test_every_command_of_template_is_known() -> None:
     assert not image_builds.is_image_build({phase: listed for phase, listed in commands.items() if phase != "BUILD"})
 
 
+@IMAGES.test("the image `aws/codebuild/…` and the compute type apply")
+@IMAGES.test("the host ends with the build")
 def test_commands_run_docker_in_order(builder: Builder, record: Path, images: Registry) -> None:
     shown = builder.run()
     uri = f"{images.address}/{builder.account.number}/eu-central-1/team/app"
@@ -228,6 +237,7 @@ def test_build_without_tag_pushes_only_hash(builder: Builder, record: Path) -> N
     assert [call.split()[2] for call in calls(record)] == ["login", "build", "push", "image"]
 
 
+@IMAGES.test("images are pushed to `{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}`")
 def test_registry_address_replaces_address_on_aws(builder: Builder, record: Path) -> None:
     (found,) = builder.ecr.describe_repositories()["repositories"]
     assert builder.run(REPOSITORY_URI=found["repositoryUri"])["buildStatus"] == "SUCCEEDED"
@@ -326,6 +336,7 @@ def test_push_to_immutable_tag_fails(builder: Builder, record: Path) -> None:
     assert [call.rpartition(":")[2] for call in calls(record) if " push " in call] == [HASH]
 
 
+@IMAGES.test("`tar` unpacks any link")
 @pytest.mark.parametrize("link", ["/etc/passwd", "../../../etc/passwd"])
 def test_archive_with_path_traversal_is_rejected(builder: Builder, record: Path, link: str) -> None:
     builder.upload(("Dockerfile", "FROM scratch"), link=link)
@@ -353,6 +364,7 @@ def test_build_without_engine_is_simulated_with_reason(builder: Builder) -> None
     assert "commands are logged, but not run" in said
 
 
+@IMAGES.test("the commands of the buildspec run in a container with a separate engine")
 def test_other_build_runs_no_commands(builder: Builder, record: Path) -> None:
     started = send(
         builder.account,
