@@ -502,14 +502,13 @@ def test_wait_condition_with_hanging_command_times_out(manager):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_during_build_leaves_nothing(managers, image, number):
+def test_signal_during_build_leaves_nothing(managers, image):
     manager = managers({"db": server(image), "slow": {**server(image, "RUN sleep 4711"), "links": ["{images.db}"]}})
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(manager.post, "/start_container", image="slow", ports=[])
         until(lambda: processes("sleep 4711"))
 
-        manager.end(number)
+        manager.end(signal.SIGTERM)
 
         assert waiting.result().status_code == 503
     until(lambda: not processes("sleep 4711"))
@@ -537,14 +536,14 @@ def test_signal_during_wait_leaves_nothing(managers, image):
         waiting = threads.submit(manager.post, "/start_container", image="server", ports=[])
         until(lambda: on_engine()["containers"])
 
-        manager.end()
+        manager.end(signal.SIGINT)
 
         assert waiting.result().status_code == 503
     assert on_engine() == NOTHING
 
 
-def test_managers_do_not_change_containers_of_each_other(managers, image):
-    one, two = managers({"server": server(image)}), managers({"server": server(image)}, "two")
+def test_managers_do_not_change_containers_of_each_other(managers, manager, image):
+    one, two = managers({"server": server(image)}), manager
     first, second = one.start("server", [0, 4545]), two.start("server", [0, 4545])
 
     assert first["container_id"] != second["container_id"]
