@@ -14,7 +14,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from http.client import HTTPMessage
+    from http.client import HTTPMessage, HTTPResponse
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def send(
 
 
 @contextmanager
-def stream(request: Request, *, idle_seconds: float | None) -> Iterator[tuple[int, IO[bytes]]]:
+def stream(request: Request, *, idle_seconds: float | None) -> Iterator[tuple[int, HTTPResponse]]:
     """Yield the status and the body of a response that has no end, such as a log that is followed. Redirects are followed as by `send`.
 
     `idle_seconds` is the time limit for each part of the response; None waits without limit. Raises the errors of urllib.

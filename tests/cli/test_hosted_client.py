@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import ssl
 import sys
 import threading
@@ -289,6 +290,29 @@ def test_certificate_is_checked(program: Program, site, key_file, tmp_path, monk
     assert "certificate verify failed: self-signed certificate" in refused.stderr.replace("self signed", "self-signed")
     assert accepted.code == 0, accepted.stderr
     assert received == [("/stop", f"Bearer {KEY}")]
+
+
+@pytest.mark.parametrize(("end", "code"), [("0\r\n\r\n", 0), ("", 1), ("5\r\nwor", 1)])
+def test_followed_log_that_host_closes_is_failure(program: Program, key_file, end, code):
+    """A log is complete if its last chunk has arrived: https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                connection.sendall(f"{head}6\r\nhello\n\r\n{end}".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        ran = program("hosted", "logs", "app1", "--follow", "--url", url, "--key-file", key_file)
+
+        thread.join()
+    assert (ran.code, ran.stdout.splitlines()[0]) == (code, "hello")
+    assert ("has closed the log of app1" in ran.stderr) is (code == 1)
 
 
 def test_foreign_list_is_no_hosted_api(program: Program, site):

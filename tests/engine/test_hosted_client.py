@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,28 @@ def test_log_is_printed(shared_host: Host):
 
     assert done("logs", "logged") == "this is an app\n"
     assert records(done("logs", "logged", "--lines", "1", "--output", "json"))[0]["message"] == "this is an app"
+
+
+def test_log_is_followed_until_app_stops(shared_host: Host):
+    shared_host.new("demo:1", "followed")
+    program = subprocess.Popen(
+        shared_host.program(
+            "hosted", "logs", "followed", "-f", "--allow-http", "--key-file", str(shared_host.folder / "key")
+        ),
+        env={**os.environ, **ENVIRONMENT},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    with program:
+        assert program.stdout.readline() == "this is an app\n"
+        request("followed.example.com", "/sleep/0")
+        assert program.stdout.readline() == "received /sleep/0\n"
+
+        done("stop", "followed")
+
+        assert program.stdout.read() == ""
+    assert program.returncode == 0
 
 
 def test_failed_deployment_exits_1_with_reason(shared_host: Host):

@@ -120,15 +120,30 @@ class Client:
         return str(found.get("logs", ""))
 
     def follow_logs(self, name: str, lines: int) -> Iterator[str]:
-        """Yield the last lines of the log of an app, and new ones, until the app ends."""
+        """Yield the last lines of the log of an app, and new ones, until its container ends.
+
+        Raises AppError if the host closes the connection earlier.
+        """
         request = self._build("/logs", {"name": name, "lines": lines, "follow": True})
+        is_open = False
         try:
             with stream(request, idle_seconds=None) as (status, body):
                 if status != _OK:
                     raise self._error(status, body.read(_MAX_BODY_BYTES))
-                for line in body:
-                    yield line.decode(errors="replace").rstrip("\r\n")
+                is_open = True
+                rest = b""
+                # Lines of the response would end without an error if the last chunk is missing.
+                while part := body.read1(_MAX_BODY_BYTES):
+                    *lines_read, rest = (rest + part).split(b"\n")
+                    yield from (_decode(line) for line in lines_read)
+                if rest:
+                    yield _decode(rest)
         except (URLError, HTTPException, OSError) as error:
+            if is_open:
+                raise AppError(
+                    f"{self.url} has closed the log of {name}",
+                    hint=f"`exasol-ci-setup hosted logs {name} --follow --url {self.url}` continues",
+                ) from error
             raise self._unreachable(error) from error
 
     def act(self, path: str, **body: Any) -> None:
@@ -206,3 +221,7 @@ class Client:
     def _unreachable(self, error: BaseException) -> AppError:
         cause = getattr(error, "reason", error)
         return AppError(f"{self.url} cannot be reached: {getattr(cause, 'strerror', None) or cause}")
+
+
+def _decode(line: bytes) -> str:
+    return line.decode(errors="replace").removesuffix("\r")
