@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from exasol_ci_setup.sandbox.private import wrap
@@ -49,6 +50,8 @@ def _extract_resource_arn(inner: Callable[..., Any], service: str, *arguments: A
         return f"{head.rpartition(':')[0]}::parameter/{rest}"
     if service == "codebuild" and found == "*":
         return _project_of_build(arguments, options) or found
+    if service == "ecs":
+        return _ecs_service(*arguments) or found
     if service != "cloudformation" or found != "*":
         return found
     from ministack.services.cloudformation import _change_sets
@@ -74,6 +77,22 @@ def _project_of_build(arguments: tuple[Any, ...], options: dict[str, Any]) -> st
     # An ARN ends with the ID, PROJECT:UUID.
     project = str(names[0]).rpartition("/")[2].partition(":")[0]
     return f"arn:aws:codebuild:{get_region()}:{get_account_id()}:project/{project}" if project else ""
+
+
+def _ecs_service(*request: Any) -> str:
+    """Return the ARN of the service of a request to ECS, or an empty text; ministack checks such requests against the cluster.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
+    """
+    _method, _path, _headers, body, _query, region, account_id = request
+    values: dict[str, Any] = {}
+    with suppress(ValueError):
+        values = json.loads(body or b"{}")
+    name = values.get("service") or next(iter(values.get("services") or []), "")
+    cluster = str(values.get("cluster") or "default").rpartition("/")[2]
+    if not name or name.startswith("arn:"):
+        return str(name)
+    return f"arn:aws:ecs:{region}:{account_id}:service/{cluster}/{name}"
 
 
 def control(ministack: Any, *, on: bool) -> None:
