@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exasol_ci_setup.aws.log_events import LogLine
 from exasol_ci_setup.platform.space_add import add
+from exasol_ci_setup.platform.space_cost import cost
 from exasol_ci_setup.platform.space_exec import run as execute
 from exasol_ci_setup.platform.space_tasks import logs, restart
 from exasol_ci_setup.platform.spaces import Release, Space, create, delete, get, list, releases, rollback, update  # noqa: A004 - the commands' names
@@ -13,6 +14,7 @@ __all__ = [
     "Release",
     "Space",
     "add",
+    "cost",
     "create",
     "delete",
     "execute",

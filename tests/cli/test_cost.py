@@ -49,6 +49,13 @@ def test_table_equals_golden_file(name, arguments, run, golden):
     golden(f"cost/{name}.txt", ran.stdout)
 
 
+def test_space_has_tables_of_space_and_load_balancer(run, golden):
+    ran = run("cost", "space", "--cpu", "1", "--memory", "2Gi", "--count", "3")
+
+    assert ran.code == 0
+    golden("cost/space.txt", ran.stdout)
+
+
 def test_documentation_shows_current_table():
     table = (ROOT / "tests" / "golden" / "cost" / "cluster.txt").read_text(encoding="utf-8")
 

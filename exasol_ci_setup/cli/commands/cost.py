@@ -58,6 +58,22 @@ def _template(session: Session, **values: Any) -> None:
     _show(session, cost_of_template(session.context(), stack.name, template, choice.values, incomplete=incomplete))
 
 
+@cost.command("space")
+@click.option("--name", "-n", metavar="NAME", help="Existing space, whose size and number of tasks are the defaults.")
+@click.option("--cpu", "-c", metavar="VCPUS", help="Number of vCPUs, such as 1, 0.5 or 250m.  [default: 250m]")
+@click.option(
+    "--memory", "-m", metavar="SIZE", help="Memory in MiB, or with a unit, such as 512Mi or 1Gi.  [default: 512Mi]"
+)
+@click.option("--count", type=int, metavar="N", help="Number of tasks.  [default: 1]")
+@common_options
+def _space(session: Session, **values: Any) -> None:
+    """Estimate the cost of a space, and of the load balancer that all spaces of a region share."""
+    from exasol_ci_setup.platform import space_cost
+
+    for found in space_cost.cost(**values, context=session.context()):
+        _show(session, found)
+
+
 def _command(kind: type[Construct], description: str) -> None:
     @cost.command(NAMES[kind], help=f"Estimate the cost of {description}.")
     @construct_options(kind)
