@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-BASE = "public.ecr.aws/docker/library/busybox:1.37"
+BASES = ("public.ecr.aws/docker/library/busybox:1.37", "public.ecr.aws/aws-cli/aws-cli:2.22.0")
 
 
 class Example:
@@ -63,10 +63,11 @@ def example(
     monkeypatch.setenv("SSH_KEY", str(tmp_path / "key"))
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "sandbox"))
     monkeypatch.setenv(REGISTRY_VARIABLE, "1")
-    docker("tag", image, BASE)
+    for base in BASES:
+        docker("tag", image, base)
     yield Example(tmp_path / "example")
     sandbox.stop()
-    docker("image", "rm", "--force", BASE)
+    docker("image", "rm", "--force", *BASES)
 
 
 @pytest.mark.parametrize("example", ["web_app"], indirect=True)
@@ -95,7 +96,8 @@ def test_web_app_runs_from_built_images_with_its_secret(example: Example) -> Non
 def test_worker_runs_from_built_image_with_names_of_queue_and_bucket(example: Example) -> None:
     outputs = example.up()
     found = dict(line.split() for line in outputs.splitlines() if line.startswith("jobs-data."))
-    assert example.run("run-task", "jobs-workers", "nightly").stdout == f"cleaning up {found['jobs-data.BucketName']}\n"
+    script = example.run("run-task", "jobs-workers", "nightly", "--command", "cat /usr/local/bin/clean-up").stdout
+    assert script == (example.folder / "job" / "clean-up").read_text(encoding="utf-8")
     variables = example.run("run-task", "jobs-workers", "worker", "--command", "env", "--env", "MODE=once").stdout
     assert f"QUEUE_URL={found['jobs-data.QueueUrl']}" in variables.splitlines()
     assert "MODE=once" in variables.splitlines()
