@@ -137,7 +137,7 @@ def _run(kind: str, variables: Any, options: argparse.Namespace) -> int:
     begun = time.monotonic()
     endpoint = Endpoint(kind, variables, Path(tempfile.gettempdir()))
     own = ["tests/contract", "-m", "contract", "-n", str(workers), "-o", f"timeout={_TIMEOUT}", "--color=no"]
-    code: int = 1
+    code = int(pytest.ExitCode.INTERRUPTED)
     try:
         code = int(pytest.main([*own, *options.more], plugins=[recorder]))
     finally:
@@ -150,6 +150,7 @@ def _run(kind: str, variables: Any, options: argparse.Namespace) -> int:
             account=endpoint.account,
             leftovers=left,
             seconds=time.monotonic() - begun,
+            complete=code in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED},
         )
         print(f"{json.dumps(recorder.counts)}\nwrote {page}", file=sys.stderr)
     return _report(left) or code

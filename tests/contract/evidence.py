@@ -64,7 +64,14 @@ def _last_line(text: str) -> str:
 
 
 def write(
-    recorder: Recorder, *, kind: str, region: str, account: str, leftovers: Sequence[str], seconds: float
+    recorder: Recorder,
+    *,
+    kind: str,
+    region: str,
+    account: str,
+    leftovers: Sequence[str],
+    seconds: float,
+    complete: bool,
 ) -> Path:
     """Write both files and return the path of the page."""
     now = datetime.now(timezone.utc)
@@ -75,6 +82,8 @@ def write(
         "region": region,
         "version": __version__,
         "minutes": round(seconds / 60, 1),
+        # False after Ctrl-C: further cases were not run.
+        "complete": complete,
         "counts": recorder.counts,
         "leftovers": list(leftovers),
         "cases": recorder.cases,
@@ -94,7 +103,8 @@ def _page(record: Mapping[str, Any]) -> str:
     lines = [
         f"# Contract tests against {record['endpoint']}, {record['region']}, {record['date']}",
         "",
-        f"Version {record['version']}, {record['minutes']} minutes: {counts}.",
+        f"Version {record['version']}, {record['minutes']} minutes: {counts}."
+        + ("" if record["complete"] else " Interrupted."),
         "",
         "Left behind: " + (", ".join(record["leftovers"]) or "nothing") + ".",
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tests.contract.endpoint import Endpoint
 
 _GROUPS: Final = ("/contract/", f"/aws/codebuild/{PREFIX}-", f"/ecs/space-{PREFIX}/", f"/ecs/{PREFIX}-")
+_ATTEMPTS: Final = 3
+_PAUSE_SECONDS: Final = 60.0
 # The order of deletion: the others use these.
 _LAST: Final = (f"{PREFIX}-credentials", "spaces-load-balancer", "contract-built", "contract-source")
 
@@ -67,14 +70,29 @@ def _rest(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
 
 
 def delete(endpoint: Endpoint) -> list[str]:
-    """Delete what `find` returns, and return a line for each resource that remains."""
-    for kind, name in find(endpoint):
-        print(f"deleting {kind} {name}", file=sys.stderr, flush=True)
-        try:
-            _delete(endpoint, kind, name)
-        except ClientError as error:
-            print(f"  {error}", file=sys.stderr, flush=True)
-    return [f"{kind} {name}" for kind, name in find(endpoint)]
+    """Delete what `find` returns, and return a line for each resource that remains.
+
+    After Ctrl-C, an operation on a stack can still be in progress. So what remains is deleted again, up to three times.
+    """
+    for attempt in range(_ATTEMPTS):
+        _delete_all(endpoint)
+        left = [f"{kind} {name}" for kind, name in find(endpoint)]
+        if not left:
+            break
+        if attempt < _ATTEMPTS - 1:
+            time.sleep(_PAUSE_SECONDS if endpoint.kind == "aws" else 1)
+    return left
+
+
+def _delete_all(endpoint: Endpoint) -> None:
+    # The deletion of a stack deletes most of the rest.
+    for found in (_stacks, _rest):
+        for kind, name in list(found(endpoint)):
+            print(f"deleting {kind} {name}", file=sys.stderr, flush=True)
+            try:
+                _delete(endpoint, kind, name)
+            except ClientError as error:
+                print(f"  {error}", file=sys.stderr, flush=True)
 
 
 def _delete(endpoint: Endpoint, kind: str, name: str) -> None:

@@ -158,7 +158,9 @@ def test_evidence_has_messages_and_no_account(tmp_path, monkeypatch):
     ):
         recorder.pytest_runtest_logreport(phase)
 
-    page = evidence.write(recorder, kind="aws", region="eu-central-1", account=ACCOUNT, leftovers=[], seconds=60)
+    page = evidence.write(
+        recorder, kind="aws", region="eu-central-1", account=ACCOUNT, leftovers=[], seconds=60, complete=True
+    )
 
     texts = page.read_text() + page.with_suffix(".json").read_text()
     assert ACCOUNT not in texts
