@@ -98,7 +98,7 @@ def test_setup_steps_of_page_start_service(
           'if __name__ == "__main__":' '    main()' >/opt/exasol-ci-setup/bin/exasol-ci-setup
         chmod 755 /opt/exasol-ci-setup/bin/exasol-ci-setup
 
-        # The test has its own certificate authority, which neither curl nor certbot trusts.
+        # The test has its own certificate authority, which no program trusts.
         export CURL_HOME={STEPS}
         echo insecure >{STEPS}/.curlrc
         install -D -m 0644 {STEPS}/letsencrypt/cli.ini /etc/letsencrypt/cli.ini
@@ -110,15 +110,15 @@ def test_setup_steps_of_page_start_service(
         case {ROOT} in /home/* | /root/*) sed -i s/ProtectHome=yes/ProtectHome=read-only/ {STEPS}/hosted/hosted.service ;; esac
         {enable}
         for _ in $(seq 300); do curl --silent --fail https://example.com/openapi.json >/dev/null && break; sleep 0.1; done || true
+        curl --silent --fail https://127.0.0.1:15000/roots/0 >{STEPS}/root.pem
+        export SSL_CERT_FILE={STEPS}/root.pem
         {deploy}
-        echo
         curl --silent --show-error https://app1.example.com/
         echo
         # After SIGKILL, systemd starts the service again.
         systemctl kill --signal=KILL hosted
         for _ in $(seq 300); do curl --silent --fail https://example.com/openapi.json >/dev/null && break; sleep 0.1; done
-        {deploy.replace("/new", "/redeploy").replace('"image": "nginxdemos/hello", ', "")}
-        echo
+        {deploy.replace("deploy nginxdemos/hello --name app1 --env PORT=80", "redeploy app1")}
         systemctl show --property=User,NRestarts hosted
     """
     (tmp_path / "steps").write_text(script.replace("/root/hosted", f"{STEPS}/hosted"))
