@@ -7,8 +7,10 @@ import os
 import re
 import socket
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from exasol_ci_setup.core.errors import EngineError, EngineUnavailableError, PortTakenError
+from exasol_ci_setup.core.http import LOOPBACK
 from exasol_ci_setup.core.origin import install_command
 
 if TYPE_CHECKING:
@@ -58,6 +60,12 @@ def address() -> str:
             hint="`docker context ls` lists the contexts; select one with `docker context use NAME`",
         )
     return str(found["base_url"])
+
+
+def is_remote(where: str) -> bool:
+    """Return whether the engine at an `address`, such as ``tcp://build:2376``, is on another host."""
+    parts = urlsplit(where)
+    return parts.scheme in {"tcp", "http", "https", "ssh"} and parts.hostname not in LOOPBACK
 
 
 def connect(*, timeout: int | None = 60, connections: int = 32) -> DockerClient:

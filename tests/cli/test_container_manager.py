@@ -11,6 +11,7 @@ import pytest
 
 from exasol_ci_setup.cli.commands.container_manager import FileAndPort
 from exasol_ci_setup.core.origin import install_command
+from exasol_ci_setup.docker.engine import is_remote
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,21 @@ def test_missing_configuration_is_named(program, tmp_path, monkeypatch):
         "error: harpoon.yml cannot be read: No such file or directory\n\n"
         "hint: set the configuration with `--config PATH` or CONTAINER_MANAGER_CONFIG\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("where", "remote"),
+    [
+        ("unix:///var/run/docker.sock", False),
+        ("npipe:////./pipe/docker_engine", False),
+        ("tcp://127.0.0.1:2375", False),
+        ("tcp://[::1]:2375", False),
+        ("tcp://build.example.com:2376", True),
+        ("ssh://me@build", True),
+    ],
+)
+def test_engine_on_another_host_is_remote(where, remote):
+    assert is_remote(where) is remote
 
 
 def test_invalid_publish_address_is_bad_usage(program):

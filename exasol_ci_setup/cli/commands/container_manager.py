@@ -114,6 +114,11 @@ def container_manager(
     if file is not None:
         _require_writable(file)
     engine.connect().close()
+    if engine.is_remote(engine.address()) and ipaddress.ip_address(publish_address).is_loopback:
+        session.output.warn(
+            f"the Docker engine is on another host, which publishes ports on its {publish_address}: select an address that you can reach"
+            " with --publish-address"
+        )
     listening = serve.listen(host, port)
     with listening:
         where = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
