@@ -1,4 +1,4 @@
-"""`python -m benchmarks.hosted`: compare the hosted API's list of 50 apps with a list call of the Docker engine.
+"""`python -m benchmarks.hosted`: compare the hosted API's list of 100 apps with a list call of the Docker engine; memory.
 
 Needs a Docker engine with the image of the tests: `.ci/engine .venv/bin/python -m benchmarks.hosted`. Times are in milliseconds, of
 requests over a Unix socket without nginx: median (least to most).
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-APPS = 50
+APPS = 100
 ROUNDS = 50
 IMAGE = "exasol-ci-setup-tests:base"
 
@@ -54,14 +54,25 @@ def ask(path: Path) -> bytes:
     return answer
 
 
-def measured(title: str, call: Callable[[], object]) -> None:
+def measured(title: str, call: Callable[[], object]) -> float:
+    """Print the times of a call, and return the median in milliseconds."""
     times: list[float] = []
     for number in range(ROUNDS + 5):
         began = time.perf_counter()
         call()
         if number >= 5:  # noqa: PLR2004 - the first ones warm up
             times.append(1e3 * (time.perf_counter() - began))
-    print(f"  {title:<36} {statistics.median(times):6.1f} ms ({min(times):.1f} to {max(times):.1f})")
+    median = statistics.median(times)
+    print(f"  {title:<36} {median:6.1f} ms ({min(times):.1f} to {max(times):.1f})")
+    return median
+
+
+def memory(process: int) -> float:
+    """Return the memory of a process and its children in MiB, with its part of shared pages."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+    own = next(int(line.split()[1]) / 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+    return own + sum(memory(int(child)) for child in children)
 
 
 def fill(client: DockerClient, state: State) -> None:
@@ -89,7 +100,7 @@ def main() -> None:
         service = subprocess.Popen(
             [
                 *(sys.executable, "-m", "exasol_ci_setup", "hosted", "serve"),
-                *("--socket", str(path), "--state", str(folder), "--nginx", "true"),
+                *("--socket", str(path), "--state", str(folder), "--nginx", "true", *sys.argv[1:]),
             ],
             env={**os.environ, "DEPLOY_KEY": "key"},
             stderr=subprocess.DEVNULL,
@@ -99,8 +110,10 @@ def main() -> None:
                 time.sleep(0.05)
             shown = ask(path)
             print(f"\nThe list of {shown.count(b'running')} apps, {len(shown):,} bytes")
-            measured("GET / of the hosted API", lambda: ask(path))
-            measured("list call of the engine", lambda: client.api.containers(all=True))
+            service_ms = measured("GET / of the hosted API", lambda: ask(path))
+            engine_ms = measured("list call of the engine", lambda: client.api.containers(all=True))
+            print(f"  {'ratio':<36} {service_ms / engine_ms:6.2f}")
+            print(f"  {'memory of the service':<36} {memory(service.pid):6.0f} MiB")
         finally:
             service.send_signal(signal.SIGTERM)
             service.wait()

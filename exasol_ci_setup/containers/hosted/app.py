@@ -8,11 +8,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 
 from exasol_ci_setup.containers import web
+from exasol_ci_setup.containers.failures import AsciiJson, Failure, add_handlers, http_failure
 from exasol_ci_setup.containers.hosted import bodies
 from exasol_ci_setup.containers.hosted.auth import Authenticator
 from exasol_ci_setup.containers.hosted.certificates import Certificates
@@ -37,31 +35,32 @@ from exasol_ci_setup.core.errors import (
     SetupError,
     TooManyAttemptsError,
 )
-from exasol_ci_setup.core.text import truncate
 from exasol_ci_setup.core.version import __version__
 from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from fastapi import FastAPI, Request, Response
+    from fastapi import FastAPI, Response
     from starlette.types import Lifespan
 
     from exasol_ci_setup.containers.hosted.settings import Settings
 
-# The first match counts.
-_STATUSES: Final[tuple[tuple[type[SetupError], int], ...]] = (
-    (InputError, 400),
-    (AppDoesNotAnswerError, 400),
-    (NginxRefusedError, 400),
-    (TooManyAttemptsError, 429),
-    (KeyRefusedError, 403),
-    (AppNotFoundError, 404),
-    (AppConflictError, 409),
-    (DiskFullError, 507),
-    (EngineError, 502),
-    (NginxError, 502),
-    (CertificateError, 502),
+_STATUSES: Final[tuple[tuple[type[SetupError], int, str], ...]] = tuple(
+    (kind, status, kind.__name__.removesuffix("Error"))
+    for kind, status in (
+        (InputError, 400),
+        (AppDoesNotAnswerError, 400),
+        (NginxRefusedError, 400),
+        (TooManyAttemptsError, 429),
+        (KeyRefusedError, 403),
+        (AppNotFoundError, 404),
+        (AppConflictError, 409),
+        (DiskFullError, 507),
+        (EngineError, 502),
+        (NginxError, 502),
+        (CertificateError, 502),
+    )
 )
 _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": bodies.FailureAnswer, "description": description}
@@ -126,7 +125,7 @@ def assemble(
 ) -> FastAPI:
     """Return the application that checks requests and passes them to `deployments`."""
     app = web.create_api(
-        _render_failure,
+        lambda status, reason: _render_failure(http_failure(status, reason)),
         hosts=settings.hosts,
         # nginx terminates TLS, so an origin may have either scheme.
         schemes=("https", "http"),
@@ -135,7 +134,7 @@ def assemble(
         lifespan=lifespan,
         responses=_FAILURES,
     )
-    _add_error_handlers(app)
+    add_handlers(app, _render_failure, _STATUSES, unknown_field="unknown field")
     routes = Routes(settings, authenticator, deployments)
     routes.add_to(app)
     app.state.end_streams = routes.log_streams.end
@@ -160,35 +159,7 @@ def _repeat(action: Callable[[], None], seconds: float, retry_seconds: float, en
         ending.wait(pause)
 
 
-def _add_error_handlers(app: FastAPI) -> None:
-    @app.exception_handler(SetupError)
-    def handle_setup_error(_request: Request, error: SetupError) -> Response:
-        status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-        if status >= 500:  # noqa: PLR2004 - the server's errors
-            _log.error("%s", error)
-        headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyAttemptsError) else None
-        return _render_failure(status, error.message, headers)
-
-    @app.exception_handler(RequestValidationError)
-    def handle_invalid_body(_request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            return _render_failure(400, "The body is not JSON.")
-        where = ".".join(truncate(str(each)) for each in first["loc"][1:])
-        why = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
-        return _render_failure(400, f"{where}: {why}" if where else f"The body is invalid: {why}")
-
-    @app.exception_handler(Exception)
-    def handle_unexpected_error(_request: Request, _error: Exception) -> Response:
-        # The server logs the traceback.
-        return _render_failure(500, "The service failed; see its log.")
-
-    @app.exception_handler(HTTPException)
-    def handle_http_error(_request: Request, error: HTTPException) -> Response:
-        return _render_failure(error.status_code, str(error.detail), dict(error.headers or {}))
-
-
-def _render_failure(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
-    # A reason may quote text of the body that UTF-8 cannot encode.
-    text = reason.encode(errors="backslashreplace").decode()
-    return JSONResponse({"success": False, "reason": text}, status_code=status, headers=headers)
+def _render_failure(failure: Failure) -> Response:
+    wait = failure.error.seconds if isinstance(failure.error, TooManyAttemptsError) else None
+    headers = {**failure.headers, **({"Retry-After": str(wait)} if wait is not None else {})}
+    return AsciiJson({"success": False, "reason": failure.message}, status_code=failure.status, headers=headers)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from exasol_ci_setup.containers import web
+from exasol_ci_setup.containers.failures import AsciiJson, Failure, add_handlers, http_failure
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.ports import Port
 from exasol_ci_setup.core.errors import (
@@ -28,7 +26,6 @@ from exasol_ci_setup.core.errors import (
     SetupError,
     ShuttingDownError,
 )
-from exasol_ci_setup.core.text import truncate
 from exasol_ci_setup.core.version import __version__
 
 if TYPE_CHECKING:
@@ -51,9 +48,6 @@ _ERRORS: Final[tuple[tuple[type[SetupError], int, str], ...]] = (
     (EngineError, 502, "EngineError"),
     (SetupError, 500, "SetupError"),
 )
-_NAMES: Final = {403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed", 408: "RequestTimeout", 413: "BodyTooLarge"}
-_BAD_REQUEST: Final = 400
-_MAX_PROBLEMS: Final = 10
 _MAX_PORTS: Final = 1000
 _MAX_NAME_LENGTH: Final = 255
 _SERVER_ERROR: Final = 500
@@ -120,13 +114,6 @@ class ErrorAnswer(BaseModel):
     error_code: str
 
 
-class _Ascii(JSONResponse):
-    """JSON in ASCII, so that an answer can quote text that UTF-8 cannot encode."""
-
-    def render(self, content: Any) -> bytes:
-        return json.dumps(content, allow_nan=False).encode("ascii")
-
-
 def create(manager: Manager, on_stopped: Callable[[list[str]], None], *, hosts: Collection[str] = ()) -> FastAPI:
     """Return the application.
 
@@ -134,18 +121,19 @@ def create(manager: Manager, on_stopped: Callable[[list[str]], None], *, hosts: 
     Requests must name this host by ``localhost``, an IP address, or one of `hosts`.
     """
     app = web.create_api(
-        lambda status, reason: _render_error(status, _NAMES[status], reason),
+        lambda status, reason: _render_failure(http_failure(status, reason)),
         hosts=hosts,
         schemes=("http",),
         title="Container manager",
         version=__version__,
         description="Containers on request, for tests.",
         redirect_slashes=False,
-        default_response_class=_Ascii,
+        default_response_class=AsciiJson,
         separate_input_output_schemas=False,
         responses=_errors(403, 408, 413),
     )
-    _add_errors(app)
+    add_handlers(app, _render_failure, _ERRORS)
+    app.add_exception_handler(_ClientDisconnectedError, _handle_disconnect)
 
     @app.post("/start_container", responses=_errors(400, 404, 409, 502, 503))
     async def start_container(body: StartRequest, request: Request) -> StartAnswer:
@@ -224,64 +212,17 @@ async def _wait_for_disconnect(request: Request) -> None:
         pass
 
 
-def _add_errors(app: FastAPI) -> None:
-    handlers: dict[Any, Any] = {
-        SetupError: _handle_setup_error,
-        RequestValidationError: _handle_invalid_request,
-        StarletteHTTPException: _handle_http_error,
-        _ClientDisconnectedError: _handle_disconnect,
-        Exception: _handle_unexpected_error,
-    }
-    for kind, handler in handlers.items():
-        app.add_exception_handler(kind, handler)
+def _render_failure(failure: Failure) -> Response:
+    error = failure.error
+    facts: dict[str, Any] = {}
+    if error is not None:
+        facts = {name: getattr(error, name) for name in _FACTS if hasattr(error, name)}
+        facts |= {"hint": error.hint} if error.hint else {}
+    if failure.problems:
+        facts["errors"] = [{"path": where, "message": why} for where, why in failure.problems]
+    content = {"error": {"message": failure.message, **facts}, "error_code": failure.code}
+    return AsciiJson(content, status_code=failure.status, headers=dict(failure.headers))
 
 
-async def _handle_setup_error(_request: Request, error: SetupError) -> Response:
-    status, name = next((status, name) for kind, status, name in _ERRORS if isinstance(error, kind))
-    if status >= _SERVER_ERROR:
-        log.warning("%s", error)
-    facts = {name: getattr(error, name) for name in _FACTS if hasattr(error, name)}
-    hint = {"hint": error.hint} if error.hint else {}
-    return _render_error(status, name, error.message, **hint, **facts)
-
-
-async def _handle_invalid_request(_request: Request, error: RequestValidationError) -> Response:
-    problems = [_describe_problem(each) for each in error.errors()[:_MAX_PROBLEMS]]
-    is_json = all(each["type"] != "json_invalid" for each in error.errors())
-    return _render_error(
-        _BAD_REQUEST,
-        "BadRequest" if is_json else "BadJSON",
-        "; ".join(f"{where}: {why}" if where else why for where, why in problems),
-        errors=[{"path": where, "message": why} for where, why in problems],
-    )
-
-
-async def _handle_http_error(_request: Request, error: StarletteHTTPException) -> Response:
-    name = _NAMES.get(error.status_code, "BadRequest")
-    answer = _render_error(error.status_code, name, str(error.detail))
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-async def _handle_disconnect(_request: Request, _error: _ClientDisconnectedError) -> Response:
+async def _handle_disconnect(_request: Request, _error: Exception) -> Response:
     return Response(status_code=_SERVER_ERROR)
-
-
-async def _handle_unexpected_error(_request: Request, error: Exception) -> Response:
-    # The server writes the traceback to the log.
-    return _render_error(_SERVER_ERROR, "InternalError", f"internal error: {type(error).__name__}")
-
-
-def _describe_problem(error: dict[str, Any]) -> tuple[str, str]:
-    """Return the path of a problem in the request, and its reason."""
-    if error["type"] == "json_invalid":
-        return "", f"the body is not JSON: {error.get('ctx', {}).get('error', error['msg'])}"
-    raised = error.get("ctx", {}).get("error")
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{truncate(part)}" for part in error["loc"][1:])
-    if not where:
-        return "", "the body must be a JSON object, with the content type application/json"
-    return where.lstrip("."), str(raised) if isinstance(raised, Exception) else str(error["msg"])
-
-
-def _render_error(status: int, code: str, message: str, **facts: Any) -> Response:
-    return _Ascii({"error": {"message": message, **facts}, "error_code": code}, status_code=status)
