@@ -35,11 +35,8 @@ def main() -> None:
     measured(f"{programs.COUNT} new stacks, in the sandbox", programs.fifty(min(rounds, 3)))
     measured("Buildspec files", buildspecs.flavors(rounds))
     measured("A template of 500 resources", large.resources(rounds))
-    put, got, listed = storage.transfers(min(rounds, 5))
-    measured("Upload of 200 MB into a storage, in the sandbox", put)
-    measured("Download of 200 MB from a storage, in the sandbox", got)
-    measured("List of 5,000 objects of a storage, in the sandbox", listed)
     page.write("measured", "\n\n".join(parts))
+    storage.measure(min(rounds, 5))
 
 
 if __name__ == "__main__":

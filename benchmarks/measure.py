@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[1]
 REGION: Final = "eu-central-1"
@@ -113,8 +113,8 @@ def sandbox() -> Iterator[tuple[Path, dict[str, str]]]:
             subprocess.run([OURS, "sandbox", "stop"], env=env, check=True, capture_output=True)
 
 
-def versions() -> str:
-    """Return the names and versions of the measured programs."""
+def versions(names: Collection[str] = ()) -> str:
+    """Return the names and versions of the measured programs: of all, or of those with these names."""
     own = Path(sys.executable)
     asked = {
         "exasol-ci-setup": own,
@@ -126,6 +126,8 @@ def versions() -> str:
     }
     found = []
     for name, python in asked.items():
+        if names and name not in names:
+            continue
         code = f"import importlib.metadata as m; print(m.version({name!r}))"
         said = subprocess.run([str(python), "-c", code], check=True, capture_output=True, text=True)
         found.append(f"{name} {said.stdout.strip()}")

@@ -8,8 +8,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.measure import AWS, OURS, REGION, alternately, rows, run, sandbox
-from benchmarks.page import table
+from benchmarks.measure import AWS, OURS, REGION, alternately, rows, run, sandbox, versions
+from benchmarks.page import machine, table, write
 from exasol_ci_setup.aws.session import connect
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BYTES: Final = 200_000_000
 OBJECTS: Final = 5_000
 _PIECE: Final = 1_000_000
+STORAGE_TOOLS: Final = ("exasol-ci-setup", "awscli", "ministack")
 _STORAGE: Final = ("-w", "1", "-s", "data")
 
 
@@ -96,5 +97,13 @@ def _client(env: dict[str, str]) -> S3Client:
     return connect(region=REGION, endpoint_url=env["AWS_ENDPOINT_URL"], access_key=keys).client("s3")
 
 
+def measure(rounds: int) -> None:
+    """Write the tables into the page."""
+    head = f"{machine()}. {versions(STORAGE_TOOLS)}. {rounds} rounds."
+    titles = ("Upload of 200 MB", "Download of 200 MB", "List of 5,000 objects")
+    tables = (f"### {title}\n\n{text}" for title, text in zip(titles, transfers(rounds), strict=True))
+    write("storage", "\n\n".join((head, *tables)))
+
+
 if __name__ == "__main__":
-    print(*transfers(3), sep="\n\n")
+    measure(3)

@@ -8,7 +8,7 @@ it prompts only for a first load balancer, broader access or data loss. `delete`
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,7 +17,7 @@ from exasol_ci_setup.cli.session import together
 from exasol_ci_setup.core.errors import NotApprovedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.session import Session
@@ -43,22 +43,22 @@ def _without_effect(ctx: click.Context, param: click.Parameter, value: object) -
     click.echo(f"{param.opts[0]} has no effect: lists are complete, and a terminal gets tables", err=True)
 
 
-published_options: Final = together(
-    *(
-        click.option(
-            *names,
-            help="Without effect: lists are complete.",
-            hidden=True,
-            expose_value=False,
-            callback=_without_effect,
-            **more,
-        )
-        for names, more in (
-            (("--rich-preview", "-rp"), {"is_flag": True}),
-            (("--page-size",), {"type": int}),
-            (("--page-number",), {"type": int}),
-        )
+def _published(*names: str, **more: Any) -> Callable[[Any], Any]:
+    return click.option(
+        *names,
+        help="Without effect: lists are complete, and a terminal gets tables.",
+        hidden=True,
+        expose_value=False,
+        callback=_without_effect,
+        **more,
     )
+
+
+published_preview: Final = _published("--rich-preview", "-rp", is_flag=True)
+"""The option of naas-python for tables, which has no effect."""
+
+published_options: Final = together(
+    published_preview, _published("--page-size", type=int), _published("--page-number", type=int)
 )
 """The options of naas-python for the display of lists, which have no effect."""
 

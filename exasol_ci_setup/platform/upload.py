@@ -26,7 +26,7 @@ _MEBIBYTE: Final = 1024 * 1024
 PART: Final = 8 * _MEBIBYTE
 _MOST_PARTS: Final = 10_000
 """Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html."""
-_PARALLEL_PARTS: Final = 4
+_PARALLEL_PARTS: Final = 6  # Each part is in memory.
 _PARTS_OF_ONE_SIZE: Final = 1_000
 _FINISH_SECONDS: Final = 5.0  # seconds
 

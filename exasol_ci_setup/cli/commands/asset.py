@@ -10,7 +10,15 @@ import click
 
 from exasol_ci_setup.cli.commands.storage import report_no_change, workspace_option
 from exasol_ci_setup.cli.options import Duration
-from exasol_ci_setup.cli.platform import acting, change_options, deletion_options, details, done, require_yes
+from exasol_ci_setup.cli.platform import (
+    acting,
+    change_options,
+    deletion_options,
+    details,
+    done,
+    published_preview,
+    require_yes,
+)
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import AssetRequestError, InputError
 
@@ -73,6 +81,7 @@ def asset() -> None:
 @_password_option
 @_broadening_option
 @change_options
+@published_preview
 @common_options
 def create(
     session: Session,
@@ -114,6 +123,7 @@ def create(
     metavar="TIME",
     help="Lifetime of a private link, such as 90s or 30m, at most 1h.  [default: 1h]",
 )
+@published_preview
 @common_options
 def get(session: Session, workspace_id: str, asset_id: str, *, expires_in: float | None) -> None:
     """Show an asset with a new link."""
@@ -133,6 +143,7 @@ def get(session: Session, workspace_id: str, asset_id: str, *, expires_in: float
 @_password_option
 @_broadening_option
 @change_options
+@published_preview
 @common_options
 def update(
     session: Session,
@@ -174,6 +185,7 @@ def update(
 @workspace_option
 @_id_option
 @deletion_options
+@published_preview
 @common_options
 def delete(session: Session, workspace_id: str, asset_id: str, *, plan_only: bool, yes: bool) -> None:
     """Delete an asset and its public link.

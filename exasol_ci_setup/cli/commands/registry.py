@@ -16,6 +16,7 @@ from exasol_ci_setup.cli.platform import (
     listing,
     planned_deletion,
     published_options,
+    published_preview,
     require_yes,
 )
 from exasol_ci_setup.cli.session import common_options
@@ -58,6 +59,7 @@ def list_(session: Session) -> None:
     help="Newest images to keep, besides those of the last ten releases of each space; others are deleted.  [default: all]",
 )
 @change_options
+@published_preview
 @common_options
 def create(session: Session, name: str, *, keep: int | None, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
     """Create a registry.
@@ -73,6 +75,7 @@ def create(session: Session, name: str, *, keep: int | None, plan_only: bool, ye
 
 @registry.command()
 @_name_option
+@published_preview
 @common_options
 def get(session: Session, name: str) -> None:
     """Show a registry."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup.cli.options import YES
-from exasol_ci_setup.cli.platform import acting, done, listing, published_options, require_yes
+from exasol_ci_setup.cli.platform import acting, done, listing, published_options, published_preview, require_yes
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.core.errors import InputError, SetupError
 
@@ -79,6 +79,7 @@ def list_(session: Session) -> None:
 
 
 @secret.command("create", cls=RedactedCommand)
+@published_preview
 @common_options
 @_name_option
 @_value_option
@@ -158,6 +159,7 @@ def bulk_create(session: Session, secrets: str | None, file: Path | None) -> Non
 
 
 @secret.command("get")
+@published_preview
 @common_options
 @_name_option
 def get(session: Session, name: str) -> None:

@@ -18,6 +18,7 @@ from exasol_ci_setup.cli.platform import (
     done,
     listing,
     published_options,
+    published_preview,
     require_yes,
 )
 from exasol_ci_setup.cli.session import common_options
@@ -61,6 +62,7 @@ def storage() -> None:
 @workspace_option
 @storage_option
 @change_options
+@published_preview
 @common_options
 def create(
     session: Session, workspace_id: str, storage_name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool
@@ -105,6 +107,7 @@ def list_(session: Session, workspace_id: str) -> None:
 @storage_option
 @click.option("--empty", is_flag=True, help="Also delete the objects in the storage.")
 @deletion_options
+@published_preview
 @common_options
 def delete(session: Session, workspace_id: str, storage_name: str, *, empty: bool, plan_only: bool, yes: bool) -> None:
     """Delete a storage with its assets.
@@ -130,6 +133,7 @@ def delete(session: Session, workspace_id: str, storage_name: str, *, empty: boo
 @storage.command("connect")
 @workspace_option
 @storage_option
+@published_preview
 @common_options
 def connect(session: Session, workspace_id: str, storage_name: str) -> None:
     """Write credentials for a storage into ~/.naas/credentials.
@@ -184,6 +188,7 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
     help="Name of the object; . or a slash at the end adds the name of the file.  [default: .]",
 )
 @click.option("--recursive", "-r", is_flag=True, help="Upload all files of the folder --source.")
+@published_preview
 @common_options
 def put_object(
     session: Session, workspace_id: str, storage_name: str, source: str, destination: str, *, recursive: bool
@@ -235,6 +240,7 @@ def put_object(
     help="File to write, or folder for a file with the name of the object; - is standard output.  [default: .]",
 )
 @click.option("--recursive", "-r", is_flag=True, help="Download all objects of the folder --source into a folder.")
+@published_preview
 @common_options
 def get_object(
     session: Session, workspace_id: str, storage_name: str, source: str, destination: str, *, recursive: bool
@@ -326,6 +332,7 @@ def sync(
     help="Object; with a slash at the end, all objects in that folder.",
 )
 @YES
+@published_preview
 @common_options
 def delete_object(session: Session, workspace_id: str, storage_name: str, object_name: str, yes: bool) -> None:
     """Delete an object from a storage.
