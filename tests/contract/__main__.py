@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ANY: Final = "*"
+# moto answers some concurrent requests with errors.
+_WORKERS: Final = {"aws": 8, "moto": 1, "sandbox": 2}
 # Each case on AWS, in seconds.
 _TIMEOUT: Final = 3_600
 
@@ -58,8 +60,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--moto", type=Path, default=Path(".venv-moto/bin/moto_server"), help="program of the moto server"
     )
-    parser.add_argument("more", nargs="*", help="further arguments of pytest, after --")
-    return parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    options = parser.parse_args(words[:end])
+    # Arguments of pytest, such as -k.
+    options.more = words[end + 1 :]
+    return options
 
 
 def _place(options: argparse.Namespace) -> Place:
@@ -132,7 +138,7 @@ def _run(kind: str, variables: Any, options: argparse.Namespace) -> int:
     """Run the cases, delete what remains, and write the evidence."""
     os.environ.update(variables)
     os.environ[KIND] = kind
-    workers = options.workers or (8 if kind == "aws" else 2)
+    workers = options.workers or _WORKERS[kind]
     recorder = evidence.Recorder()
     begun = time.monotonic()
     endpoint = Endpoint(kind, variables, Path(tempfile.gettempdir()))
