@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ANY: Final = "*"
+_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 # moto answers some concurrent requests with errors.
 _WORKERS: Final = {"aws": 8, "moto": 1, "sandbox": 2}
 # Each case on AWS, in seconds.
@@ -102,6 +103,10 @@ def _aws(options: argparse.Namespace) -> Endpoint:
     variables = {**environment(), "AWS_REGION": options.region, "AWS_DEFAULT_REGION": options.region}
     if options.profile:
         variables["AWS_PROFILE"] = options.profile
+        # Keys in the environment would be used in place of the profile.
+        for name in _KEYS:
+            variables.pop(name, None)
+            os.environ.pop(name, None)
     endpoint = Endpoint("aws", variables, Path.cwd())
     if endpoint.account != options.account:
         _stop(f"the credentials belong to account {endpoint.account}, not to {options.account}: nothing was created")

@@ -192,7 +192,7 @@ def _calls(place: Place) -> Iterator[tuple[str, tuple[str, ...]]]:
         ("ec2", "AuthorizeSecurityGroupIngress DeleteKeyPair ImportKeyPair", anywhere),
         (
             "secretsmanager",
-            "CreateSecret DeleteSecret DescribeSecret GetSecretValue PutSecretValue TagResource UpdateSecret",
+            "CreateSecret DeleteSecret DescribeSecret GetSecretValue PutSecretValue RestoreSecret TagResource UpdateSecret",
             secrets,
         ),
         ("secretsmanager", "ListSecrets", anywhere),
