@@ -34,6 +34,7 @@ def run_deploy(session: Session, construct: Construct, flags: EngineFlags) -> No
     settings = flags.settings()
     linter = None if flags.no_lint else lint.Linter(in_background=True)
     account = session.account
+    _announce(session, construct.stack_name)
     _require_only_stack(session, construct, plan_only=flags.plan_only)
     construct = resolve_secrets(construct, account, spelled=option_of)
     template = render(construct)
@@ -57,10 +58,17 @@ def run_deploy_template(session: Session, stack: TemplateStack, flags: EngineFla
     """Deploy the user's own template; show its plan, events and outputs."""
     settings = flags.settings()
     linter = None if flags.no_lint else lint.Linter(in_background=True)
+    _announce(session, stack.name)
     request, _ = request_of_template(session, stack, bucket=flags.template_bucket)
     if linter is not None:
         linter.start(request.template, session.account.region)
     _deploy(session, with_settings(session.account, request, settings), flags, linter)
+
+
+def _announce(session: Session, name: str) -> None:
+    """Print in a terminal that a stack is planned: the first answers of AWS take a while."""
+    if session.output.live:
+        session.output.say(f"planning stack {show.clean(name)}")
 
 
 def _deploy(session: Session, request: Request, flags: EngineFlags, linter: lint.Linter | None) -> None:

@@ -11,7 +11,7 @@ from exasol_ci_setup.cli.many_stacks import ManyFlags, ManyStacks
 from exasol_ci_setup.cli.removal import CONTENTS, DeletionFlags, ManyRemovals, RemovalFlags
 from exasol_ci_setup.cli.render import show
 from exasol_ci_setup.cli.render.multi_stack import MultiStackReporter, connections, counted
-from exasol_ci_setup.constructs import CiBuild, ReleaseBuild
+from exasol_ci_setup.constructs import CiBuild, ReleaseBuild, SourceCredentials
 from exasol_ci_setup.constructs.stack import Stack
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, StackError
 from exasol_ci_setup.core.once import Once
@@ -223,7 +223,17 @@ def delete(session: Session, file: Path, flags: DeleteFleetFlags) -> None:
         reporter.write_result("unchanged", changed=False)
         return
     removals = ManyRemovals(session, reporter, flags)
-    removals.run(removals.in_order(existing, {}), yes=flags.yes, plan_only=flags.plan_only)
+    # Each account and region has one credential, which other stacks use too.
+    shared = [name for name in existing if name in fleet.members and _is_credential(fleet.members[name].construct)]
+    ordered = removals.in_order(existing, {}, shared=shared)
+    if not ordered:
+        reporter.write_result("unchanged", changed=False)
+        return
+    removals.run(ordered, yes=flags.yes, plan_only=flags.plan_only)
+
+
+def _is_credential(construct: Construct) -> bool:
+    return isinstance(construct, SourceCredentials)
 
 
 def _deployment(flags: FleetFlags, reporter: FleetReporter, connect: Connections, clock: Clock) -> Deployment:

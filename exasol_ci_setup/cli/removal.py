@@ -58,15 +58,23 @@ class ManyRemovals:
         existing: Mapping[str, ExistingStack],
         declared: Mapping[str, Construct],
         prunable: Collection[str] = (),
+        shared: Collection[str] = (),
     ) -> Mapping[str, ExistingStack]:
         """Return the stacks in the order of deletion. Raises StackError if AWS would reject a deletion.
 
-        `declared` are the constructs that are deployed first, `prunable` the stacks that --prune also deletes.
+        `declared` are the constructs that are deployed first, `prunable` the stacks that --prune also deletes. A stack in `shared` is kept
+        if a remaining stack uses it.
         """
         if not existing:
             return {}
         self._require_deletable(existing)
         removable = Removable(existing)
+        if used := {name: users for name in shared if (users := removable.users(name, declared))}:
+            for name, users in used.items():
+                self.session.output.note(f"{name} is kept: {', '.join(each.name for each in users)} uses it")
+            return self.in_order(
+                {name: each for name, each in existing.items() if name not in used}, declared, prunable
+            )
         prune = self.session.again("--prune")
         removable.require_unused(
             declared, lambda user: f"to delete {user.name} too: {prune}" if user.name in prunable else ""

@@ -30,6 +30,8 @@ _COMMAND: Final = re.compile(r"`(exasol-ci-setup (?!sandbox\b|generate-|run-buil
 _AWS_COMMAND: Final = re.compile(r"`(aws (?!configure\b|sso\b)[^`]+)`")
 # A command of the AWS CLI that changes the configuration of this machine.
 _AWS_CONFIGURE: Final = re.compile(r"`(aws (?:configure|sso)\b[^`]*)`")
+# An option that the user adds to the command of this run.
+_SAME_COMMAND: Final = re.compile(r"the same command with (--[a-z-]+)")
 # A field of a construct in a hint.
 _FIELD: Final = re.compile(r"\(([a-z]+(?:_[a-z]+)+)\)")
 _LOG_LEVELS: Final = ("normal", "info", "debug")
@@ -79,6 +81,7 @@ class Session:
         of some commands, and a key of fleet files and an argument in programs.
         """
         text = _FIELD.sub(self._spell_field, text)
+        text = _SAME_COMMAND.sub(lambda found: self.again(found[1]) if found[1] in self.options else found[0], text)
         sandbox = self.sandbox and not os.environ.get(SANDBOX_VARIABLE)
         region = [["--region", self.region]] if self.region else []
         ours = [

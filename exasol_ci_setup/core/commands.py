@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+# The names of the secret and of its keys are those that the README and `init` create.
 DEPLOY_SOURCE_CREDENTIALS: Final = (
-    "exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY --secret-token-key KEY"
+    "exasol-ci-setup deploy-source-credentials --secret-name github --secret-user-key user --secret-token-key token"
 )
 LIST_OBJECTS_HINT: Final = "list the objects with `exasol-ci-setup storage list-object`"
 

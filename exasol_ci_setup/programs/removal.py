@@ -20,7 +20,7 @@ from exasol_ci_setup.stacks.resources import of_id
 from exasol_ci_setup.stacks.users import Surroundings, require_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import Construct
@@ -167,9 +167,15 @@ class Removable:
                         hint=f"declare {name} again, or {user} without it",
                         stack_name=name,
                     )
-            around = self._around[_place(self._going[name].stack)]
-            users = list(around.users(marks, but={*declared, *(each.stack.name for each in self._going.values())}))
+            users = self.users(name, declared)
             require_none(f"stack {name}", users, stack_name=name, hint=hint(users[0]) if users else "")
+
+    def users(self, name: str, declared: Collection[str] = ()) -> list[Stack]:
+        """Return the stacks that use a stack to delete, without those that are deleted too, and those with `declared` names."""
+        around = self._around[_place(self._going[name].stack)]
+        return list(
+            around.users(self._marks[name], but={*declared, *(each.stack.name for each in self._going.values())})
+        )
 
     def _uses(self, user: str, name: str) -> bool:
         place = _place(self._going[name].stack)

@@ -26,7 +26,10 @@ PROJECT: Final = "AWS::CodeBuild::Project"
 
 # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_SourceCredentialsInfo.html
 _SERVERS: Final = {"GITHUB": "GitHub", "GITHUB_ENTERPRISE": "GitHub Enterprise", "BITBUCKET": "Bitbucket"}
-_HINT: Final = f"run `{DEPLOY_SOURCE_CREDENTIALS}` first, in a fleet declare source_credentials: in the target, or use a connection (--connection-arn)"
+_HINT: Final = (
+    f"run `{DEPLOY_SOURCE_CREDENTIALS}` first, with your secret and its keys\n"
+    "in a fleet, declare source_credentials: in the target; for a connection, use --connection-arn"
+)
 
 
 def servers(account: Account) -> frozenset[str]:

@@ -211,9 +211,7 @@ def test_drift_shows_and_reverts_lost_credential(here, live):
 @pytest.mark.usefixtures("deployed")
 def test_health_and_failed_deployment_name_same_command(here, live):
     lose_credential(live)
-    command = (
-        "`exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY --secret-token-key KEY"
-    )
+    command = "`exasol-ci-setup deploy-source-credentials --secret-name github --secret-user-key user --secret-token-key token"
 
     health = here("health", "--output", "json")
     failed = here("deploy-ci-build", "--project", "Slc", "--project-url", URL, "--yes", "--no-lint")

@@ -122,7 +122,7 @@ def test_failed_creation_ends_with_resource_and_reason(here, other_account):
 
     assert again.code == 1
     assert "ROLLBACK_COMPLETE" in again.stderr
-    assert "--recreate-failed" in again.stderr
+    assert "--recreate-failed`: it shows the plan" in again.stderr
 
     taken = here(*CI, URL, "--yes", "--no-lint", "--recreate-failed")
 

@@ -73,8 +73,8 @@ ok       E-CI-09  Secrets Manager      answers in eu-central-1 and allows secret
 ok       E-CI-10  Docker secret        secret 'Dockerhub' has the keys User and AccessToken
 warning  E-CI-11  source credentials   CodeBuild has no access to GitHub in eu-central-1: \
 deploy-ci-build needs --connection-arn
-                  fix: run `exasol-ci-setup deploy-source-credentials --secret-name NAME --secret-user-key KEY \
---secret-token-key KEY`, or pass --connection-arn to deploy-ci-build
+                  fix: run `exasol-ci-setup deploy-source-credentials --secret-name github --secret-user-key user \
+--secret-token-key token`, or pass --connection-arn to deploy-ci-build
 ok       E-CI-12  templates            all 12 of them render, and cfn-lint finds nothing for eu-central-1
 warning  E-CI-13  Docker engine        the Docker engine at tcp://127.0.0.1:9 cannot be used: Connection refused
                   fix: install and start Docker, or select another engine with DOCKER_HOST or `docker context use`; \

@@ -97,6 +97,23 @@ def test_deletion_without_terminal_and_yes_changes_nothing(fleet, live):
     assert "Slc" in stacks(live)
 
 
+def test_credential_that_another_stack_uses_is_kept(fleet, here, live):
+    other = ("--project", "Other", "--project-url", "https://github.com/exasol/other", "--yes", "--no-lint")
+    assert fleet("deploy-fleet", ONE, "--yes", "--no-lint").code == 0
+    assert here("deploy-ci-build", *other).code == 0
+
+    kept = fleet("delete-fleet", ONE, "--yes")
+    again = fleet("delete-fleet", ONE, "--yes")
+    remaining = set(stacks(live))
+    assert here("delete", "Other", "--yes").code == 0
+    deleted = fleet("delete-fleet", ONE, "--yes")
+
+    assert (kept.code, again.code, deleted.code) == (0, 0, 0), kept.stderr
+    assert f"main/{CREDENTIALS} is kept: Other uses it" in kept.stderr
+    assert remaining == {CREDENTIALS, "Other"}
+    assert stacks(live) == {}
+
+
 def test_wrong_account_of_unused_target_is_rejected_before_search(here, live, tmp_path):
     path = tmp_path / "fleet.yaml"
     unused = '  old: {region: eu-west-1, allowed_accounts: ["999999999999"]}\ndefaults: {target: main}\n'

@@ -43,7 +43,7 @@ def project(source="GITHUB", auth="", webhook="true"):
 def test_webhook_without_credential_is_refused(answers, clock, webhook):
     with pytest.raises(InputError, match="no access to GitHub in eu-central-1") as caught:
         check(answers, clock, project(webhook=webhook))
-    assert "deploy-source-credentials --secret-name NAME" in caught.value.hint
+    assert "deploy-source-credentials --secret-name github" in caught.value.hint
     assert "--connection-arn" in caught.value.hint
 
 

@@ -126,11 +126,14 @@ class MultiStackReporter(NullReporter):
 
     def begin(self, stack_name: str, title: str) -> None:
         """Show that an operation on a stack starts."""
-        self._output.send(partial(self._begin, stack_name, self._session.clock.now()))
-        self.say(stack_name, title.replace(f" {_own_name(stack_name)}", ""))
+        words = title.replace(f" {_own_name(stack_name)}", "")
+        self._output.send(partial(self._begin, stack_name, words, self._session.clock.now()))
 
-    def _begin(self, stack_name: str, now: float) -> None:
+    def _begin(self, stack_name: str, words: str, now: float) -> None:
         self._rows.setdefault(stack_name, _Row("", now))
+        if not self._live:
+            # The table has a row for it.
+            self._say(stack_name, words)
 
     def event(self, event: object, /) -> None:
         """Show a finding of the linter."""
