@@ -79,6 +79,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "Builds": (
         ("start-release-build", "release", "Start a release build and follow it"),
         ("start-test-release-build", "release", "Start a release build for a draft release, and follow it"),
+        ("build-image", "image_build", "Build the image of a folder with a container builder"),
         ("builds", "builds", "List batches of builds, the newest first"),
         ("stop", "builds", "Stop a batch with all its builds"),
         ("retry", "builds", "Retry a batch that did not succeed"),

@@ -47,7 +47,7 @@ def run_task(
     service: str | None,
     *,
     command: str | None,
-    env: dict[str, str],
+    env: dict[str, str] | None,
     timeout: float | None,
     no_wait: bool,
 ) -> None:

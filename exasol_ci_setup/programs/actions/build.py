@@ -175,7 +175,7 @@ def build(
     """
     tag = DEFAULT_TAG if tag is None else tag
     variables = dict(environment_variables or {})
-    _require(tag, build_context, variables)
+    require_valid(tag, build_context, variables)
     asset = builder.asset
     if not isinstance(asset, Asset):
         raise InputError(f"ContainerBuilder {builder.name!r} has no Asset to build, only bucket {asset}")
@@ -237,7 +237,8 @@ def ensure(
     return Build(runtime, builder, hashed, state, started=True)
 
 
-def _require(tag: str, context: str, variables: Mapping[str, str]) -> None:
+def require_valid(tag: str, context: str, variables: Mapping[str, str]) -> None:
+    """Raise InputError unless a build accepts this tag, folder of the Dockerfile, and these variables."""
     if tag and not re.fullmatch(_TAG, tag):
         raise InputError(
             f"{tag!r} is not a valid image tag",
