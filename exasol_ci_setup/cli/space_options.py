@@ -56,7 +56,11 @@ space_options: Final = together(
         metavar="NAME=SECRET",
         help="Environment variable with the value of a secret (name or ARN), of a key of its JSON (NAME:KEY), or of an SSM parameter (ssm:NAME); may be repeated.",
     ),
-    click.option("--count", type=int, metavar="N", help="Number of tasks, 0 to 50; 0 stops the space.  [default: 1]"),
+    click.option(
+        "--count",
+        metavar="N|N-N",
+        help="Number of tasks, 0 to 50; 0 stops the space. Or least and greatest number, such as 1-4, by the use of CPU.  [default: 1]",
+    ),
     click.option("--cpu", "-c", metavar="VCPUS", help="Number of vCPUs, such as 1, 0.5 or 250m.  [default: 250m]"),
     click.option(
         "--memory", "-m", metavar="SIZE", help="Memory in MiB, or with a unit, such as 512Mi or 1Gi.  [default: 512Mi]"

@@ -45,6 +45,9 @@ _MOST_HOSTS: Final = 5
 _LONGEST_HOST: Final = 128
 """Of a rule's condition: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_HostHeaderConditionConfig.html."""
 
+CPU_PERCENTAGE: Final = 70
+"""The average use of CPU that the number of tasks is to reach."""
+
 PORTS: Final = range(8000, 9000)
 """The ports of the load balancer for spaces without a domain. No browser blocks one of them."""
 
@@ -116,6 +119,12 @@ class Space(ScopedConstruct):
         Field(description="Hosted zone of Route 53 that gets a record for the host. Default: no record."),
     ] = None
     count: Annotated[int, between(0, 50, "tasks"), Field(description="Number of tasks.")] = 1
+    max_count: Annotated[
+        Annotated[int, between(1, 50, "tasks")] | None,
+        Field(
+            description="Greatest number of tasks, by their use of CPU; `count` is the least. Default: always `count`."
+        ),
+    ] = None
     health_path: Annotated[HealthPath, Field(description="Path of the health check.")] = "/"
     health_interval: Annotated[
         int,
@@ -155,6 +164,8 @@ class Space(ScopedConstruct):
         for field in ("certificate_arn", "hosted_zone_id"):
             if getattr(self, field) is not None and self.domain is None:
                 raise refusal(f"--{field.replace('_', '-')} needs a --domain")
+        if self.max_count is not None and not 1 <= self.count < self.max_count:
+            raise refusal("the least number of tasks must be at least 1, and below the greatest one")
         if self.extra_hosts and self.domain is None:
             raise refusal("--extra-host needs a --domain")
         if len(self.hosts) > _MOST_HOSTS or len(set(self.hosts)) < len(self.hosts):
@@ -196,6 +207,11 @@ class Space(ScopedConstruct):
         return (rule,) if self.priority is None and self.domain is not None else ()
 
     @property
+    def cpu_percentage(self) -> int:
+        """The average use of CPU that the number of tasks is to reach."""
+        return CPU_PERCENTAGE
+
+    @property
     def own_port(self) -> int:
         """The port of the load balancer for a space without a domain."""
         return next(preferred(PORTS, self.name)) if self.listener_port is None else self.listener_port
@@ -211,6 +227,11 @@ class Space(ScopedConstruct):
         if self.domain is None or self.domain.startswith(f"{self.name}."):
             return self.domain
         return f"{self.name}.{self.domain}"
+
+    @property
+    def most_tasks(self) -> int:
+        """The greatest number of tasks."""
+        return self.count if self.max_count is None else self.max_count
 
     @property
     def hosts(self) -> tuple[str, ...]:

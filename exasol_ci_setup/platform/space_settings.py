@@ -18,7 +18,7 @@ class SpaceSettings(TypedDict, total=False):
     `env`: variables. `cpu`: in vCPUs (``"1"``, ``"0.5"``, ``"250m"``). `memory`: in MiB or with a unit (``"512Mi"``, ``"1Gi"``). `port`: the
     port of the container. `secrets`: names or ARNs of secrets by variable, also with a key of their JSON, or parameters of SSM. `certificate_arn`: certificate of ACM. `hosted_zone_id`: zone of
     Route 53 for the DNS record. `containers`: a list of one mapping with image, env, cpu, memory and port, instead of the arguments.
-    `count`: number of tasks (1); 0 stops the space. `health_path` (``/``), `health_interval` (15) and `grace_period` (60), in seconds: the
+    `count`: number of tasks (1), or least and greatest number as text (``"1-4"``); 0 stops the space. `health_path` (``/``), `health_interval` (15) and `grace_period` (60), in seconds: the
     health check, and the time in which its failures stop no new task. `extra_hosts`: other host names. `managed_policy_arns` and
     `task_role_policy`: the permissions of the program in the container. `enable_exec`: allow commands in running tasks.
     """
@@ -33,7 +33,7 @@ class SpaceSettings(TypedDict, total=False):
     certificate_arn: str | None
     hosted_zone_id: str | None
     containers: Sequence[Mapping[str, Any]] | None
-    count: int | None
+    count: int | str | None
     health_path: str | None
     health_interval: int | None
     grace_period: int | None
@@ -83,7 +83,7 @@ class AddSettings(SourceSettings, total=False):
     secrets: Mapping[str, str] | None
     certificate_arn: str | None
     hosted_zone_id: str | None
-    count: int | None
+    count: int | str | None
     health_path: str | None
     health_interval: int | None
     grace_period: int | None

@@ -246,7 +246,7 @@ def _additions(before: Mapping[str, Any], wanted: constructs.Space) -> dict[str,
         "rules": int(moves and wanted.host is not None),
         "listeners": int(moves and wanted.host is None),
         "certificates": int(certificate is not None and certificate != before.get("certificate_arn")),
-        "targets": max(0, wanted.count - before.get("count", 1 if before else 0)),
+        "targets": max(0, wanted.most_tasks - before.get("max_count", before.get("count", 1 if before else 0))),
     }
 
 
@@ -288,8 +288,17 @@ def _new_fields(context: Context, name: str, given: Mapping[str, Any], settings:
 
 
 def _service_values(settings: SpaceSettings) -> dict[str, Any]:
-    """Return the given settings of the host and of the service."""
-    return _without_none(**{name: settings.get(name) for name in _OF_SERVICE})
+    """Return the given settings of the host and of the service. Raises SpaceRequestError for an invalid number of tasks."""
+    values = _without_none(**{name: settings.get(name) for name in _OF_SERVICE})
+    if "count" in values:
+        least, dash, most = str(values["count"]).partition("-")
+        if not least.isdecimal() or (dash and not most.isdecimal()):
+            raise SpaceRequestError(
+                f"invalid number of tasks: {values['count']!r}",
+                hint="use a number, or the least and the greatest one, such as 1-4",
+            )
+        values |= {"count": int(least), "max_count": int(most) if dash else None}
+    return values
 
 
 def _with_releases(space: constructs.Space, before: Sequence[space_releases.StoredRelease]) -> constructs.Space:

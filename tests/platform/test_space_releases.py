@@ -10,7 +10,7 @@ import exasol_ci_setup as naas
 from exasol_ci_setup.aws.context import Context
 from exasol_ci_setup.constructs import LoadBalancer
 from exasol_ci_setup.constructs import space as constructs
-from exasol_ci_setup.core.errors import ReleaseNotFoundError
+from exasol_ci_setup.core.errors import ReleaseNotFoundError, SpaceRequestError
 from exasol_ci_setup.core.stacks import Stack
 from exasol_ci_setup.platform import space_releases
 from tests.platform.spaces import task_definition
@@ -122,3 +122,25 @@ def test_variable_that_becomes_secret_is_change():
     releases = space_releases.following(releases, space(secrets={"A": arn}))
 
     assert space_releases.described(releases)[0].changes == ("A",)
+
+
+@pytest.mark.live
+def test_range_of_tasks_scales_and_fixed_number_ends_that(live, context):
+    naas.space.create("web", image=IMAGE, count="1-4", context=context)
+    cfn = live.client("cloudformation")
+
+    def types():
+        found = cfn.describe_stack_resources(StackName="space-web")["StackResources"]
+        return {each["ResourceType"] for each in found if "AutoScaling" in each["ResourceType"]}
+
+    scaled = types()
+    naas.space.update("web", env={"A": "1"}, context=context)
+    kept = types()
+    naas.space.update("web", count=2, context=context)
+
+    assert scaled == kept
+    assert len(scaled) == 2
+    assert types() == set()
+    assert naas.space.get("web", context=context).desired == 2
+    with pytest.raises(SpaceRequestError, match="invalid number of tasks: '1-'"):
+        naas.space.update("web", count="1-", context=context)

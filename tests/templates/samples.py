@@ -251,6 +251,7 @@ SPACE_WITH_ALL = Space(
     hosted_zone_id="Z0123456789ABCDEFGHIJ",
     priority=12,
     count=3,
+    max_count=6,
     health_path="/health",
     health_interval=30,
     grace_period=300,

@@ -113,11 +113,11 @@ def restart(session: Session, name: str) -> None:
 
 @click.command()
 @name_option
-@click.argument("count", type=int, metavar="COUNT")
+@click.argument("count", metavar="COUNT")
 @change_options
 @common_options
-def scale(session: Session, name: str, count: int, *, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
-    """Set the number of tasks of a space, 0 to 50; 0 stops the space.
+def scale(session: Session, name: str, count: str, *, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
+    """Set the number of tasks of a space, 0 to 50; 0 stops the space. Or least and greatest number, such as 1-4, by the use of CPU.
 
     The same as `space update --count`.
     """
