@@ -101,7 +101,7 @@ def test_options_of_construct_are_fields_of_model(kind):
         p.name for p in getattr(command, "__click_params__", [])
     }
 
-    # Its ARN is looked up, a scope is a program's, and programs set sources, tags, permissions and scripts.
+    # Its ARN is looked up, a scope is a program's, and programs set sources, tags, permissions, secrets, disks and scripts.
     fields = {info.alias or name for name, info in kind.model_fields.items()}
     fields -= {
         "docker_secret_arn",
@@ -112,6 +112,9 @@ def test_options_of_construct_are_fields_of_model(kind):
         "user_data",
         "build_context",
         "build_arguments",
+        "build_secrets",
+        "kms_keys",
+        "volumes",
     }
     if kind is ContainerBuilder:
         fields = fields - {"builder"} | set(BUILDER_OPTIONS)

@@ -49,9 +49,9 @@ def build_image(
     timeout: float | None,
     no_wait: bool,
 ) -> None:
-    """Build the image of FOLDER with the container builder of STACK, and print the image.
+    """Build the image of a folder with a container builder.
 
-    Uploads the folder without the files in its .gitignore. If the registry has the image of this content, nothing is built. FOLDER is the
+    Uploads FOLDER without the files in its .gitignore, builds its image with the container builder of STACK, and prints the image. If the registry has the image of this content, nothing is built. FOLDER is the
     current directory by default. Exit codes: 6 if the build failed, 7 after --timeout.
     """
     from exasol_ci_setup.cli.render import records

@@ -51,9 +51,9 @@ def run_task(
     timeout: float | None,
     no_wait: bool,
 ) -> None:
-    """Run one task of a service until it ends, and print its log.
+    """Run one task of a service until it ends.
 
-    The task has the image, roles, secrets and network of SERVICE in STACK. SERVICE can be omitted if the stack has only one. The exit code
+    Prints its log. The task has the image, roles, secrets and network of SERVICE in STACK. SERVICE can be omitted if the stack has only one. The exit code
     is that of the container; it is 1 if the container did not run, and 7 after --timeout.
     """
     from exasol_ci_setup.cli.render import records
@@ -87,9 +87,9 @@ def run_task(
 def service_logs(
     session: Session, name: str, service: str | None, *, follow: bool, since: float | None, lines: int
 ) -> None:
-    """Print the log of a service of a cluster: the last lines of all its tasks, in the order of time.
+    """Print the log of a service of a cluster.
 
-    SERVICE can be omitted if STACK has only one.
+    These are the last lines of all its tasks, in the order of time. SERVICE can be omitted if STACK has only one.
     """
     from exasol_ci_setup.aws import log_events
     from exasol_ci_setup.cli.render import records
