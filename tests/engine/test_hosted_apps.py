@@ -17,6 +17,73 @@ ADDRESSES = ("127.0.0.1", "::1")
 MIB = 1 << 20
 
 
+def failure(reason: str) -> dict[str, object]:
+    return {"success": False, "reason": reason}
+
+
+@pytest.mark.parametrize(
+    "path", ["/stop", "/run", "/add_domain", "/remove_domain", "/delete", "/logs", "/redeploy", "/rollback"]
+)
+def test_missing_app_is_reported_by_each_endpoint(shared_host: Host, path):
+    more = {"domain": "app.example.com"} if path.endswith("_domain") else {}
+
+    answer = shared_host.curl(path, {"name": "missing", **more})
+
+    assert (answer.status, answer.json) == (404, failure("That container doesn't exist."))
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/new", {"image": "demo:1", "name": "../x"}),
+        ("/new", {"image": "demo:1", "name": "a; }"}),
+        ("/new", {"image": "demo:1", "name": "A"}),
+        ("/new", {"image": "../../containers/x", "name": "refused"}),
+        ("/new", {"image": "demo:1", "name": "refused", "env": {"A=B": "c"}}),
+        ("/new", {"image": "demo:1", "name": "refused", "env": {"A": "\0"}}),
+        ("/new", {"image": "demo:1", "name": "refused", "env": {"PORT": "http"}}),
+        ("/new", {"name": "refused"}),
+        ("/add_domain", {"name": "plain", "domain": "a; }"}),
+        ("/add_domain", {"name": "plain", "domain": "../app2"}),
+        ("/add_domain", {"name": "plain", "domain": "localhost"}),
+        ("/add_domain", {"name": "plain", "domain": "example.org\n"}),
+        ("/logs", {"name": "plain", "lines": 0}),
+        ("/new", ["not", "an", "object"]),
+    ],
+)
+def test_invalid_request_is_rejected_without_changes(shared_host: Host, path, body):
+    host = shared_host
+    if not host.containers("plain"):
+        host.new("demo:1", "plain")
+    before = (host.files(), host.curl("/").text, docker("ps", "--all", "--quiet"), sorted(host.state.rglob("*")))
+
+    answer = host.curl(path, body, "--header", f"Authorization: Bearer {KEY}")
+
+    assert answer.status == 400
+    assert set(answer.json) == {"success", "reason"}
+    assert answer.json["success"] is False
+    assert (
+        host.files(),
+        host.curl("/").text,
+        docker("ps", "--all", "--quiet"),
+        sorted(host.state.rglob("*")),
+    ) == before
+
+
+def test_invalid_json_is_rejected(shared_host: Host):
+    host = shared_host
+    header = ("--header", "Content-Type: application/json")
+
+    bearer = ("--header", f"Authorization: Bearer {KEY}")
+
+    assert host.curl("/new", None, *header, *bearer, "--data", "{").status == 400
+    assert host.curl("/new", None, *header, *bearer, "--data", json.dumps({"image": "\ud800"})).status == 400
+    assert host.curl("/new", None, *header, "--data", "{").json == failure("The secret is missing.")
+    assert host.curl("/stop", {"name": "plain"}, key="\ud800").json == failure("The secret is wrong.")
+    assert host.curl("/nothing").json == failure("Not Found")
+    assert host.curl("/new").json == failure("Method Not Allowed")
+
+
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_app_gets_http_1_1_and_websockets(shared_host: Host, address):
     shared_host.new("demo:1", "tunnel")

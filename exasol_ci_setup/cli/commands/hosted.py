@@ -104,11 +104,12 @@ def serve(session: Session, path: Path | None, host: str, port: int, workers: in
 
     if workers not in {None, 1}:
         session.output.warn("--workers has no effect: one process serves all requests")
-    app = server.create(Settings(**{name: value for name, value in options.items() if value != ()}))
+    settings = Settings(**{name: value for name, value in options.items() if value != ()})
+    app = server.create(settings)
     listening_socket = server.unix_socket(path) if path is not None else server.tcp_socket(host, port)
     with listening_socket as listening:
         session.output.say(f"the hosted API listens on {path or f'http://{host}:{port}'}")
-        server.serve(app, listening)
+        server.serve(app, settings, listening)
 
 
 @hosted.command()

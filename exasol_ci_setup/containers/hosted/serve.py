@@ -32,17 +32,17 @@ _BACKLOG: Final = 2048
 def create(settings: Settings) -> FastAPI:
     """Create the application with the deploy key of the environment.
 
-    Raises InputError for a missing key, a state directory that is unusable or that another process serves, and
-    EngineUnavailableError if no Docker engine answers.
+    Raises InputError for a missing key or an unusable state directory, and EngineUnavailableError if no Docker engine answers.
     """
-    key = deploy_key(os.environ)
-    app = create_app(settings, key)
-    app.state.directory_lock = DirectoryLock(settings.state, wait=False)
-    return app
+    return create_app(settings, deploy_key(os.environ))
 
 
-def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Serve on a listening socket until SIGTERM or Ctrl-C; complete open requests first."""
+def serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
+    """Serve on a listening socket until SIGTERM or Ctrl-C; complete open requests first.
+
+    Raises InputError if another process serves the state directory.
+    """
+    lock = DirectoryLock(settings.state, wait=False)
     config = Config(
         app,
         http=web.Protocol,
@@ -54,7 +54,10 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     )
     # uvicorn raises SIGTERM again after its shutdown; ignore it, so that the exit code is 0.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    _Server(config).run(sockets=[listening])
+    try:
+        _Server(config).run(sockets=[listening])
+    finally:
+        lock.release()
 
 
 class _Server(Server):
