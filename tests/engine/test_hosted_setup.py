@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.authority import Authority
-from tests.engine.conftest import need
+from tests.engine.conftest import REQUIRED, need
 from tests.engine.hosted import LABEL, docker, until
 
 pytestmark = pytest.mark.engine
@@ -146,6 +146,8 @@ def test_setup_steps_of_page_start_service(
             # The processes of the namespace end with it.
             booted.kill()
             booted.wait()
+        if not (tmp_path / "output").exists() and not REQUIRED:
+            pytest.skip(f"systemd does not boot here: {(tmp_path / 'console').read_text()[-500:]}")
         texts = {each.name: each.read_text() for each in tmp_path.iterdir() if each.is_file()}
         seen = "\n".join(f"{name}:\n{texts.get(name, '')}" for name in ("output", "errors", "console", "journal"))
         assert texts.get("status") == "0\n", seen

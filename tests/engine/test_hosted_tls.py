@@ -128,6 +128,9 @@ def test_renewed_certificates_are_served_by_nginx(
     host.start("--ssl", environment=authority.environment)
     host.new("demo:1")
     before, _ = fetch("app1.example.com")
+    # A server block without TLS forwards the challenge of the API to the API.
+    assert until((host.state / "nginx-confs" / DOMAIN).exists)
+    assert until(lambda: fetch(DOMAIN)[0]["for"])
     for name, value in authority.environment.items():
         monkeypatch.setenv(name, value)
     settings = Settings(state=host.state, domain=DOMAIN, ssl=True, nginx=tuple(host.nginx))
