@@ -61,6 +61,7 @@ SOURCE_CREDENTIALS: Final = Subject("E-CI-11", "source credentials")
 TEMPLATES: Final = Subject("E-CI-12", "templates")
 DOCKER: Final = Subject("E-CI-13", "Docker engine")
 SERVICE_ROLE: Final = Subject("E-CI-14", "role of ECS")
+PERMISSIONS: Final = Subject("E-CI-15", "permissions")
 
 SUBJECTS: Final = (
     PLATFORM,
@@ -78,4 +79,4 @@ SUBJECTS: Final = (
     DOCKER,
     SERVICE_ROLE,
 )
-"""All subjects, in the order of the output."""
+"""The subjects that are always checked, in the order of the output. `PERMISSIONS` is checked for a kind of stack only."""

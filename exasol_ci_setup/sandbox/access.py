@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from itertools import count, takewhile
+from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.sandbox.private import wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
 
 def extend(ministack: Any) -> None:
@@ -21,6 +23,46 @@ def extend(ministack: Any) -> None:
 
     wrap(ministack, "pin_request_origin", lambda inner, source_ip, _is_secure: inner(source_ip, True))
     wrap(iam_actions, "extract_resource_arn", _extract_resource_arn)
+
+
+# The values of condition keys in the simulation that is evaluated.
+_SIMULATED: Final[ContextVar[Mapping[str, list[str]] | None]] = ContextVar("simulated", default=None)
+
+
+def extend_simulation() -> None:
+    """Make ministack's SimulatePrincipalPolicy use the condition keys of the request.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+    """
+    from ministack.core import iam_evaluator
+    from ministack.services import iam
+
+    def resolve(inner: Callable[..., Any], key: str, context: Any) -> Any:
+        found = (_SIMULATED.get() or {}).get(key.lower())
+        if found is None:
+            return inner(key, context)
+        return found[0] if len(found) == 1 else found
+
+    def simulate(inner: Callable[..., Any], request: Any) -> Any:
+        token = _SIMULATED.set(dict(_context_entries(iam, request)))
+        try:
+            return inner(request)
+        finally:
+            _SIMULATED.reset(token)
+
+    wrap(iam_evaluator, "_resolve_condition_key", resolve)
+    wrap(iam._IAM_HANDLERS, "SimulatePrincipalPolicy", simulate)  # noqa: SLF001
+
+
+def _context_entries(iam: Any, request: Any) -> Iterator[tuple[str, list[str]]]:
+    """Yield the condition keys of a simulation with their values."""
+    for number in count(1):
+        entry = f"ContextEntries.member.{number}"
+        key = iam._p(request, f"{entry}.ContextKeyName")  # noqa: SLF001
+        if not key:
+            return
+        values = (iam._p(request, f"{entry}.ContextKeyValues.member.{each}") for each in count(1))  # noqa: SLF001
+        yield key.lower(), list(takewhile(bool, values))
 
 
 def extend_presigned() -> None:

@@ -129,6 +129,12 @@ def _extend_s3() -> None:
     access.extend_presigned()
 
 
+@functools.cache
+def _extend_iam() -> None:
+    linked_roles.extend_calls()
+    access.extend_simulation()
+
+
 _EXTENSIONS: Final[dict[str, Callable[[], None]]] = {
     "cloudformation": _extend_cloudformation,
     "cloudwatch_logs": functools.cache(refusals.extend_logs),
@@ -137,7 +143,7 @@ _EXTENSIONS: Final[dict[str, Callable[[], None]]] = {
     "ecs": _extend_ecs,
     "alb": functools.cache(elb_types.extend_calls),
     "ec2": functools.cache(ec2_types.extend_calls),
-    "iam": functools.cache(linked_roles.extend_calls),
+    "iam": _extend_iam,
     "s3": _extend_s3,
     "ssm": functools.cache(ec2_types.extend_parameters),
 }

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 
-from exasol_ci_setup.health import SUBJECTS
+from exasol_ci_setup.aws.session import Account
+from exasol_ci_setup.health import SUBJECTS, permissions
 from tests.answers import ACCOUNT_ID, AwsError
 
 ROOT = Path(__file__).parents[2]
@@ -196,3 +198,67 @@ def test_missing_aws_setup_lists_fix_per_problem(tmp_path):
             assert following.strip().startswith("fix: ")
     assert "no AWS region is set" in ran.stdout
     assert re.fullmatch(r"\n2 problems, \d+ warnings?, \d+ ok, 7 skipped\n", ran.stderr)
+
+
+@pytest.fixture
+def user(server, live, account_id):
+    """Function that creates a role with a policy, and returns the account of a session of it."""
+
+    def create(name, document):
+        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"}, "Action": "sts:AssumeRole"}
+        iam, sts = live.client("iam"), live.client("sts")
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]
+        iam.put_role_policy(RoleName=name, PolicyName="deploy", PolicyDocument=document)
+        keys = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="deploying")["Credentials"]
+        session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], live.region)
+        return Account(session, live.region, server.url)
+
+    return create
+
+
+@pytest.mark.live
+def test_permissions_for_kind_are_checked(program, user):
+    policy = program("iam-policy", "ci-build", "--project", "Shop").stdout
+    wanted = ("health", "--for", "ci-build", "--project", "Shop", "--output", "json")
+
+    complete = program(*wanted, account=user("complete", policy))
+    partial = program(
+        *wanted, account=user("partial", policy.replace("codebuild:CreateProject", "codebuild:ListProjects"))
+    )
+    other = program("health", "--for", "ci-build", "--project", "Other", account=user("other", policy))
+
+    assert [complete.records[-2][key] for key in ("code", "status")] == ["E-CI-15", "ok"]
+    assert partial.records[-2]["status"] == "problem", partial.stdout
+    assert "lacks 1 permission for deploying ci-build: codebuild:CreateProject" in partial.records[-2]["message"]
+    assert "`exasol-ci-setup iam-policy ci-build --project Shop`" in partial.records[-2]["fix"]
+    assert re.search(r"lacks \d+ permissions for deploying ci-build: .* and \d+ more", other.stdout)
+    # Without access to GitHub, the first deployment fails.
+    assert (complete.code, [each["code"] for each in complete.records if each.get("status") == "problem"]) == (
+        1,
+        ["E-CI-11"],
+    )
+
+
+@pytest.mark.live
+def test_root_user_has_all_permissions(here):
+    ran = here("health", "--for", "registry")
+
+    assert "E-CI-15  permissions" in ran.stdout
+    assert "has all permissions of the account" in ran.stdout
+
+
+def test_permissions_that_cannot_be_simulated_are_warning(answers):
+    arn = "arn:aws:sts::123456789012:assumed-role/dev/session"
+    answers.on("sts", "GetCallerIdentity", {"Arn": arn, "Account": "123456789012", "UserId": "x"})
+    answers.on("iam", "GetRole", AwsError("AccessDenied", "no"))
+
+    found = permissions.check(
+        answers.account, permissions.Wanted("registry", "exasol-ci-setup iam-policy registry", lambda *_: [])
+    )
+
+    assert (found.status, found.code) == ("warning", "E-CI-15")
+    assert "iam:SimulatePrincipalPolicy" in found.fix
+
+
+def test_project_needs_kind(program):
+    assert program("health", "--project", "Shop").code == 2

@@ -17,6 +17,7 @@ from exasol_ci_setup import health
 from exasol_ci_setup.aws import session as aws
 from exasol_ci_setup.core.errors import SandboxError, SetupError
 from exasol_ci_setup.health import account, machine, shipped
+from exasol_ci_setup.health.check import PERMISSIONS
 from tests.answers import ACCOUNT_ID, AwsError, DroppedConnectionError
 from tests.docker import engine_server
 
@@ -561,7 +562,8 @@ def test_unreachable_docker_engine_is_warning(monkeypatch):
 def test_codes_are_consecutive_and_documented():
     page = (ROOT / "docs/health.md").read_text(encoding="utf-8")
 
-    assert [subject.code for subject in health.SUBJECTS] == [f"E-CI-{number:02}" for number in range(1, 15)]
-    for subject in health.SUBJECTS:
+    subjects = (*health.SUBJECTS, PERMISSIONS)
+    assert [subject.code for subject in subjects] == [f"E-CI-{number:02}" for number in range(1, 16)]
+    for subject in subjects:
         assert f"| `{subject.code}` | {subject.name} |" in page
-    assert len(re.findall(r"^\| `E-CI-", page, re.MULTILINE)) == len(health.SUBJECTS)
+    assert len(re.findall(r"^\| `E-CI-", page, re.MULTILINE)) == len(subjects)

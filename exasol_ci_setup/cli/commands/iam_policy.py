@@ -101,6 +101,20 @@ def _show(session: Session, stacks: Sequence[StackToDeploy], place: Place, optio
     )
 
 
+def policy_of(kind: str, values: Mapping[str, Any], *, account: str, region: str) -> Sequence[Mapping[str, Any]]:
+    """Return the policies for deploying a construct of this kind. `values` are its fields; omitted names are wildcards."""
+    from exasol_ci_setup.access.deployer import deployer_policy
+    from exasol_ci_setup.access.resource_arns import Place
+
+    construct_kind = next(each for each, name in NAMES.items() if name == kind)
+    needed = {name: value for name, value in _OMITTED.items() if name in construct_kind.model_fields}
+    given = {**needed, **{name: value for name, value in values.items() if value is not None}}
+    construct, _ = construct_of(construct_kind, given)
+    place = Place(account, region)
+    stacks = _stacks([construct], place, {"template_bucket": None})
+    return _with_any_name(deployer_policy(stacks, place)).documents
+
+
 def _with_any_name(policy: DeployerPolicy) -> DeployerPolicy:
     """Return the policy with a wildcard for each omitted name."""
     documents = tuple(json.loads(re.sub(rf"\*?{_ANY_NAME}\*?", _ANY, json.dumps(each))) for each in policy.documents)
