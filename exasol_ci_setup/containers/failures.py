@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from exasol_ci_setup.core.errors import SetupError
@@ -47,14 +45,6 @@ class Failure:
     problems: tuple[tuple[str, str], ...] = ()
     error: SetupError | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class AsciiJson(JSONResponse):
-    """JSON in ASCII, so that an answer can quote text that UTF-8 cannot encode."""
-
-    def render(self, content: Any) -> bytes:
-        """Return the content as JSON."""
-        return json.dumps(content, allow_nan=False).encode("ascii")
 
 
 def http_failure(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Failure:

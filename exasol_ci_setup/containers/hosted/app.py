@@ -8,9 +8,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 
 from exasol_ci_setup.containers import web
-from exasol_ci_setup.containers.failures import AsciiJson, Failure, add_handlers, http_failure
+from exasol_ci_setup.containers.failures import Failure, add_handlers, http_failure
 from exasol_ci_setup.containers.hosted import bodies
 from exasol_ci_setup.containers.hosted.auth import Authenticator
 from exasol_ci_setup.containers.hosted.certificates import Certificates
@@ -162,4 +163,6 @@ def _repeat(action: Callable[[], None], seconds: float, retry_seconds: float, en
 def _render_failure(failure: Failure) -> Response:
     wait = failure.error.seconds if isinstance(failure.error, TooManyAttemptsError) else None
     headers = {**failure.headers, **({"Retry-After": str(wait)} if wait is not None else {})}
-    return AsciiJson({"success": False, "reason": failure.message}, status_code=failure.status, headers=headers)
+    # A reason may quote text of the body that UTF-8 cannot encode.
+    reason = failure.message.encode(errors="backslashreplace").decode()
+    return JSONResponse({"success": False, "reason": reason}, status_code=failure.status, headers=headers)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from exasol_ci_setup.containers import web
-from exasol_ci_setup.containers.failures import AsciiJson, Failure, add_handlers, http_failure
+from exasol_ci_setup.containers.failures import Failure, add_handlers, http_failure
 from exasol_ci_setup.containers.manager import ports
 from exasol_ci_setup.containers.manager.ports import Port
 from exasol_ci_setup.core.errors import (
@@ -114,6 +115,13 @@ class ErrorAnswer(BaseModel):
     error_code: str
 
 
+class _AsciiJson(JSONResponse):
+    """JSON in ASCII, so that an answer can quote text that UTF-8 cannot encode."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False).encode("ascii")
+
+
 def create(manager: Manager, on_stopped: Callable[[list[str]], None], *, hosts: Collection[str] = ()) -> FastAPI:
     """Return the application.
 
@@ -128,7 +136,7 @@ def create(manager: Manager, on_stopped: Callable[[list[str]], None], *, hosts: 
         version=__version__,
         description="Containers on request, for tests.",
         redirect_slashes=False,
-        default_response_class=AsciiJson,
+        default_response_class=_AsciiJson,
         separate_input_output_schemas=False,
         responses=_errors(403, 408, 413),
     )
@@ -221,7 +229,7 @@ def _render_failure(failure: Failure) -> Response:
     if failure.problems:
         facts["errors"] = [{"path": where, "message": why} for where, why in failure.problems]
     content = {"error": {"message": failure.message, **facts}, "error_code": failure.code}
-    return AsciiJson(content, status_code=failure.status, headers=dict(failure.headers))
+    return _AsciiJson(content, status_code=failure.status, headers=dict(failure.headers))
 
 
 async def _handle_disconnect(_request: Request, _error: Exception) -> Response:
