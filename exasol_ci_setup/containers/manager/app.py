@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import FastAPI, HTTPException, Request
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from exasol_ci_setup.containers.manager.manager import Manager, StartedContainer
-
-log = logging.getLogger(__name__)
 
 # Status and `error_code`; the first match counts. Clients match them: keep them when a class is renamed.
 # InputError is 409: the options of an image conflict with the environment of the manager.
