@@ -97,6 +97,18 @@ def test_deletion_without_terminal_and_yes_changes_nothing(fleet, live):
     assert "Slc" in stacks(live)
 
 
+def test_note_on_several_stacks_is_printed_once(fleet):
+    projects = [(f"Repo{number}", "ci: ") for number in range(1, 6)]
+
+    without = "targets:\n  main: {region: eu-central-1}\n"
+
+    ran = fleet("deploy-fleet", fleet_of(*projects, start=without), "--plan", "--no-lint")
+
+    assert ran.code == 0, ran.stderr
+    assert "main/Repo1 … main/Repo5 (5 stacks): CodeBuild has no access to GitHub" in ran.stderr
+    assert ran.stderr.count("CodeBuild has no access to GitHub") == 1
+
+
 def test_credential_that_another_stack_uses_is_kept(fleet, here, live):
     other = ("--project", "Other", "--project-url", "https://github.com/exasol/other", "--yes", "--no-lint")
     assert fleet("deploy-fleet", ONE, "--yes", "--no-lint").code == 0

@@ -89,6 +89,8 @@ class MultiStackReporter(NullReporter):
         # The first stack with each plan that was shown.
         self._firsts: dict[str, str] = {}
         self._checked = self._total_checked = 0
+        # The stacks with each message, while stacks are checked.
+        self._collected: dict[str, list[str]] | None = None
 
     def of(self, name: str, /) -> _OneStackReporter:
         """Return the reporter of one stack."""
@@ -167,6 +169,9 @@ class MultiStackReporter(NullReporter):
         self._output.send(partial(self._say, stack_name, message))
 
     def _say(self, stack_name: str, message: str) -> None:
+        if self._collected is not None:
+            self._collected.setdefault(message, []).append(stack_name)
+            return
         self._output.say(*(f"{show.clean(stack_name)}: {show.clean(line)}" for line in message.split("\n")))
         self._note_line()
 
@@ -219,8 +224,15 @@ class MultiStackReporter(NullReporter):
         else:
             self._output.say(_checking(self._output, total))
             self._output.open()
+        self._collected = {}
         with self._closing():
             yield
+
+    def _print_collected(self) -> None:
+        """Print the messages of the stacks that were checked, each once with its stacks."""
+        found, self._collected = self._collected or {}, None
+        for message, names in found.items():
+            self._say(text.listed(sorted(names), "stack"), message)
 
     def checked(self, _ended: Ended, /) -> None:
         """Count a stack that is checked."""
@@ -253,7 +265,10 @@ class MultiStackReporter(NullReporter):
             seconds = FLUSH_SECONDS
             raise
         finally:
+            if seconds is None:
+                self._output.send(self._print_collected)
             self._output.close(seconds)
+            self._collected = None
             self._live = False
 
     def _table(self) -> Group:
