@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import subprocess
 from pathlib import Path
@@ -304,3 +305,21 @@ def test_followed_log_continues_until_caller_or_service_ends(shared_host: Host):
     shared_host.start("--answer-within", "5s")
     assert shared_host.curl("/logs", {"name": "follow", "lines": 1}).json["logs"] == "received /sleep/0\n"
     assert shared_host.curl("/logs", {"name": "nothing", "follow": True}).status == 404
+
+
+def test_list_is_answered_while_many_requests_wait_for_app(shared_host: Host):
+    log = shared_host.log
+    with (
+        concurrent.futures.ThreadPoolExecutor(60) as pool,
+        shared_host.in_background(lambda: shared_host.new("slow:1", "busy")) as deployed,
+    ):
+        until(lambda: shared_host.containers("busy"))
+        # More than the default number of threads. Each waits for the deployment of the app.
+        waiting = [pool.submit(shared_host.curl, "/delete", {"name": "busy"}) for _ in range(60)]
+        assert shared_host.curl("/").status == 200
+        assert deployed == []
+        assert not [each for each in waiting if each.done()]
+
+    assert {each.result().status for each in waiting} == {404}
+    assert deployed[0].status == 400
+    assert "Traceback" not in log.read_text()

@@ -7,6 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import to_thread
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
@@ -79,6 +80,7 @@ _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
 }
 _RENEWAL_SECONDS: Final = 12 * 3600.0
 _REVIVAL_SECONDS: Final = 5.0
+_MAX_THREADS: Final = 256
 # Let's Encrypt accepts five failures of a domain in an hour: https://letsencrypt.org/docs/rate-limits/.
 _RENEWAL_RETRY_SECONDS: Final = 900.0
 
@@ -104,6 +106,8 @@ def create_app(settings: Settings, key: str) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # Requests that wait for the lock of an app or for an image occupy a thread each; others must not wait for them.
+        to_thread.current_default_thread_limiter().total_tokens = _MAX_THREADS
         await run_in_threadpool(deployments.recover)
         ending = threading.Event()
         revival = Revival(state, instances, deployments.locks)
