@@ -69,6 +69,7 @@ def test_init_refuses_invalid_options(program, tmp_path: Path, monkeypatch: pyte
         (("--nginx", "sudo 'nginx"), "is not a command"),
         (("--domain", "localhost"), "is not a fully-qualified domain"),
         (("--drain", "x"), "--drain is invalid: 'x' is not a time"),
+        (("--workers", "3", "--drain", "x"), "--workers has no effect"),
         (("--max-body", "much"), "--max-body is invalid: 'much' is not a size"),
         (("--answer-within", "0"), "--answer-within is invalid: '0' is not a time"),
     ],
