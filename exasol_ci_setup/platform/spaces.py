@@ -272,7 +272,8 @@ def delete(name: str, *, context: Context | None = None) -> int:
 
 def _new_fields(context: Context, name: str, given: Mapping[str, Any], settings: SpaceSettings) -> dict[str, Any]:
     """Return the fields of a new space with the values `given` of its container."""
-    secrets = space_secrets.sources_of(context, settings.get("secrets") or {})
+    given_secrets = settings.get("secrets")
+    secrets = {} if given_secrets is None else space_secrets.sources_of(context, given_secrets)
     fields = {
         "name": name,
         **given,
