@@ -17,6 +17,7 @@ from exasol_ci_setup.core.errors import (
     SpaceRequestError,
     StackError,
 )
+from exasol_ci_setup.core.origin import with_extra
 from exasol_ci_setup.platform import registry, secret, space
 from tests.origins import AT_COMMIT, git, install
 from tests.reporters import RecordingReporter
@@ -95,7 +96,8 @@ def test_add_runs_all_steps_in_order(context, docker, reporter):
     assert (made.image, made.port, made.cpu) == (f"{uri}:{ID[:12]}", 8080, 1)
     assert space.get("my-space", context=context).env == {"A": "b"}
     assert 'aws-region: "eu-central-1"' in PIPELINE.read_text(encoding="utf-8")
-    assert f'PACKAGE: "{AT_COMMIT}"' in PIPELINE.read_text(encoding="utf-8")
+    package = with_extra(AT_COMMIT, "aws")
+    assert f'PACKAGE: "{package}"' in PIPELINE.read_text(encoding="utf-8")
     assert f"wrote pipeline {PIPELINE}: commit it" in reporter.notes
 
 
