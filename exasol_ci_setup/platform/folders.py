@@ -115,7 +115,7 @@ def plan_download(
     found = list(_listed(context, folder))
     if not found:
         raise ObjectNotFoundError(f"storage {folder.storage_name!r} has no objects below {folder.prefix!r}")
-    # An empty object with a slash at the end stands for a folder, in the console of AWS and other tools.
+    # An empty object with a slash at the end is a folder in the console of AWS and in other tools.
     found = [each for each in found if not (each.name.endswith("/") and not each.size)]
     usable = [each for each in found if _is_path(each.name.removeprefix(folder.prefix))]
     skipped = tuple(each.name for each in found if not _is_path(each.name.removeprefix(folder.prefix)))
