@@ -11,6 +11,7 @@ from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import BucketName, Minutes, RetentionInDays
 from exasol_ci_setup.constructs.container_secrets import codebuild_secret, parameter_arns, secret_arns
 from exasol_ci_setup.constructs.host import BuildHost, BuildNetwork
+from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.registry import Registry, ecr_region, ecr_resource
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import Items, KeyArn, SecretName, SecretSource, matching, refusal
@@ -116,6 +117,16 @@ class ContainerBuilder(BuildNetwork, ScopedConstruct):
     def _has_each_name_once(self) -> Self:
         if both := self.build_arguments.keys() & self.build_secrets.keys():
             raise refusal(f"{min(both)} cannot be both a build argument and a build secret")
+        return self
+
+    @model_validator(mode="after")
+    def _reads_parameters_of_its_region(self) -> Self:
+        # CodeBuild reads them by name:
+        # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_EnvironmentVariable.html.
+        regions = {scope.region for scope in self.scopes()}
+        for source in self.parameter_arns:
+            if len(regions) == 1 and not any(placeholders_in(source)) and source.split(":")[3] not in regions:
+                raise refusal(f"builds read SSM parameters of their own region only, {min(regions)}, and not {source}")
         return self
 
     @property

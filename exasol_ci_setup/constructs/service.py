@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import RetentionInDays
@@ -23,7 +23,8 @@ from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.routing import HealthCheck, RoutePath, Scaling
 from exasol_ci_setup.constructs.runtime import TaskOptions, runtime
-from exasol_ci_setup.constructs.values import Items, KeyArn, SecretSource, between, malformed, matching, refusal
+from exasol_ci_setup.constructs.schedule import Schedule
+from exasol_ci_setup.constructs.values import Items, KeyArn, SecretSource, between, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,28 +56,6 @@ MEMORY: Final[Mapping[int, range | tuple[int, ...]]] = {
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html."""
 
 Cpu = Literal[256, 512, 1024, 2048, 4096, 8192, 16384]
-
-
-def _has_one_day(expression: str) -> str:
-    if expression.startswith("cron("):
-        fields = expression[len("cron(") : -1].split()
-        if (fields[2] == "?") == (fields[4] == "?"):
-            raise malformed(
-                "in cron(…), exactly one of the third field (day of the month) and the fifth (day of the week) is ?"
-            )
-    return expression
-
-
-Schedule = Annotated[
-    str,
-    matching(
-        r"rate\([1-9][0-9]{0,4} (minute|hour|day)s?\)|cron\([0-9A-Za-z*?,/#-]+( [0-9A-Za-z*?,/#-]+){5}\)"
-        r"|at\([0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\)",
-        "use rate(1 hour), cron(0 3 * * ? *) with six fields, or at(2030-01-31T12:00:00), in UTC",
-    ),
-    AfterValidator(_has_one_day),
-]
-"""Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html."""
 
 
 def require_fargate_size(cpu: int, memory: int) -> None:

@@ -25,6 +25,7 @@ from exasol_ci_setup.core.tags import tag_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from inspect import Signature
 
     from pydantic import GetJsonSchemaHandler, ValidationInfo, ValidatorFunctionWrapHandler
     from pydantic_core import CoreSchema, ErrorDetails
@@ -193,6 +194,17 @@ SubnetId = Annotated[
 GroupId = Annotated[str, matching(r"sg-[0-9a-f]{8,17}", "use the id of a security group, such as sg-0123456789abcdef0")]
 
 
+class _Signature:
+    """The signature of a model, whose validators are built first if it was not used yet."""
+
+    def __get__(self, instance: object, owner: type[BaseModel]) -> Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        owner.model_rebuild()
+        # Building replaced this object.
+        return owner.__signature__
+
+
 class Value(BaseModel):
     """A frozen set of named values that rejects unknown names and checks that text is plain.
 
@@ -213,6 +225,11 @@ class Value(BaseModel):
 
     has_stack: ClassVar[bool] = False
     """Whether the value is a construct with a stack of its own."""
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Give the class a signature with its fields for editors and `help`, also before its first use."""
+        super().__init_subclass__(**settings)
+        type.__setattr__(cls, "__signature__", _Signature())
 
     @model_validator(mode="before")
     @classmethod

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from exasol_ci_setup.constructs.base import simplify_errors
+from exasol_ci_setup.constructs.base import Construct, simplify_errors
 from exasol_ci_setup.core.errors import InputError, SetupError
 from exasol_ci_setup.programs.source import ModuleFinder, compile_source, run_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pydantic_core import ErrorDetails
 
     from exasol_ci_setup.constructs.placeholders import Run
 
@@ -180,10 +182,8 @@ def _failure(error: BaseException, path: Path) -> SetupError:
     place = _place(error, path)
 
     if isinstance(error, ValidationError):
-        problems = simplify_errors(error.errors(include_url=False, include_input=False))
-        said = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'it'}: {_rule(each['type'], each['msg'])}" for each in problems
-        )
+        problems = simplify_errors(error.errors(include_url=False))
+        said = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {_rule(each)}" for each in problems)
         return InputError(f"{place}: {error.title} is invalid: {said}")
     text = " ".join(str(error).split())
     return SetupError(
@@ -192,11 +192,14 @@ def _failure(error: BaseException, path: Path) -> SetupError:
     )
 
 
-def _rule(kind: str, message: str) -> str:
+def _rule(problem: ErrorDetails) -> str:
+    kind, message = problem["type"], problem["msg"]
     if kind == "missing":
         return "it is required"
     if kind == "extra_forbidden":
         return "there is no such argument"
+    if kind == "string_type" and isinstance(problem["input"], Construct):
+        return f"use text, such as an output of the {type(problem['input']).__name__}"
     return message[:1].lower() + message[1:]
 
 

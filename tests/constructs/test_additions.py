@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -147,3 +149,15 @@ def test_policy_statement_in_json_form_requires_effect():
 def test_statement_of_trust_policy_is_rejected():
     with pytest.raises(ValidationError, match="Principal"):
         PolicyStatement.model_validate({"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"})
+
+
+def test_signature_has_all_fields_before_first_use():
+    program = (
+        "import inspect, exasol_ci_setup as found\n"
+        "classes = [found.Service, found.ContainerBuilder, found.Scaling]\n"
+        "assert not any(each.__pydantic_complete__ for each in classes)\n"
+        "for each in classes:\n"
+        "    names = {field.alias or name for name, field in each.model_fields.items()}\n"
+        "    assert set(inspect.signature(each).parameters) == names\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

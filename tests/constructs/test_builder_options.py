@@ -130,6 +130,10 @@ def test_host_without_local_cache_has_none():
             "both a build argument and a build secret",
         ),
         ({"build_secrets": {"DOCKER_USER": samples.SECRET}}, "names of the builder and CODEBUILD_ are reserved"),
+        (
+            {"build_secrets": {"A": "arn:aws:ssm:us-east-1:123456789012:parameter/mode"}},
+            "builds read SSM parameters of their own region only, eu-central-1",
+        ),
         ({"vpc_id": "vpc-0123456789abcdef0"}, "need all of vpc-id, subnet-id and security-group"),
     ],
 )

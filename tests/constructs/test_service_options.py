@@ -60,7 +60,15 @@ def test_invalid_secret_is_rejected(source: str):
 
 
 @pytest.mark.parametrize(
-    "schedule", ["rate(5 minutes)", "rate(1 day)", "cron(0/5 8-17 ? * MON-FRI *)", "at(2030-01-31T12:00:00)"]
+    "schedule",
+    [
+        "rate(5 minutes)",
+        "rate(1 day)",
+        "cron(0/5 8-17 ? * MON-FRI *)",
+        "cron(*/90 3 ? 1 6#3 2030)",
+        "cron(0 3 L-3 * ? *)",
+        "at(2030-01-31T12:00:00)",
+    ],
 )
 def test_scheduled_service_has_schedule_and_no_service(schedule: str):
     found = resources_of(web(schedule=schedule, count=3))
@@ -74,6 +82,20 @@ def test_scheduler_passes_only_roles_of_task():
     passing = statements_of(resources_of(web(schedule="rate(1 day)"))["WebScheduleRole"])["PassRoles"]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
     assert [each["Fn::GetAtt"][0] for each in passing["Resource"]] == ["WebExecutionRole", "WebTaskRole"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rule"),
+    [
+        ("cron(60 3 * * ? *)", "minutes are numbers from 0 to 59"),
+        ("cron(0 8-24 * * ? *)", "hours are numbers from 0 to 23"),
+        ("cron(0 3 1,32 * ? *)", "days of the month are numbers from 1 to 31"),
+        ("cron(0 3 ? * 0 *)", "days of the week are numbers from 1 to 7"),
+        ("at(2030-02-30T12:00:00)", "does not exist"),
+    ],
+)
+def test_impossible_schedule_is_rejected(schedule: str, rule: str):
+    assert rule in error_of(Service, name="web", container=CONTAINER, schedule=schedule)
 
 
 @pytest.mark.parametrize("schedule", ["1 hour", "rate(0 hours)", "cron(* * * * *)", "every day"])

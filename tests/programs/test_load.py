@@ -147,6 +147,20 @@ def test_invalid_argument_of_construct_is_bad_input(write):
         program.run()
 
 
+def test_construct_in_place_of_its_output_is_named(write):
+    program = load(
+        write("""
+            from exasol_ci_setup import Asset, Container, Service
+
+            def hangar_run():
+                Service(name="w", container=Container(source="nginx", tag="1"), env_vars={"A": Asset(name="data")})
+        """)
+    )
+
+    with pytest.raises(InputError, match=r"env_vars\.A: use text, such as an output of the Asset$"):
+        program.run()
+
+
 def test_error_of_library_has_line(write):
     program = load(
         write("from exasol_ci_setup.core.errors import InputError\n\ndef hangar_run():\n    raise InputError('no')\n")
