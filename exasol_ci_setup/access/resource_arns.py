@@ -120,10 +120,18 @@ def own_arns(logical_id: str, kind: str, resource: Mapping[str, Any], stack_name
 
 def pattern(value: Any) -> str:
     """Return a value of a template as a part of an ARN: what is unknown before the deployment becomes ``*``."""
+    return re.sub(r"\*+", "*", _part(value)) or "*"
+
+
+def _part(value: Any) -> str:
+    match value:
+        case {"Fn::Sub": [str() as text, dict() as variables]}:
+            # A function that remains in a part is unknown, not the whole text.
+            value = {"Fn::Sub": [text, {name: _part(each) for name, each in variables.items()}]}
+        case {"Fn::Join": [str() as delimiter, list() as parts]}:
+            value = {"Fn::Join": [delimiter, [_part(each) for each in parts]]}
     text = readable(value)
-    if text.startswith(("{", "[")):
-        return "*"
-    return re.sub(r"\*+", "*", _UNSAFE.sub("*", _REFERENCE.sub("*", text))) or "*"
+    return "*" if text.startswith(("{", "[")) else _UNSAFE.sub("*", _REFERENCE.sub("*", text))
 
 
 def _generated(stack_name: str, logical_id: str) -> str:

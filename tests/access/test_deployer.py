@@ -167,6 +167,22 @@ def test_roles_are_passed_to_their_services_only(value, expected):
     assert passed(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ({"Fn::Sub": ["/ecs/${Prefix}/${Id}", {"Prefix": "web", "Id": {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}}]}, "/ecs/web/*"),
+        ({"Fn::Join": ["/", ["/ecs", {"Fn::Select": [0, {"Fn::GetAZs": ""}]}, "log"]]}, "/ecs/*/log"),
+        ({"Fn::Join": ["", ["/ecs/", {"Fn::Sub": ["${Id}-log", {"Id": {"Fn::ImportValue": "id"}}]}]]}, "/ecs/*-log"),
+        ({"Fn::ImportValue": "name"}, "*"),
+    ],
+)  # fmt: skip
+def test_unknown_function_in_name_is_wildcard(name, expected):
+    found = allowed(policy(of_resources(Log={"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}})))
+
+    prefix = "arn:aws:logs:eu-central-1:123456789012:log-group:"
+    assert found["logs:TagResource"] - {f"{prefix}{expected}:*"} == {f"{prefix}{expected}"}
+
+
 def test_role_of_instance_profile_is_passed_to_ec2():
     found = policy(
         of_resources(
