@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
 
 from exasol_ci_setup.core.errors import InputError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Finding, Level
+from exasol_ci_setup.core.text import suggestion
 from exasol_ci_setup.template import lint_cache
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 _RUNNERS: dict[tuple[str, ...], Any] = {}
 _ONE_RUN = Lock()
+# cfn-lint writes all values that a schema allows, such as more than 1,000 types of instances.
+_CHOICE = re.compile(r"(?P<value>'[^']*') is not one of \[(?P<allowed>'[^\]]*')\](?P<place> in '[^']*')?")
+_MOST_ALLOWED = 20
 _LEVELS: dict[str, Level] = {"E": "error", "F": "error", "W": "warning", "I": "info"}
 
 
@@ -59,7 +64,7 @@ def _lint(template: Template, region: str) -> list[Finding]:
             Finding(
                 rule=match.rule.id,
                 level=_LEVELS.get(match.rule.id[:1], "error"),
-                message=match.message,
+                message=_CHOICE.sub(_shortened, match.message),
                 path=".".join(str(part) for part in getattr(match, "path", None) or ()),
                 line=match.linenumber,
             )
@@ -67,6 +72,15 @@ def _lint(template: Template, region: str) -> list[Finding]:
         ),
         key=lambda finding: (finding.line, finding.rule, finding.path, finding.message),
     )
+
+
+def _shortened(choice: re.Match[str]) -> str:
+    """Return the text of a choice with the nearest value in place of many."""
+    allowed = choice["allowed"].strip("'").split("', '")
+    if len(allowed) <= _MOST_ALLOWED:
+        return choice[0]
+    near = suggestion(choice["value"].strip("'"), allowed)
+    return f"{choice['value']} is not one of the {len(allowed)} allowed values{choice['place'] or ''}{near}"
 
 
 def _matches(body: str, region: str) -> list[Any]:

@@ -23,7 +23,7 @@ SWITCH: Final = "EXASOL_CI_SETUP_LINT_CACHE"
 Row = tuple[str, str, str, str, int]
 """A cached finding: rule, level, message, path and line."""
 
-_FORMAT: Final = "1"
+_FORMAT: Final = "2"
 _MOST_FILES: Final = 200
 _MOST_BYTES: Final = 100_000
 # The settings files of cfn-lint, in the user's home and in the working directory.

@@ -26,6 +26,13 @@ def test_error_has_rule_path_and_line():
     assert "BucketNam" in finding.message
 
 
+def test_value_outside_long_list_has_nearest_one_only():
+    machine = "Resources: {Machine: {Type: AWS::EC2::Instance, Properties: {ImageId: ami-0123456789abcdef0, InstanceType: t3.mirco}}}"
+    [found] = lint(Template("machine.yaml", machine), REGION)
+    assert found.message.startswith("'t3.mirco' is not one of the ")
+    assert found.message.endswith(f" allowed values in '{REGION}'; did you mean t3.micro?")
+
+
 def test_findings_are_sorted_by_line():
     body = "Parameters:\n  Unused:\n    Type: String\nResources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    Properties: {A: 1, B: 2}\n"
     findings = lint(Template("bucket.yaml", body), REGION)
