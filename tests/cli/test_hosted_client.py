@@ -253,6 +253,10 @@ def test_missing_extra_is_reported_with_command(program: Program, site, key_file
             (409, {}, '{"success": false, "reason": "That container is already running."}'),
             "That container is already running",
         ),
+        (
+            (404, {}, '{"success": false, "reason": "That container doesn\'t exist."}'),
+            "That container doesn't exist\n\nhint: `exasol-ci-setup hosted list --url http://127.0.0.1:",
+        ),
         ((302, {"Location": "http://127.0.0.2/stop"}, ""), "answered with status 302"),
         (
             (403, {}, '{"success": false, "reason": "The secret is wrong."}'),

@@ -1,13 +1,17 @@
-"""Domains that are assigned to another app during an operation on their app."""
+"""Domains of the API, and domains that are assigned to another app during an operation on their app."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.nginx import Reload
+from exasol_ci_setup.containers.hosted.releases import Release
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.state import App, Phase, State
+from exasol_ci_setup.core.errors import AppConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +38,9 @@ class FakeNginx:
 
 class NoContainers:
     """An engine without containers."""
+
+    def list_all(self) -> list[Any]:
+        return []
 
     def list_app(self, _app: str) -> list[Any]:
         return []
@@ -66,3 +73,21 @@ def test_domain_reassigned_during_deletion_stays_served(tmp_path: Path):
     assert state.app("app1") is None
     assert state.domain_owner("shared.example.com") == "app2"
     assert "shared.example.com" in fake.files
+
+
+def test_app_cannot_get_domain_of_api(tmp_path: Path):
+    state, nginx, engine = State(tmp_path), FakeNginx(), NoContainers()
+    settings = Settings(state=tmp_path, domain="example.com", allow_hosts=("api.example.com",))
+    fakes: tuple[Any, Any] = engine, nginx
+    deployments = Deployments(settings, state, *fakes, None)
+    state.add_app("app1", "demo:1", "app1.example.com")
+    state.save_app(App("app1", "demo:1", Phase.READY, "app1", 20000, (), ()))
+
+    with pytest.raises(AppConflictError, match="belongs to this service"):
+        deployments.deploy("api", Release("demo:1", {}), parent="example.com")
+    for domain in ("example.com", "api.example.com"):
+        with pytest.raises(AppConflictError, match="belongs to this service"):
+            deployments.add_domain("app1", domain, force=True)
+
+    assert [app.domains for app in state.apps()] == [("app1.example.com",)]
+    assert nginx.files == {}

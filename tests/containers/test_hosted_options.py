@@ -47,6 +47,12 @@ def test_option_is_valid_number_or_rejected(value: Any):
         assert found is None or found > 0
 
 
+@pytest.mark.parametrize("name", ["memory", "cpus", "pids", "max_body", "timeout"])
+def test_true_is_no_number(name):
+    with pytest.raises(ValidationError, match=name):
+        AppOptions.model_validate({name: True})
+
+
 @given(st.text(max_size=12))
 def test_health_path_has_no_characters_that_end_request_line(text: str):
     try:

@@ -618,6 +618,7 @@ def test_second_service_of_socket_or_state_is_rejected(host: Host):
 
         assert ran.returncode == 2
         assert reason in ran.stderr
+        assert "listens" not in ran.stderr
     assert host.curl("/").status == 200
 
 

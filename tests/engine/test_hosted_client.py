@@ -139,16 +139,20 @@ def test_log_is_printed(shared_host: Host):
     assert records(done("logs", "logged", "--lines", "1", "--output", "json"))[0]["message"] == "this is an app"
 
 
-def test_log_is_followed_until_app_stops(shared_host: Host):
-    shared_host.new("demo:1", "followed")
-    program = subprocess.Popen(
-        shared_host.program(
-            "hosted", "logs", "followed", "-f", "--allow-http", "--key-file", str(shared_host.folder / "key")
-        ),
+def follow_log(host: Host, name: str) -> subprocess.Popen[str]:
+    key_file = str(host.folder / "key")
+    return subprocess.Popen(
+        host.program("hosted", "logs", name, "-f", "--allow-http", "--key-file", key_file),
         env={**os.environ, **ENVIRONMENT},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_log_is_followed_until_app_stops(shared_host: Host):
+    shared_host.new("demo:1", "followed")
+    program = follow_log(shared_host, "followed")
     assert program.stdout is not None
     with program:
         assert program.stdout.readline() == "this is an app\n"
@@ -159,6 +163,22 @@ def test_log_is_followed_until_app_stops(shared_host: Host):
 
         assert program.stdout.read() == ""
     assert program.returncode == 0
+
+
+def test_followed_log_of_running_app_fails_when_service_stops(shared_host: Host):
+    shared_host.new("demo:1", "followed")
+    program = follow_log(shared_host, "followed")
+    assert program.stdout is not None
+    with program:
+        assert program.stdout.readline() == "this is an app\n"
+
+        assert shared_host.stop() == 0
+        shared_host.start("--answer-within", "5s")
+
+        _, said = program.communicate()
+    assert program.returncode == 1
+    assert said.startswith("error: http://example.com has closed the log of followed\n")
+    assert "Traceback" not in shared_host.log.read_text()
 
 
 def test_failed_deployment_exits_1_with_reason(shared_host: Host):

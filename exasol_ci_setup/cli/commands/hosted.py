@@ -107,9 +107,9 @@ def serve(session: Session, path: Path | None, host: str, port: int, workers: in
     settings = Settings(**{name: value for name, value in options.items() if value != ()})
     app = server.create(settings)
     listening_socket = server.unix_socket(path) if path is not None else server.tcp_socket(host, port)
-    with listening_socket as listening:
+    with listening_socket as listening, server.locked_state(settings):
         session.output.say(f"the hosted API listens on {path or f'http://{host}:{port}'}")
-        server.serve(app, settings, listening)
+        server.serve(app, listening)
 
 
 @hosted.command()

@@ -129,7 +129,7 @@ class Client:
         try:
             with stream(request, idle_seconds=None) as (status, body):
                 if status != _OK:
-                    raise self._error(status, body.read(_MAX_BODY_BYTES))
+                    raise self._error(status, body.read(_MAX_BODY_BYTES), "/logs")
                 is_open = True
                 rest = b""
                 # Lines of the response would end without an error if the last chunk is missing.
@@ -194,7 +194,7 @@ class Client:
         except (URLError, HTTPException, OSError) as error:
             raise self._unreachable(error) from error
         if status != _OK:
-            raise self._error(status, answer)
+            raise self._error(status, answer, path)
         return answer
 
     def _object(self, answer: bytes) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class Client:
             raise AppError(f"{self.url} is no hosted API: its answer is not a JSON object")
         return found
 
-    def _error(self, status: int, answer: bytes) -> AppError | KeyRefusedError:
+    def _error(self, status: int, answer: bytes, path: str) -> AppError | KeyRefusedError:
         try:
             reason = json.loads(answer)["reason"]
         except (ValueError, TypeError, KeyError):
@@ -216,6 +216,9 @@ class Client:
         hint = ""
         if kind is KeyRefusedError:
             hint = f"add --key-file PATH, or store the key of the host: `exasol-ci-setup hosted login --url {self.url}`"
+        elif kind is AppNotFoundError and path != "/new":
+            # For a new app, the image is missing.
+            hint = f"`exasol-ci-setup hosted list --url {self.url}` lists the apps and their domains"
         return kind(f"{self.url}: {str(reason).rstrip('.')}", hint=hint)
 
     def _unreachable(self, error: BaseException) -> AppError:

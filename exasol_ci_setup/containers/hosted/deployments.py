@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.state import State
 
 MISSING: Final = "That container doesn't exist."
+OWN_DOMAIN: Final = "That domain belongs to this service."
 _MAX_PORT_ATTEMPTS: Final = 5
 _KEPT_IMAGES: Final = 5
 
@@ -119,6 +120,7 @@ class Deployments:
     def _replace(self, name: str, before: App | None, release: Release, parent: str) -> str:
         domain = names.domain_name(f"{name}.{parent}") if before is None else ""
         if domain:
+            self._require_not_own(domain)
             self._nginx.require_free(domain)
         image = self._find_image(release)
         try:
@@ -248,6 +250,7 @@ class Deployments:
 
     def add_domain(self, name: str, domain: str, *, force: bool) -> None:
         """Add a domain to an app. With `force`, also a domain that belongs to another app."""
+        self._require_not_own(domain)
         with self._lock_app(name) as app:
             self._require_app(name, app)
             with self._nginx_lock:
@@ -392,6 +395,11 @@ class Deployments:
             self._refuse_foreign_container(name)
             raise AppNotFoundError(MISSING)
         return app
+
+    def _require_not_own(self, domain: str) -> None:
+        """Raise AppConflictError for a domain of the API: nginx would send requests for the API, with the key, to an app."""
+        if domain in (self._settings.hosts or ()):
+            raise AppConflictError(OWN_DOMAIN)
 
     def _get_app(self, name: str) -> App:
         app = self._state.app(name)

@@ -50,6 +50,13 @@ def _cpus(value: object) -> float:
     return number
 
 
+def _pids(value: object) -> object:
+    if isinstance(value, bool):
+        # pydantic would read true as 1.
+        raise ValueError("use a number of processes, such as 200")  # noqa: TRY004 - pydantic reports only ValueError
+    return value
+
+
 def _to_float(value: float | str) -> float:
     try:
         return float(value)
@@ -75,6 +82,7 @@ Cpus = Annotated[
     BeforeValidator(_cpus),
     WithJsonSchema({"type": "number", "minimum": 0.1, "maximum": 1024, "examples": [0.5]}),
 ]
+Pids = Annotated[int, Field(ge=1, le=4_194_304), BeforeValidator(_pids)]
 HealthPath = Annotated[
     str,
     Field(max_length=1024),
@@ -90,7 +98,7 @@ class AppOptions(BaseModel):
 
     memory: Memory | None = Field(None, description="Memory limit of the container, such as 256m.")
     cpus: Cpus | None = Field(None, description="Limit of processors, such as 0.5.")
-    pids: int | None = Field(None, ge=1, le=4_194_304, description="Limit of processes and threads in the container.")
+    pids: Pids | None = Field(None, description="Limit of processes and threads in the container.")
     max_body: Size | None = Field(None, description="Largest body of a request to the app, such as 50m.")
     timeout: Seconds | None = Field(
         None, description="Time without data after which nginx ends a request to the app, such as 5m."

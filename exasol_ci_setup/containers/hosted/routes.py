@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from exasol_ci_setup.containers.hosted import bodies, names
 from exasol_ci_setup.containers.hosted.auth import DELAY_SECONDS
 from exasol_ci_setup.containers.hosted.certificates import ACME, CHALLENGES
+from exasol_ci_setup.containers.hosted.deployments import OWN_DOMAIN
 from exasol_ci_setup.containers.hosted.log_streams import LogStreams
 from exasol_ci_setup.containers.hosted.options import AppOptions
 from exasol_ci_setup.containers.hosted.releases import Release
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.auth import Authenticator
     from exasol_ci_setup.containers.hosted.deployments import Deployments
     from exasol_ci_setup.containers.hosted.settings import Settings
+
+LOGS: Final = "/logs"
+"""The path of requests for a log."""
 
 _BEARER: Final = "bearer "
 _LOCAL: Final = frozenset({"", "127.0.0.1", "::1"})
@@ -75,7 +79,7 @@ class Routes:
         protected.post("/add_domain", summary="Add a domain to a container")(self.add_domain)
         protected.post("/remove_domain", summary="Remove a domain from a container")(self.remove_domain)
         protected.post("/delete", summary="Delete a container")(self.delete)
-        protected.post("/logs", summary="Read the log of a container", response_model=bodies.LogsAnswer)(self.logs)
+        protected.post(LOGS, summary="Read the log of a container", response_model=bodies.LogsAnswer)(self.logs)
         app.include_router(protected)
         if self._settings.ssl:
             # For a server block of nginx that forwards all requests.
@@ -115,8 +119,8 @@ class Routes:
 
     def add_domain(self, body: bodies.AddDomain, request: Request) -> bodies.SuccessAnswer:
         """Add a domain to the container; no error if the container already has it."""
-        if body.domain in {self._settings.domain, (request.url.hostname or "").lower()}:
-            raise AppConflictError("That domain belongs to this service.")
+        if body.domain == (request.url.hostname or "").lower():
+            raise AppConflictError(OWN_DOMAIN)
         self._deployments.add_domain(body.name, body.domain, force=body.force)
         return bodies.SuccessAnswer()
 

@@ -15,6 +15,7 @@ from uvicorn.config import LOGGING_CONFIG
 from exasol_ci_setup.containers import web
 from exasol_ci_setup.containers.hosted.app import create_app
 from exasol_ci_setup.containers.hosted.locks import DirectoryLock
+from exasol_ci_setup.containers.hosted.routes import LOGS
 from exasol_ci_setup.containers.hosted.settings import deploy_key
 from exasol_ci_setup.core.errors import InputError
 
@@ -37,12 +38,18 @@ def create(settings: Settings) -> FastAPI:
     return create_app(settings, deploy_key(os.environ))
 
 
-def serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
-    """Serve on a listening socket until SIGTERM or Ctrl-C; complete open requests first.
-
-    Raises InputError if another process serves the state directory.
-    """
+@contextlib.contextmanager
+def locked_state(settings: Settings) -> Iterator[None]:
+    """Lock the state directory. Raises InputError if another process serves it."""
     lock = DirectoryLock(settings.state, wait=False)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def serve(app: FastAPI, listening: socket.socket) -> None:
+    """Serve on a listening socket until SIGTERM or Ctrl-C; complete open requests first. The caller must lock the state directory."""
     config = Config(
         app,
         http=web.Protocol,
@@ -54,17 +61,24 @@ def serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
     )
     # uvicorn raises SIGTERM again after its shutdown; ignore it, so that the exit code is 0.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    try:
-        _Server(config).run(sockets=[listening])
-    finally:
-        lock.release()
+    _Server(config).run(sockets=[listening])
 
 
 class _Server(Server):
-    """The server of uvicorn. It ends logs that callers follow before it waits for open requests."""
+    """The server of uvicorn. It closes logs that callers follow before it waits for open requests."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Complete open requests, and stop."""
+        for connection in tuple(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if (
+                cycle is not None
+                and cycle.scope["path"] == LOGS
+                and cycle.response_started
+                and not cycle.response_complete
+            ):
+                # Without its last chunk, the caller knows that the container has not ended.
+                cycle.transport.close()
         self.config.app.state.end_streams()  # type: ignore[union-attr] # always the application of `create`
         await super().shutdown(sockets)
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from exasol_ci_setup.containers.hosted.names import domain_name
-from exasol_ci_setup.containers.hosted.options import MIB, AppOptions, Cpus, Memory, Seconds, Size
+from exasol_ci_setup.containers.hosted.options import MIB, AppOptions, Cpus, Memory, Pids, Seconds, Size
 from exasol_ci_setup.containers.hosts import host_name
 from exasol_ci_setup.core.errors import InputError
 
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     )
     memory: Memory = Field(512 * MIB, description="The default memory limit of an app, in bytes.")
     cpus: Cpus | None = Field(None, description="The default limit of processors of an app.")
-    pids: int = Field(512, ge=1, le=4_194_304, description="The default limit of processes and threads of an app.")
+    pids: Pids = Field(512, description="The default limit of processes and threads of an app.")
     max_body: Size = Field(100 * MIB, description="The default largest body of a request to an app, in bytes.")
     subnets: Annotated[ipaddress.IPv4Network, AfterValidator(_subnets)] = Field(
         ipaddress.IPv4Network("10.213.0.0/16"), description="The addresses of the networks of apps, 16 for each app."
