@@ -202,7 +202,7 @@ def test_bad_input_exits_2(run, answers):
 
 
 def test_every_construct_has_command():
-    assert set(cost.commands) == {*NAMES.values(), "template"}
+    assert set(cost.commands) == {*NAMES.values(), "space", "template"}
 
 
 @pytest.mark.live
