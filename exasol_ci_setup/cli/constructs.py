@@ -248,6 +248,7 @@ OPTIONS: Final[dict[type[Construct], tuple[Option, ...]]] = {
         _field(Instance, "ssh_cidr", metavar="CIDR"),
         _number(Instance, "disk_in_gib"),
         _field(Instance, "image_id", metavar="AMI"),
+        _field(Instance, "root_device", metavar="DEVICE"),
         _field(Instance, "update_image", is_flag=True),
         _field(Instance, "private", is_flag=True),
         _field(Instance, "elastic_ip", is_flag=True),

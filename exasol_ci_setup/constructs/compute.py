@@ -95,6 +95,12 @@ class Instance(Attached):
         ImageId | None,
         Field(description="ID of the image (AMI). Default: Ubuntu 24.04, the newest image at the creation."),
     ] = None
+    root_device: Annotated[
+        Annotated[str, matching(r"/dev/(sda1|xvda)", "use /dev/sda1 or /dev/xvda")],
+        Field(
+            description="Device of the encrypted disk, which is the root device of the image: /dev/sda1 for Ubuntu, /dev/xvda for Amazon Linux."
+        ),
+    ] = "/dev/sda1"
     update_image: Annotated[
         bool, Field(description="Replace the instance if there is a newer image of Ubuntu; its disk is lost.")
     ] = False
@@ -128,6 +134,8 @@ class Instance(Attached):
             raise refusal("a private instance has no Elastic IP address")
         if self.image_id is not None and self.update_image:
             raise refusal("update_image has no effect with image_id: set another image_id")
+        if self.image_id is None and self.root_device != "/dev/sda1":
+            raise refusal("another root_device needs image_id: that of Ubuntu is /dev/sda1")
         if len(self.volumes) > len(_DEVICES):
             raise refusal(f"use at most {len(_DEVICES)} volumes")
         return self

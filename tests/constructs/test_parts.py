@@ -296,6 +296,12 @@ def test_binary_public_key_is_rejected(key: Path):
         _ = instance(key).public_key
 
 
+def test_root_device_is_that_of_image(key: Path):
+    assert instance(key, image_id="ami-0123456789abcdef0", root_device="/dev/xvda").root_device == "/dev/xvda"
+    with pytest.raises(InputError, match="another root_device needs image_id"):
+        build(Instance, name="box", instance_type="t3.micro", path_to_key=str(key), root_device="/dev/xvda")
+
+
 def test_ssh_needs_block_of_addresses(key: Path):
     assert instance(key, ssh=True, ssh_cidr="203.0.113.7/32").has_own_group
     with pytest.raises(InputError, match="ssh needs ssh_cidr"):

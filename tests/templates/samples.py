@@ -274,6 +274,7 @@ def instances(folder: Path) -> dict[str, Instance]:
             ssh_cidr="2001:db8::/32",
             disk_in_gib=100,
             image_id="ami-0123456789abcdef0",
+            root_device="/dev/xvda",
             elastic_ip=True,
         ),
         "instance_private.yaml": Instance(
