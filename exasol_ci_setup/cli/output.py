@@ -155,15 +155,15 @@ class Output:
         self.say(message)
         self.document.note(message)
 
-    def record(self, *subjects: object, name: str = "") -> None:
+    def record(self, *subjects: object, name: str = "", **details: str) -> None:
         """Write the record of each of `subjects` (see `records.record`) to stdout, or add it to the document. Does nothing in text format.
 
-        `name` is the name of a stack among several.
+        `name` is the name of a stack among several. `details` are further keys of the records in JSON.
         """
         for subject in subjects:
             if self.format == "json":
                 record = records.named(subject, name) if name else records.record(subject)
-                self._to_stdout(json.dumps(record, allow_nan=False), color=False)
+                self._to_stdout(json.dumps({**record, **details}, allow_nan=False), color=False)
             (self.document.of(name) if name else self.document).result(subject)
 
     def finish(self) -> None:

@@ -173,7 +173,9 @@ def _plan_recreation(context: Context, request: Request, options: Options, curre
     if options.import_existing:
         note += "; existing resources whose names match the template are then imported"
     created = preview.from_templates(context.cfn, request, None, note=note)
-    return OpenPlan(context, request, options, preview.recreated(created, removal), current)
+    # The account and region of the new stack are those in the ID of the old one.
+    created = replace(preview.recreated(created, removal), stack_id=current.id)
+    return OpenPlan(context, request, options, created, current)
 
 
 def confirm_and_apply(planned: OpenPlan) -> Result:

@@ -28,7 +28,7 @@ PROJECT: Final = "AWS::CodeBuild::Project"
 _SERVERS: Final = {"GITHUB": "GitHub", "GITHUB_ENTERPRISE": "GitHub Enterprise", "BITBUCKET": "Bitbucket"}
 _HINT: Final = (
     f"run `{DEPLOY_SOURCE_CREDENTIALS}` first, with your secret and its keys\n"
-    "in a fleet, declare source_credentials: in the target; for a connection, use --connection-arn"
+    "in a fleet, declare source_credentials: in the target; for a connection, use --connection-arn, or connection_arn: in a fleet"
 )
 
 

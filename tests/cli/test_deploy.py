@@ -295,6 +295,8 @@ def test_plan_does_not_delete_failed_stack(here, live):
 
     assert ran.code == 0
     assert "the stack is in ROLLBACK_COMPLETE: it is deleted and created again" in ran.stdout
+    assert "on arn:aws:codebuild:eu-central-1:" in ran.stdout
+    assert "${AWS::" not in ran.stdout
     assert (
         live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"]
         == "ROLLBACK_COMPLETE"

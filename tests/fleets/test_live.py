@@ -485,3 +485,10 @@ def test_table_names_cause_of_failure_in_each_run(deploy, other_account):
         assert ran.code == 1
         assert re.search(r"Slc +failed +ArtifactsBucket: bucket-of-another-account already exists", ran.stdout)
         assert "Why stack Slc ended in ROLLBACK_COMPLETE" in ran.stderr
+
+    ran = deploy(text, "--yes", "--output", "json")
+    reasons = {record["name"]: record["reason"] for record in ran.records if record["type"] == "ended"}
+    assert reasons == {
+        "main/SLCSourceCredentials": "",
+        "main/Slc": "ArtifactsBucket: bucket-of-another-account already exists",
+    }

@@ -45,6 +45,7 @@ def test_webhook_without_credential_is_refused(answers, clock, webhook):
         check(answers, clock, project(webhook=webhook))
     assert "deploy-source-credentials --secret-name github" in caught.value.hint
     assert "--connection-arn" in caught.value.hint
+    assert "connection_arn: in a fleet" in caught.value.hint
 
 
 def test_credential_of_other_server_is_not_enough(answers, clock):

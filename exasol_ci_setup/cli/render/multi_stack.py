@@ -161,7 +161,7 @@ class MultiStackReporter(NullReporter):
         elif not self._live:
             # After Ctrl-C one line at the end covers all stacks.
             self._say(ended.name, message)
-        self._output.record(ended)
+        self._output.record(ended, reason=row.reason if ended.error is not None else "")
 
     def say(self, stack_name: str, message: str) -> None:
         """Write a line that begins with a stack's name."""
