@@ -328,6 +328,30 @@ def test_foreign_list_is_no_hosted_api(program: Program, site):
     assert "its answer to /new is unknown" in ran.stderr
 
 
+def test_variable_is_not_set_and_removed_at_once(program: Program, site, key_file):
+    url, received = site()
+
+    ran = program(
+        "hosted",
+        "redeploy",
+        "app1",
+        "--env",
+        "A=1",
+        "--env",
+        "B=1",
+        "--unset",
+        "B",
+        "--url",
+        url,
+        "--key-file",
+        key_file,
+    )
+
+    assert ran.code == 2
+    assert ran.stderr.startswith("error: B is both set and unset\n")
+    assert received == []
+
+
 def test_delete_needs_confirmation(program: Program, site, key_file):
     url, received = site()
 

@@ -86,7 +86,10 @@ def test_file_is_selected_by_option_then_directory_then_home(folder):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("harpoon: {extra_files: [none.yml]}", "{folder}/none.yml cannot be read: No such file or directory"),
+        (
+            "harpoon: {extra_files: [none.yml]}",
+            "harpoon.yml: harpoon.extra_files: {folder}/none.yml cannot be read: No such file or directory",
+        ),
         ("harpoon: {extra_files: [5]}", "harpoon.yml: harpoon.extra_files: a path or a list of paths is needed"),
         ("harpoon: {extra_files: ['{a}']}", "harpoon.yml: harpoon.extra_files: the file has no value 'a'"),
         ("images: {__images_from__: none}", "harpoon.yml: images.__images_from__: {folder}/none is not a directory"),
@@ -101,4 +104,6 @@ def test_problem_is_reported_with_its_file(text, problem, folder):
     with pytest.raises(InputError) as error:
         config.load(main)
 
+    # Another value of --config does not help.
+    assert not error.value.hint
     assert error.value.message == problem.replace("{folder}", f"{folder}/work")

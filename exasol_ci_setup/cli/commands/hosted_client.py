@@ -12,6 +12,7 @@ import click
 from exasol_ci_setup.cli.options import YES, Duration
 from exasol_ci_setup.cli.platform import done, listing, require_yes
 from exasol_ci_setup.cli.session import Session, log_level_option, output_option, pass_session, together
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +137,10 @@ def redeploy(
 
     Variables and options that are not given keep their values.
     """
-    env = {**_parse_variables(assignments, env_files), **dict.fromkeys(unset)}
+    variables = _parse_variables(assignments, env_files)
+    if both := sorted(variables.keys() & set(unset)):
+        raise InputError(f"{both[0]} is both set and unset", hint="omit one of the two")
+    env = {**variables, **dict.fromkeys(unset)}
     _deployed(session, "deployed", client.redeploy(name, image=image, env=env or None, **options))
 
 

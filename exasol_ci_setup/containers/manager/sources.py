@@ -59,14 +59,14 @@ def read(path: Path) -> Sources:
     return reader.found
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """Read one file. Raises InputError with the file, the position and the reason."""
+def read_file(path: Path, *, listed_in: str = "") -> dict[str, Any]:
+    """Read one file; `listed_in` is the place that lists it, if any. Raises InputError with the file, the position and the reason."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read: {error.strerror}",
-            hint="set the configuration with `--config PATH` or CONTAINER_MANAGER_CONFIG",
+            f"{listed_in}{': ' if listed_in else ''}{path} cannot be read: {error.strerror}",
+            hint="" if listed_in else "set the configuration with `--config PATH` or CONTAINER_MANAGER_CONFIG",
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} cannot be read: it is not UTF-8 at byte {error.start}") from error
@@ -94,14 +94,14 @@ class _Reader:
         self._done: set[Path] = set()
         self.found = Sources()
 
-    def collect(self, path: Path) -> None:
-        """Add the values of a file and of the files that it lists."""
+    def collect(self, path: Path, *, listed_in: str = "") -> None:
+        """Add the values of a file and of the files that it lists; `listed_in` is the place that lists the file, if any."""
         if _resolve(path) in self._done:
             return
         self._done.add(_resolve(path))
         if len(self._done) > _MAX_FILES:
             raise InputError(f"{path}: the configuration has more than {_MAX_FILES} files")
-        values = read_file(path)
+        values = read_file(path, listed_in=listed_in)
         images = values.get("images")
         if isinstance(images, dict) and _FOLDERS in images:
             values = {**values, "images": {name: each for name, each in images.items() if name != _FOLDERS}}
@@ -109,10 +109,9 @@ class _Reader:
         self._add(values, path)
         settings = values.get("harpoon")
         if isinstance(settings, dict) and "extra_files" in settings:
-            for each in self._list_paths(
-                settings["extra_files"], f"{path}: harpoon.extra_files", self.found.values, path
-            ):
-                self.collect(each)
+            where = f"{path}: harpoon.extra_files"
+            for each in self._list_paths(settings["extra_files"], where, self.found.values, path):
+                self.collect(each, listed_in=where)
 
     def _add_folders(self, written: Any, values: Mapping[str, Any], path: Path) -> None:
         """Add the images of folders: one file for each image, with its name."""
