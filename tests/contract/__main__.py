@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import pytest
 
 from exasol_ci_setup.access.resource_arns import Place
+from exasol_ci_setup.aws.errors import translate_aws_errors
 from exasol_ci_setup.cli.commands.iam_policy import text_of
+from exasol_ci_setup.core.errors import SetupError
 from tests.contract import evidence, leftovers, preview, servers
 from tests.contract.endpoint import KIND, Endpoint, environment
 
@@ -36,6 +38,16 @@ _TIMEOUT: Final = 3_600
 def main() -> int:
     """Run the command line, and return the exit code."""
     options = _options()
+    try:
+        with translate_aws_errors():
+            return _main(options)
+    except SetupError as error:
+        # Such as missing credentials, or those of a user without the policy.
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        _stop(f"{error.message}{hint}")
+
+
+def _main(options: argparse.Namespace) -> int:
     if options.what == "sandbox":
         with servers.sandbox() as (variables, account):
             place = Place(account, variables["AWS_REGION"])

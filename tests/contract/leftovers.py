@@ -10,18 +10,34 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from tests.contract import scenario
-from tests.contract.scenario import PREFIX, STACKS_OF_PLATFORM, TAG
+from tests.contract.scenario import PREFIX, TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.contract.endpoint import Endpoint
 
-_GROUPS: Final = ("/contract/", f"/aws/codebuild/{PREFIX}-", f"/ecs/space-{PREFIX}/", f"/ecs/{PREFIX}-")
 _ATTEMPTS: Final = 3
 _PAUSE_SECONDS: Final = 60.0
 # The order of deletion: the others use these.
 _LAST: Final = (f"{PREFIX}-credentials", "spaces-load-balancer", "contract-built", "contract-source")
+
+
+_NAMES: Final = {
+    "role": (f"{PREFIX}-deployer",),
+    "repository": (f"{PREFIX}-images",),
+    "key pair": (scenario.KEY_NAME,),
+}
+_BY_NAME: Final[Mapping[str, tuple[str, Callable[[Any, str], object], str]]] = {
+    "role": ("iam", lambda client, name: client.get_role(RoleName=name), "NoSuchEntity"),
+    "repository": (
+        "ecr",
+        lambda client, name: client.describe_repositories(repositoryNames=[name]),
+        "RepositoryNotFoundException",
+    ),
+    "key pair": ("ec2", lambda client, name: client.describe_key_pairs(KeyNames=[name]), "InvalidKeyPair.NotFound"),
+}
+"""How each kind is found by its name, and the code of the error if it does not exist."""
 
 
 def find(endpoint: Endpoint) -> list[tuple[str, str]]:
@@ -39,8 +55,8 @@ def _stacks(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
         and each["StackStatus"] != "DELETE_COMPLETE"
         and (
             _has_tag(each.get("Tags", ()))
-            or each["StackName"] in STACKS_OF_PLATFORM
-            or each["StackName"].startswith(f"{PREFIX}-")
+            # Not all commands have --tag. A name that only begins alike is that of a stack of the user.
+            or each["StackName"] in scenario.STACKS
         )
     ]
     yield from (("stack", name) for name in sorted(found, key=lambda name: (name in _LAST, name)))
@@ -51,22 +67,35 @@ def _has_tag(tags: Any) -> bool:
 
 
 def _rest(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    """Yield what is in no stack any more, by its exact name: a bucket of the user can begin alike."""
+    templates = f"{scenario.TEMPLATE_BUCKET}{endpoint.account}-{endpoint.region}"
     for bucket in endpoint.client("s3").list_buckets()["Buckets"]:
-        if bucket["Name"].startswith((f"{PREFIX}-", f"workspace-{scenario.WORKSPACE}-")):
+        if bucket["Name"] == templates or scenario.BUCKETS.fullmatch(bucket["Name"]):
             yield "bucket", bucket["Name"]
-    for group in _GROUPS:
-        for page in endpoint.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group):
-            yield from (("log group", each["logGroupName"]) for each in page["logGroups"])
-    try:
-        endpoint.client("iam").get_role(RoleName=f"{PREFIX}-deployer")
-        yield "role", f"{PREFIX}-deployer"
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
-            raise
+    yield from _groups(endpoint)
+    yield from _by_name(endpoint)
     for page in endpoint.client("secretsmanager").get_paginator("list_secrets").paginate():
         for secret in page["SecretList"]:
-            if secret["Name"].startswith((f"{PREFIX}-", f"naas/{PREFIX}-")) and "DeletedDate" not in secret:
+            if secret["Name"].removeprefix("naas/") in scenario.SECRETS and "DeletedDate" not in secret:
                 yield "secret", secret["Name"]
+
+
+def _groups(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    for group in scenario.GROUPS:
+        for page in endpoint.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group):
+            names = [each["logGroupName"] for each in page["logGroups"]]
+            yield from (("log group", name) for name in names if name == group or group.endswith("/"))
+
+
+def _by_name(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    for kind, (service, call, absent) in _BY_NAME.items():
+        for name in _NAMES[kind]:
+            try:
+                call(endpoint.client(service), name)
+                yield kind, name
+            except ClientError as error:
+                if error.response["Error"]["Code"] != absent:
+                    raise
 
 
 def delete(endpoint: Endpoint) -> list[str]:
@@ -113,6 +142,10 @@ def _delete(endpoint: Endpoint, kind: str, name: str) -> None:
         for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
             iam.delete_role_policy(RoleName=name, PolicyName=policy)
         iam.delete_role(RoleName=name)
+    elif kind == "repository":
+        endpoint.client("ecr").delete_repository(repositoryName=name, force=True)
+    elif kind == "key pair":
+        endpoint.client("ec2").delete_key_pair(KeyName=name)
     else:
         endpoint.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +35,7 @@ PUBLIC_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG/cyaM4OW3facgROAqmYCe
 _SSH: Final = ("--ssh", "--ssh-cidr", "10.0.0.0/8")
 # As `deploy-instance` names the key pair: with the hash of the key without its comment.
 _KEY_HASH: Final = hashlib.sha256(PUBLIC_KEY.rpartition(" ")[0].encode()).hexdigest()
-_KEY_NAME: Final = f"{PREFIX}-machine-{_KEY_HASH[:12]}"
+KEY_NAME: Final = f"{PREFIX}-machine-{_KEY_HASH[:12]}"
 
 TEMPLATE: Final = """\
 Parameters:
@@ -261,11 +262,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("--tag", "contract-change=1"),
         _open_port,
         Conflict(
-            _KEY_NAME,
+            KEY_NAME,
             lambda endpoint: endpoint.client("ec2").import_key_pair(
-                KeyName=_KEY_NAME, PublicKeyMaterial=PUBLIC_KEY.encode()
+                KeyName=KEY_NAME, PublicKeyMaterial=PUBLIC_KEY.encode()
             ),
-            lambda endpoint: endpoint.client("ec2").delete_key_pair(KeyName=_KEY_NAME),
+            lambda endpoint: endpoint.client("ec2").delete_key_pair(KeyName=KEY_NAME),
         ),
         {"key.pub": PUBLIC_KEY},
     ),
@@ -287,6 +288,27 @@ STACKS_OF_TEMPLATES: Final[Mapping[str, str]] = {
     f"{PREFIX}-serverless": SERVERLESS,
     f"{PREFIX}-parameters": many_parameters(),
 }
+STACKS_OF_CASES: Final = tuple(
+    f"{PREFIX}-{name}" for name in ("credentials-2", "batch", "source", "built", "image", "of-deployer")
+)
+"""Stacks of the cases of builds and permissions."""
+STACKS: Final = frozenset(
+    {*(each.stack for each in KINDS.values()), *STACKS_OF_CASES, *STACKS_OF_PLATFORM, *STACKS_OF_TEMPLATES}
+)
+"""All stacks of a run. Others, such as your stack `contract-archive`, are never deleted."""
+SECRETS: Final = (OWN_SECRET, f"{PREFIX}-secret")
+GROUPS: Final = (
+    *(f"/{PREFIX}/template", f"/{PREFIX}/import", f"/ecs/space-{SPACE}/", f"/ecs/{PREFIX}-cluster/"),
+    *(
+        f"/aws/codebuild/{PREFIX}-{name}"
+        for name in ("ciCodeBuild", "releaseReleaseCodeBuild", "batchReleaseCodeBuild", "builder-of-images", "image")
+    ),
+)
+"""Log groups; a name with a slash at its end is the beginning of names."""
+BUCKETS: Final = re.compile(
+    rf"(({PREFIX}-(archives|source)|workspace-{WORKSPACE})-bucket|{PREFIX}-(ci|release|batch)-artifactsbucket)-[a-z0-9]+"
+)
+"""Names that CloudFormation generates for the buckets of a run."""
 TEMPLATE_BUCKET: Final = f"{PREFIX}-templates-"
 """The start of the name of the bucket for nested templates; the account and the region follow."""
 

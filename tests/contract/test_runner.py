@@ -14,7 +14,7 @@ import pytest
 
 from exasol_ci_setup.access.deployer import LARGEST_POLICY, size
 from exasol_ci_setup.access.resource_arns import Place
-from tests.contract import evidence, preview
+from tests.contract import evidence, preview, scenario
 from tests.contract.endpoint import environment
 from tests.contract.scenario import TAG
 
@@ -105,14 +105,23 @@ def test_leftovers_are_listed_and_deleted(server, credentials):
 
     account = connect(region="eu-central-1", endpoint_url=server.url, access_key=(ACCOUNT, "test"))
     cloudformation, s3, logs = (account.client(name) for name in ("cloudformation", "s3", "logs"))
+    ecr, secrets = (account.client(name) for name in ("ecr", "secretsmanager"))
     body = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
     tags: Any = [{"Key": TAG[0], "Value": TAG[1]}, {"Key": "exasol-ci-setup:name", "Value": "left"}]
     cloudformation.create_stack(StackName="left-behind", TemplateBody=body, Tags=tags)
     cloudformation.create_stack(StackName="of-user", TemplateBody=body)
     place: Any = {"LocationConstraint": "eu-central-1"}
-    s3.create_bucket(Bucket="contract-templates-of-test", CreateBucketConfiguration=place)
-    s3.put_object(Bucket="contract-templates-of-test", Key="a", Body=b"a")
-    logs.create_log_group(logGroupName="/contract/left")
+    bucket = f"contract-templates-{ACCOUNT}-eu-central-1"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    logs.create_log_group(logGroupName="/contract/import")
+    ecr.create_repository(repositoryName="contract-images")
+    secrets.create_secret(Name="contract-github", SecretString="left")
+    # Names of the user that begin alike.
+    cloudformation.create_stack(StackName="contract-archive", TemplateBody=body)
+    s3.create_bucket(Bucket="contract-source-code", CreateBucketConfiguration=place)
+    logs.create_log_group(logGroupName="/contract/imports")
+    secrets.create_secret(Name="contract-database", SecretString="of user")
     words = ("clean", "--region", "eu-central-1", "--account", ACCOUNT)
 
     refused = program(*words, **credentials)
@@ -123,11 +132,44 @@ def test_leftovers_are_listed_and_deleted(server, credentials):
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == [
         "stack left-behind",
-        "bucket contract-templates-of-test",
-        "log group /contract/left",
+        f"bucket {bucket}",
+        "log group /contract/import",
+        "repository contract-images",
+        "secret contract-github",
     ]
-    assert [each["StackName"] for each in cloudformation.describe_stacks()["Stacks"]] == ["of-user"]
-    assert not [each for each in s3.list_buckets()["Buckets"] if each["Name"].startswith("contract")]
+    stacks = cloudformation.describe_stacks()["Stacks"]
+    assert {each["StackName"] for each in stacks} == {"of-user", "contract-archive"}
+    assert [each["Name"] for each in s3.list_buckets()["Buckets"]] == ["contract-source-code"]
+    assert [each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]] == ["/contract/imports"]
+    assert [each["Name"] for each in secrets.list_secrets()["SecretList"] if "contract" in each["Name"]] == [
+        "contract-database"
+    ]
+
+
+def test_names_of_leftovers_include_each_stack_bucket_and_log_group():
+    place = Place("111122223333", "eu-central-1")
+    stacks = preview.stacks(place)
+
+    assert {each.name for each in stacks} <= scenario.STACKS
+    for stack in stacks:
+        for logical_id, resource in stack.template["Resources"].items():
+            if resource["Type"] == "AWS::S3::Bucket":
+                assert scenario.BUCKETS.fullmatch(f"{stack.name}-{logical_id}-1a2b3c".lower())
+    named = {
+        arn.partition("log-group:")[2].removesuffix(":*").removesuffix("*")
+        for document in preview.policy(stacks, place)
+        for statement in document["Statement"]
+        if "logs:PutLogGroupDeletionProtection" in statement["Action"]
+        for arn in statement["Resource"]
+    }
+    assert {name for name in named if not name.startswith(scenario.GROUPS)} == set()
+
+
+def test_missing_credentials_are_one_line():
+    ran = program("clean", "--region", "eu-central-1", "--account", "111122223333", "--profile", "no-such-profile")
+
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: AWS profile 'no-such-profile' does not exist\nhint: ")
 
 
 def report(when: str, outcome: str, **more: object) -> Any:
