@@ -61,6 +61,18 @@ _WITHOUT_HANDLERS: Final[Mapping[str, tuple[str, ...]]] = {
         *("route53:GetHostedZone", "route53:ListHostedZonesByName"),
     ),
 }
+# Permissions that calls need of other services, but that the schemas do not list:
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html
+_NOT_LISTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": (
+        *("ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "ec2:DescribeInternetGateways"),
+        *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs", "iam:CreateServiceLinkedRole"),
+    ),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": (
+        *("ec2:DescribeInstances", "ec2:DescribeInternetGateways", "ec2:DescribeSubnets", "ec2:DescribeVpcs"),
+        "iam:CreateServiceLinkedRole",
+    ),
+}
 # Actions of other services that a type needs only with one of these properties.
 _ONLY_WITH: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("AWS::Lambda::Function", "ec2"): ("VpcConfig",),
@@ -154,6 +166,7 @@ def permissions(kind: str) -> tuple[str, ...] | None:
     if not listed:
         return None
     listed += as_mapping(schema.get("tagging")).get("permissions", ())
+    listed += _NOT_LISTED.get(kind, ())
     found: dict[str, str] = {}
     for action in listed:
         renamed = _PERMISSION_OF.get(action.lower(), action)

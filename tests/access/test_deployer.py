@@ -183,6 +183,20 @@ def test_unknown_function_in_name_is_wildcard(name, expected):
     assert found["logs:TagResource"] - {f"{prefix}{expected}:*"} == {f"{prefix}{expected}"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "actions"),
+    [
+        ("LoadBalancer", {"ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "ec2:DescribeInternetGateways", "ec2:DescribeSubnets"}),
+        ("TargetGroup", {"ec2:DescribeInternetGateways", "ec2:DescribeVpcs"}),
+    ],
+)  # fmt: skip
+def test_load_balancer_needs_calls_of_ec2_and_service_linked_role(kind, actions):
+    found = allowed(policy(of_resources(Own={"Type": f"AWS::ElasticLoadBalancingV2::{kind}"})))
+
+    assert {action for action in actions if found.get(action) == {"*"}} == actions
+    assert found["iam:CreateServiceLinkedRole"] == {"arn:aws:iam::123456789012:role/aws-service-role/*"}
+
+
 def test_role_of_instance_profile_is_passed_to_ec2():
     found = policy(
         of_resources(
