@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -123,14 +124,18 @@ def _github_secret(endpoint: Endpoint) -> None:
     """A secret with a dummy token for CodeBuild's access to GitHub, unless the user names one."""
     if scenario.GITHUB_SECRET != scenario.OWN_SECRET:
         return
-    client = endpoint.client("secretsmanager")
+    create_github_secret(endpoint.client("secretsmanager"))
+
+
+def create_github_secret(client: Any) -> None:
+    """Create the secret with the dummy token unless it exists. Several workers do this at the same time."""
     try:
         client.describe_secret(SecretId=scenario.GITHUB_SECRET)
     except client.exceptions.ResourceNotFoundException:
         text = json.dumps({"user": "contract", "token": "contract-dummy"})
-        client.create_secret(
-            Name=scenario.GITHUB_SECRET, SecretString=text, Tags=[{"Key": scenario.TAG[0], "Value": scenario.TAG[1]}]
-        )
+        tags = [{"Key": scenario.TAG[0], "Value": scenario.TAG[1]}]
+        with contextlib.suppress(client.exceptions.ResourceExistsException):
+            client.create_secret(Name=scenario.GITHUB_SECRET, SecretString=text, Tags=tags)
 
 
 @pytest.fixture(autouse=True)

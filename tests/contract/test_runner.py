@@ -14,7 +14,9 @@ import pytest
 
 from exasol_ci_setup.access.deployer import LARGEST_POLICY, size
 from exasol_ci_setup.access.resource_arns import Place
+from tests.answers import AwsError
 from tests.contract import evidence, preview, scenario
+from tests.contract.conftest import create_github_secret
 from tests.contract.endpoint import environment
 from tests.contract.scenario import TAG
 
@@ -170,6 +172,15 @@ def test_missing_credentials_are_one_line():
 
     assert ran.returncode == 2
     assert ran.stderr.startswith("error: AWS profile 'no-such-profile' does not exist\nhint: ")
+
+
+def test_secret_that_another_worker_creates_is_used(answers):
+    answers.on("secretsmanager", "DescribeSecret", AwsError("ResourceNotFoundException"))
+    answers.on("secretsmanager", "CreateSecret", AwsError("ResourceExistsException"))
+
+    create_github_secret(answers.account.client("secretsmanager"))
+
+    assert answers.names() == ["DescribeSecret", "CreateSecret"]
 
 
 def report(when: str, outcome: str, **more: object) -> Any:
