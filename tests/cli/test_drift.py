@@ -140,6 +140,23 @@ def test_drift_shows_expected_and_actual(here, live):
 
 
 @pytest.mark.usefixtures("up")
+def test_drift_is_printed_as_markdown(here, live):
+    clean = here("drift", "team-web", "--output", "markdown")
+    assert clean.stdout.startswith("## Stack `team-web` has no drift\n")
+
+    open_ssh(live)
+    found = here("drift", "team-web", "--output", "markdown")
+    assert found.code == 0
+    assert found.stdout.startswith("## Stack `team-web` has drift of 1 resource\n")
+    assert "| `SecurityGroup` | `SecurityGroupIngress.1` | (none) | " in found.stdout
+
+    refused = here("drift", "team-web", "--revert", "--yes", "--output", "markdown")
+    assert refused.code == 2
+    assert "--output markdown only shows the drift" in refused.stderr
+    assert ports(live) == {22, 443}
+
+
+@pytest.mark.usefixtures("up")
 def test_drift_has_records(here, live):
     open_ssh(live)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, STACK
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import markdown_options
 from exasol_ci_setup.core.errors import DifferencesFoundError, InputError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("drift")
-@common_options
+@markdown_options
 @click.argument("name", type=STACK, metavar="STACK")
 @click.option("--revert", is_flag=True, help="Revert the drift, after confirmation.")
 @click.option("--yes", "-y", is_flag=True, help="With --revert: do not prompt for confirmation.")
@@ -49,6 +49,8 @@ def drift(
 
     if yes and not revert:
         raise InputError("--yes needs --revert", hint="add --revert, or omit --yes to only show the drift")
+    if revert and session.output_format == "markdown":
+        raise InputError("--output markdown only shows the drift", hint="omit --revert, or --output markdown")
     output = session.output
     context = session.context()
     stack = state.get(context.cfn, name)

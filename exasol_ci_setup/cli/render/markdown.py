@@ -27,7 +27,7 @@ from exasol_ci_setup.cli.render.markdown_text import (
 from exasol_ci_setup.core.errors import DeployFailedError, DifferencesFoundError, SetupError, TemplateRejectedError
 from exasol_ci_setup.core.errors.details import Finding
 from exasol_ci_setup.core.reporter import NullReporter, Reporter
-from exasol_ci_setup.core.stacks import ABSENT, Plan
+from exasol_ci_setup.core.stacks import ABSENT, Drift, Plan
 from exasol_ci_setup.core.task_graph import Ended
 from exasol_ci_setup.core.text import counted
 
@@ -43,6 +43,7 @@ _WIDTH: Final = 300  # characters of a value
 _TOP: Final = 6  # a list above the sections has at most this fraction of the document
 _COUNTED: Final = {"update": "to update", "delete": "to delete", "no changes": "up to date"}
 _COLUMNS: Final = ("change", "resource", "type", "property", "before", "after")
+_COLUMNS_OF_DRIFT: Final = ("resource", "property", "expected", "actual")
 _COLUMNS_OF_RESOURCE: Final = 3
 _WORDS: Final = {"Add": "add", "Modify": "change", "Remove": "remove"}
 
@@ -66,6 +67,7 @@ class _Collected:
     findings: list[Finding] = field(default_factory=list)
     texts: list[_Text] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
+    drift: Drift | None = None
     status: str = ""
     subject: str = ""
     error: SetupError | None = None
@@ -106,7 +108,7 @@ class MarkdownReporter(NullReporter):
             self._collected.findings.append(event)
 
     def result(self, result: object, /) -> None:
-        """Collect a plan, a finding, the failure of a stack, an error, a difference, a template, or the last status."""
+        """Collect a plan, a finding, the failure of a stack, an error, drift, a difference, a template, or the last status."""
         collected = self._collected
         self.plan(result)
         self.event(result)
@@ -114,6 +116,8 @@ class MarkdownReporter(NullReporter):
             collected.failures[result.name] = result
         elif isinstance(result, SetupError):
             collected.error = result
+        elif isinstance(result, Drift):
+            collected.drift = result
         elif isinstance(result, Mapping):
             self._record(result)
 
@@ -152,7 +156,14 @@ class _Document:
             return ""
         parts = [*self._lost(), *self._access(), *self._failure(), *self._notes()]
         top = f"## {heading}\n\n{self._totals()}" + "".join(part.text(self._limit // _TOP) for part in parts)
-        sections = [*self._failed(), *self._planned(), *self._unchanged(), *self._findings(), *self._texts()]
+        sections = [
+            *self._failed(),
+            *self._planned(),
+            *self._unchanged(),
+            *self._drift(),
+            *self._findings(),
+            *self._texts(),
+        ]
         return fit(top, sections, self._limit).rstrip("\n") + "\n"
 
     @property
@@ -181,6 +192,9 @@ class _Document:
     def _heading_of_check(self) -> str:
         """Return the heading of a comparison or a check; empty for no heading."""
         collected = self._collected
+        if collected.drift is not None:
+            found = f"drift of {counted(len(collected.drift.drifted), 'resource')}" if collected.drift else "no drift"
+            return f"Stack {code(collected.drift.stack_name)} has {found}"
         different = [text for text in collected.texts if text.language == "diff"]
         if collected.subject and collected.status in {"same", "different"}:
             same = "differs from" if different else "is the same as"
@@ -266,6 +280,14 @@ class _Document:
         if names and not self._is_single:
             yield Section(f"{counted(len(names), 'stack')} without changes", "names", (bullets("", map(code, names)),))
 
+    def _drift(self) -> Iterator[Section]:
+        drift = self._collected.drift
+        if drift is not None and (drift or drift.notes):
+            rows = [row for each in drift.drifted for row in _drift(each)]
+            parts = [table("", _COLUMNS_OF_DRIFT, rows)] if rows else []
+            parts += [bullets("Notes", map(code, drift.notes))] if drift.notes else []
+            yield Section("", "Changes outside of CloudFormation", tuple(parts))
+
     def _findings(self) -> Iterator[Section]:
         if findings := self._collected.findings:
             rows = [
@@ -306,9 +328,7 @@ def _parts(plan: Plan, notes: Sequence[str], group: Sequence[str]) -> Iterator[P
         yield _changes(plan)
     if plan.drift:
         rows = [row for each in plan.drift for row in _drift(each)]
-        yield table(
-            "Changed outside of CloudFormation, to be reverted", ("resource", "property", "expected", "actual"), rows
-        )
+        yield table("Changed outside of CloudFormation, to be reverted", _COLUMNS_OF_DRIFT, rows)
     if settings := show.relevant_settings(plan):
         values = [(code(item.name), *_values(item.before, item.after)) for item in settings]
         yield table("Settings", ("setting", "before", "after"), values)
