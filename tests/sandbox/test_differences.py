@@ -198,6 +198,33 @@ def test_limits_of_account_are_unknown(account: Account) -> None:
         account.client("cloudformation").describe_account_limits()
 
 
+@SANDBOX.test("a rule that a security group already has is refused")
+def test_separate_equal_rule_is_added(account: Account) -> None:
+    ec2 = account.client("ec2")
+    group = ec2.create_security_group(GroupName="g", Description="g")["GroupId"]
+    rule = {"FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+    for protocol in ("tcp", "tcp", "6"):
+        # AWS answers InvalidPermission.Duplicate to the second request.
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[{**rule, "IpProtocol": protocol}])
+    properties = {"GroupId": group, "FromPort": 443, "ToPort": 443, "IpProtocol": "tcp", "CidrIp": "10.0.0.0/8"}
+    separate = {"Resources": {"Rule": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": properties}}}
+
+    assert deploy(account.client("cloudformation"), "Rule", separate)["StackStatus"] == "CREATE_COMPLETE"
+
+
+@SANDBOX.test("a direct request is checked like a resource of a stack")
+def test_service_with_many_groups_is_created_by_direct_request(account: Account) -> None:
+    ecs = account.client("ecs")
+    ecs.create_cluster(clusterName="c")
+    ecs.register_task_definition(family="f", containerDefinitions=[{"name": "web", "image": "nginx"}])
+    network = {"subnets": ["subnet-1"], "securityGroups": [f"sg-{number}" for number in range(6)]}
+    service = ecs.create_service(
+        cluster="c", serviceName="s", taskDefinition="f", networkConfiguration={"awsvpcConfiguration": network}
+    )["service"]
+
+    assert service["status"] == "ACTIVE"
+
+
 @SANDBOX.test("quotas limit an account")
 def test_quota_of_stack_templates_is_not_enforced(account: Account) -> None:
     # AWS accepts 60 inbound rules in a group: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html.
