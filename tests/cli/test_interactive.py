@@ -102,6 +102,14 @@ ASKS = {
         ),
         done="deleted",
     ),
+    "storage sync": Asks(
+        ("storage", "sync", *STORAGE, "--folder", "site", "--prefix", "data/", "--delete"),
+        before=(
+            ("storage", "create", *STORAGE),
+            ("storage", "put-object", *STORAGE, "-src", "program.py", "-dst", "data/"),
+        ),
+        done="deleted",
+    ),
     "asset delete": Asks(
         ("asset", "delete", "-w", "123", "-id", "ID"),
         before=(
@@ -130,7 +138,10 @@ ASKS = {
 }
 # They ask only about what is more than they say, in the one place that `space create` asks in.
 AS_SPACE_CREATE = frozenset(
-    {"asset create", "asset update", "registry create", "space add", "space rollback", "space update", "storage create"}
+    {
+        *("asset create", "asset update", "registry create", "storage create"),
+        *("space add", "space env set", "space env unset", "space rollback", "space scale", "space update"),
+    }
 )
 
 
@@ -138,6 +149,8 @@ AS_SPACE_CREATE = frozenset(
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files that the commands read."""
     (tmp_path / "key.pub").write_text(PUBLIC_KEY, encoding="utf-8")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "page.html").write_text("<p>", encoding="utf-8")
     (tmp_path / "hosted.key").write_text("sesame", encoding="utf-8")
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     (tmp_path / "smaller.py").write_text(PROGRAM.replace('("one", "two")', '("one",)'), encoding="utf-8")
