@@ -40,6 +40,10 @@ _AFTER: Final = timedelta(minutes=1)
 _SOURCES: Final = {
     "ElasticLoadBalancingV2": "elasticloadbalancing",
     "CertificateManager": "acm",
+    "CloudWatch": "monitoring",
+    "Cognito": "cognito-idp",
+    "KinesisFirehose": "firehose",
+    "MSK": "kafka",
     "ApplicationAutoScaling": "autoscaling",
     "OpenSearchService": "es",
     "EFS": "elasticfilesystem",

@@ -99,6 +99,23 @@ def test_general_reason_is_explained_by_cloudtrail(answers, reason):
     assert request["LookupAttributes"] == [{"AttributeKey": "EventSource", "AttributeValue": "s3.amazonaws.com"}]
 
 
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("AWS::CloudWatch::Alarm", "monitoring"),
+        ("AWS::ElasticLoadBalancingV2::Listener", "elasticloadbalancing"),
+        ("AWS::KinesisFirehose::DeliveryStream", "firehose"),
+        ("AWS::SQS::Queue", "sqs"),
+    ],
+)
+def test_calls_are_looked_up_by_name_of_service_in_cloudtrail(answers, kind, source):
+    recorded(answers)
+    failure_details.find(answers.account, failed("Internal Failure", kind))
+
+    (request,) = answers.of("LookupEvents")
+    assert request["LookupAttributes"][0]["AttributeValue"] == f"{source}.amazonaws.com"
+
+
 def test_cloudtrail_without_failed_call_adds_line(answers):
     recorded(answers)
     assert failure_details.find(answers.account, failed("Internal Failure")) == (
