@@ -14,7 +14,7 @@ from exasol_ci_setup.constructs.workspace import NewObjectAddress, StorageAddres
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.text import counted
-from exasol_ci_setup.platform import download, objects, upload, workspaces
+from exasol_ci_setup.platform import download, objects, part_file, upload, workspaces
 from exasol_ci_setup.platform.storage_session import open_storage
 from exasol_ci_setup.template.context import default_context
 
@@ -88,11 +88,12 @@ def plan_upload(
     """Return what an upload of all files of a folder does. Nothing is transferred.
 
     With `only_changed`, files are omitted whose object has the same size and is not older. With `delete`, objects without a file are deleted. Links to
-    files are followed; links to folders, devices and pipes are ignored, with a note. Raises InputError if the folder or the name of a file is
-    invalid, and StorageNotFoundError.
+    files are followed; links to folders, devices and pipes are ignored, with a note. Raises InputError if the folder or one below it cannot be
+    read, or if the name of a file is invalid, and StorageNotFoundError.
     """
     if not folder.path.is_dir():
-        raise InputError(f"{folder.path} is not a folder", hint="upload a file without --recursive")
+        hint = "upload a file without --recursive" if folder.path.exists() else ""
+        raise InputError(f"{folder.path} is not a folder", hint=hint)
     _require_new_prefix(folder)
     context = context or default_context()
     files = _files(context, folder)
@@ -109,7 +110,8 @@ def plan_download(
     """Return what a download of all objects does whose names begin with the prefix. Nothing is transferred.
 
     With `only_changed`, objects are omitted whose file has the same size and is not older. With `delete`, files without an object are deleted. Objects
-    with names that no file below the folder can have are skipped. Raises StorageNotFoundError, and ObjectNotFoundError without objects.
+    with names that no file below the folder can have are skipped. Raises InputError if `delete` needs a folder that cannot be read,
+    StorageNotFoundError, and ObjectNotFoundError without objects.
     """
     context = context or default_context()
     found = list(_listed(context, folder))
@@ -127,7 +129,7 @@ def plan_download(
     ]
     gone: tuple[str, ...] = ()
     if delete and folder.path.is_dir():
-        gone = tuple(str(each.path) for each in _files(context, folder) if each.path not in everything)
+        gone = tuple(sorted(str(path) for path, _ in _walk(context, folder.path) if path not in everything))
     return FolderPlan(False, tuple(wanted), len(usable) - len(wanted), gone, skipped)
 
 
@@ -148,7 +150,9 @@ def run(folder: Folder, plan: FolderPlan, *, context: Context | None = None) -> 
         more = f"; and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
         raise TransferFailedError(
             f"{counted(len(failed), 'file')} of {len(plan.transfers) + len(plan.skipped)} failed: {named}{more}",
-            hint="run the same command again",
+            hint="run the same command again"
+            if len(failed) > len(plan.skipped)
+            else "download these objects one by one with `exasol-ci-setup storage get-object --destination FILE`",
         )
     if plan.is_upload:
         base = workspaces.folder(folder.storage_name)
@@ -236,29 +240,44 @@ def _listed(context: Context, folder: Folder) -> Iterable[StoredObject]:
 def _files(context: Context, folder: Folder) -> list[Transfer]:
     """Return the files below the folder with the names of their objects, by name. Raises InputError for an invalid name."""
     found: list[Transfer] = []
+    for path, size in _walk(context, folder.path):
+        address = build(
+            NewObjectAddress,
+            workspace_id=folder.workspace_id,
+            storage_name=folder.storage_name,
+            object_name=folder.prefix + path.relative_to(folder.path).as_posix(),
+        )
+        found.append(Transfer(path, address.object_name, size))
+    return sorted(found, key=lambda each: each.name)
+
+
+def _walk(context: Context, root: Path) -> list[tuple[Path, int]]:
+    """Return the files below a folder with their sizes, without the part files of downloads. A note names what is ignored.
+
+    Raises InputError if a folder cannot be read: if it were omitted, its files would look deleted.
+    """
+    found: list[tuple[Path, int]] = []
     ignored: list[str] = []
-    for place, folders, files in os.walk(folder.path):
-        ignored += [str(Path(place, name)) for name in folders if Path(place, name).is_symlink()]
-        for name in files:
-            path = Path(place, name)
-            if not path.is_file():
-                ignored.append(str(path))
-                continue
-            # The part files of interrupted downloads.
-            if name.startswith(".") and name.endswith((".part", ".sums")):
-                continue
-            wanted = folder.prefix + path.relative_to(folder.path).as_posix()
-            address = build(
-                NewObjectAddress,
-                workspace_id=folder.workspace_id,
-                storage_name=folder.storage_name,
-                object_name=wanted,
-            )
-            found.append(Transfer(path, address.object_name, path.stat().st_size))
+    try:
+        for place, folders, files in os.walk(root, onerror=_raise):
+            ignored += [str(Path(place, name)) for name in folders if Path(place, name).is_symlink()]
+            for path in (Path(place, name) for name in files):
+                if not path.is_file():
+                    ignored.append(str(path))
+                elif not part_file.is_part_file(path.name):
+                    found.append((path, path.stat().st_size))
+    except OSError as error:
+        raise InputError(
+            f"{error.filename} cannot be read: {error.strerror}", hint="nothing was transferred or deleted"
+        ) from error
     if ignored:
         more = " and others" if len(ignored) > _MOST_NAMED else ""
         context.note(f"ignored, because they are no files: {', '.join(sorted(ignored)[:_MOST_NAMED])}{more}")
-    return sorted(found, key=lambda each: each.name)
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _require_new_prefix(folder: Folder) -> None:

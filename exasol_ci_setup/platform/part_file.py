@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from contextlib import ExitStack, contextmanager
 from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 1024 * 1024
 _DIGEST_BYTES: Final = 16
+_NAME: Final = re.compile(r"\..+\.[0-9a-f]{12}\.(part|sums)", re.DOTALL)
+
+
+def is_part_file(name: str) -> bool:
+    """Return whether `name` is that of a part file or of its digests."""
+    return _NAME.fullmatch(name) is not None
 
 
 class PartFile:

@@ -243,7 +243,9 @@ def size_of(source: Path) -> int:
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror}") from error
     if stat.S_ISDIR(found.st_mode):
-        raise InputError(f"{source} is a folder: only files can be uploaded", hint="upload its files one by one")
+        raise InputError(
+            f"{source} is a folder: only files can be uploaded", hint="add --recursive to upload all its files"
+        )
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{source} is not a regular file", hint="write its content into a file first")
     return found.st_size

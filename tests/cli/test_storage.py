@@ -78,8 +78,26 @@ def test_folder_is_put_got_and_synchronized(here, home):
     assert (plan.code, plan.stdout) == (0, "delete web/index.html\n")
     assert "plan only: 0 files uploaded, 1 unchanged, 1 deleted" in plan.stderr
     assert (unasked.code, "add --yes" in unasked.stderr) == (2, True)
+    assert "delete web/index.html\n" in unasked.stderr
     assert (asked.records[-1]["deleted"], asked.records[-1]["unchanged"]) == (1, 1)
     assert [path.name for path in (home / "new").rglob("*.*")] == ["b.txt"]
+
+
+@pytest.mark.usefixtures("made")
+def test_plan_of_folder_shows_names_of_other_tools_on_one_line(here, home, live):
+    (bucket,) = live.client("s3").list_buckets()["Buckets"]
+    for name in ("new\nline", "\x1b[2Jhidden", "../out"):
+        live.client("s3").put_object(Bucket=bucket["Name"], Key=f"storages/my-storage/web/{name}", Body=b"x")
+    (home / "mine").mkdir()
+    for number in range(12):
+        (home / "mine" / f"{number:02}\x1b[2J").write_text("mine")
+
+    plan = here("storage", "sync", *ON, "--download", "--folder", "copy", "--prefix", "web", "--plan")
+    unasked = here("storage", "sync", *ON, "--download", "--folder", "mine", "--prefix", "web", "--delete")
+
+    assert plan.stdout == "download web/\\x1b[2Jhidden\ndownload web/new\\nline\n"
+    assert "no file can have this name: web/../out\n" in plan.stderr
+    assert "delete mine/09\\x1b[2J\nand 2 more; --plan lists all of them\n" in unasked.stderr
 
 
 @pytest.mark.usefixtures("made")

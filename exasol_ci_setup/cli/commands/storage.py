@@ -27,7 +27,7 @@ from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.output import Output
@@ -48,6 +48,7 @@ storage_option = click.option(
 )
 
 _STANDARD: Final = "-"
+_MOST_NAMED: Final = 10
 
 
 @click.group()
@@ -305,15 +306,12 @@ def sync(
     make = folders.plan_download if is_download else folders.plan_upload
     plan = make(folder, only_changed=True, delete=delete_others, context=session.context(_Notes(session.output)))
     if plan_only:
-        for each in plan.transfers:
-            session.output.data(f"{'download' if is_download else 'upload'} {each.name}")
-        for name in plan.deletions:
-            session.output.data(f"delete {name}")
-        session.output.say(f"plan only: {_summary(plan)}")
-        session.output.record(plan)
-        done(session, "planned", changed=False)
+        _show_folder_plan(session, plan)
         return
-    if plan.deletions:
+    if plan.deletions and not yes:
+        session.output.say(*_lines("delete", plan.deletions[:_MOST_NAMED]))
+        if len(plan.deletions) > _MOST_NAMED:
+            session.output.say(f"and {len(plan.deletions) - _MOST_NAMED} more; --plan lists all of them")
         where = f"folder {path}" if is_download else f"storage {storage_name}"
         require_yes(session, f"Delete {counted(len(plan.deletions), 'file')} of {where}?", yes=yes)
     _transfer_folder(session, folder, plan)
@@ -408,6 +406,24 @@ def _transferring(session: Session, title: str) -> Iterator[Context]:
 def _as_prefix(name: str) -> str:
     """Return the prefix of the objects in a folder of a storage."""
     return "" if name in {"", "."} else name if name.endswith("/") else f"{name}/"
+
+
+def _show_folder_plan(session: Session, plan: FolderPlan) -> None:
+    """Print what a plan transfers, skips and deletes."""
+    names = [each.name for each in plan.transfers]
+    for line in (*_lines("upload" if plan.is_upload else "download", names), *_lines("delete", plan.deletions)):
+        session.output.data(line)
+    session.output.say(*_lines("no file can have this name:", plan.skipped))
+    session.output.say(f"plan only: {_summary(plan)}")
+    session.output.record(plan)
+    done(session, "planned", changed=False)
+
+
+def _lines(verb: str, names: Iterable[str]) -> list[str]:
+    """Return a line for each name. Names of other tools may contain characters that a terminal would interpret."""
+    from exasol_ci_setup.cli.render import show
+
+    return [f"{verb} {show.clean(name)}" for name in names]
 
 
 def _transfer_folder(session: Session, folder: Folder, plan: FolderPlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -104,9 +105,11 @@ def test_names_that_leave_folder_are_not_written(storage, tmp_path):
 
     with pytest.raises(
         TransferFailedError, match=r"2 files of 3 failed: site/\.\./\.\./out: no file can have this name"
-    ):
+    ) as caught:
         receive(storage, folder_of(tmp_path / "copy"), delete=True)
 
+    # The same command would fail again.
+    assert "get-object --destination FILE" in caught.value.hint
     assert content(tmp_path / "copy") == {"good": b"x"}
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["copy"]
 
@@ -137,6 +140,42 @@ def test_links_and_special_files_are_followed_or_ignored(storage, source, report
     (note,) = [note for note in reporter.notes if note.startswith("ignored")]
     assert str(source / "loop") in note
     assert str(source / "pipe") in note
+
+
+def test_unreadable_folder_deletes_nothing(storage, source, monkeypatch):
+    send(storage, folder_of(source))
+    (source / "a.txt").unlink()
+    scan = os.scandir
+
+    def deny(path):
+        # Root can read every folder, so permissions cannot cause the error.
+        if str(path).endswith("er"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    for plan in (folders.plan_upload, folders.plan_download):
+        with pytest.raises(InputError, match=r"deep/er cannot be read: Permission denied"):
+            plan(folder_of(source), only_changed=True, delete=True, context=storage)
+
+
+def test_file_whose_name_no_new_object_can_have_is_downloaded_again(storage, tmp_path):
+    put(storage, "site/two\nlines")
+
+    first = receive(storage, folder_of(tmp_path / "copy"))
+    second = receive(storage, folder_of(tmp_path / "copy"), only_changed=True, delete=True)
+
+    assert [len(each.transfers) for each in (first, second)] == [1, 0]
+    assert content(tmp_path / "copy") == {"two\nlines": b"x"}
+
+
+def test_only_part_files_of_downloads_are_omitted(storage, source):
+    for name in (".mine.part", ".mine.sums", ".a.0123456789ab.part", ".a.0123456789ab.sums"):
+        (source / name).write_bytes(b"x")
+
+    send(storage, folder_of(source))
+
+    assert [name for name in names(storage) if name.startswith("site/.")] == ["site/.mine.part", "site/.mine.sums"]
 
 
 def test_invalid_folders_are_rejected(storage, source, tmp_path):
