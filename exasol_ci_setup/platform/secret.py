@@ -186,7 +186,13 @@ def require_deletable(name: str, *, context: Context | None = None) -> SecretsMa
     if found is None or not _is_live(found):
         raise _not_found(client, name)
     readers = users.of_secret(account.client("cloudformation"), found["ARN"], _full(name))
-    users.require_none(f"secret {name!r}", readers)
+    # The deletion of a stack is no remedy for one of its secrets.
+    users.require_none(
+        f"secret {name!r}",
+        readers,
+        hint="remove it from these stacks first; from a space with its variable: "
+        "`exasol-ci-setup space update --name NAME --unset VARIABLE`",
+    )
     return client
 
 

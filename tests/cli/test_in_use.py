@@ -87,6 +87,7 @@ def test_secret_that_space_reads_is_refused(here, run, live):
 
     assert (ran.code, ran.stdout) == (1, "")
     assert "secret 'k-2' is in use: space-web" in ran.stderr
+    assert "`exasol-ci-setup space update --name NAME --unset VARIABLE`" in ran.stderr
     assert run("secret", "get", "--name", "k-2").stdout.strip() == "v"
     run("secret", "delete", "--name", "k", "--yes")
     run("space", "delete", "--name", "web", "--yes")
