@@ -136,10 +136,13 @@ def require_none(what: str, users: Iterable[Stack], *, stack_name: str = "", hin
     shown = list(islice(users, _MOST_SHOWN + 1))
     if shown:
         more = " and others" if len(shown) > _MOST_SHOWN else ""
-        delete = "exasol-ci-setup delete" if state.is_own(shown[0]) else "aws cloudformation delete-stack --stack-name"
+        own = " ".join(each.name for each in shown[:_MOST_SHOWN] if state.is_own(each))
+        delete = (
+            f"exasol-ci-setup delete {own}" if own else f"aws cloudformation delete-stack --stack-name {shown[0].name}"
+        )
         raise InUseError(
             f"{what} is in use: {', '.join(each.name for each in shown[:_MOST_SHOWN])}{more}",
-            hint=hint or f"delete what uses it first: `{delete} {shown[0].name}`",
+            hint=hint or f"delete what uses it first: `{delete}`",
             stack_name=stack_name,
         )
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from exasol_ci_setup.core.errors import InUseError
+from exasol_ci_setup.core.stacks import Stack
 from exasol_ci_setup.stacks.resources import Resource
-from exasol_ci_setup.stacks.users import Surroundings, require_unused
+from exasol_ci_setup.stacks.users import Surroundings, require_none, require_unused
 
 ARN = "arn:aws:cloudformation:eu-central-1:123456789012:stack"
 BUCKET = "team-data-bucket-1x2y3z4"
@@ -119,3 +120,14 @@ def test_stack_without_resources_uses_nothing(refusal, status):
 def test_nested_stack_belongs_to_its_root(refusal):
     assert refusal(GROUP, RootId=MAKER["StackId"], ParentId=MAKER["StackId"]) is None
     assert "in use: user" in str(refusal(GROUP, RootId=f"{ARN}/other/1", ParentId=f"{ARN}/other/1"))
+
+
+def test_hint_names_all_stacks_that_this_tool_can_delete():
+    tags = {"exasol-ci-setup:construct": "CiBuild"}
+    users = [Stack("Shop", "1", "CREATE_COMPLETE", tags=tags), Stack("Foreign", "2", "CREATE_COMPLETE")]
+
+    with pytest.raises(InUseError) as raised:
+        require_none("stack maker", [*users, Stack("Lib", "3", "CREATE_COMPLETE", tags=tags)])
+
+    assert raised.value.message == "stack maker is in use: Shop, Foreign, Lib"
+    assert raised.value.hint == "delete what uses it first: `exasol-ci-setup delete Shop Lib`"
