@@ -16,6 +16,7 @@ from exasol_ci_setup.core.errors import (
     NotApprovedError,
     PlanOutdatedError,
     SetupError,
+    SpaceConflictError,
     SpaceNotFoundError,
 )
 from exasol_ci_setup.core.stacks import Change
@@ -23,11 +24,11 @@ from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.core.text import is_text
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.stacks import deploy, preview
-from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks import resources, state
 from exasol_ci_setup.stacks.plan import deployed_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs import space as constructs
@@ -180,6 +181,36 @@ def deploy_space(
             ) from error
         _add_log(context, space, error)
         raise
+
+
+def require_free_hosts(
+    context: Context, balancer: Stack | None, space: constructs.Space, hosts: Collection[str]
+) -> None:
+    """Raise SpaceConflictError if another space, or a rule that no space has, answers one of `hosts` in the listener of `space`.
+
+    AWS accepts two rules for one host, and the one with the lower priority gets the requests. `balancer` is the stack of the load
+    balancer, or None before it exists.
+    """
+    listener = None if balancer is None or space.host is None else balancer.outputs.get(space.listener_output)
+    found = load_balancer.rule_of_host(context, listener, hosts) if listener and hosts else None
+    if found is None:
+        return
+    host, rule = found
+    cfn = context.cfn
+    owner = next(
+        (
+            stack.tags[f"{TAG_PREFIX}name"]
+            for stack in iter_stacks(context)
+            if any(each.physical_id == rule for each in resources.of_id(cfn, stack.id))
+        ),
+        None,
+    )
+    raise SpaceConflictError(
+        f"host {host} is that of space {owner!r}" if owner else f"host {host} is in rule {rule} of the load balancer",
+        hint=f"use another host; `exasol-ci-setup space get --name {owner}` shows that space"
+        if owner
+        else "use another host",
+    )
 
 
 def _free_number(context: Context, space: constructs.Space) -> dict[str, int]:

@@ -409,6 +409,22 @@ def test_scale_variables_and_open(create, here):
     assert here("space", "env", "unset", "--name", "web", "A").code == 2
 
 
+def test_host_of_another_space_is_refused(create, here, live):
+    create("--domain", "example.com", "--extra-host", "www.example.com")
+
+    taken = create("--domain", "example.com", "--extra-host", "web.example.com", name="other")
+    own = create("--domain", "example.com", name="third")
+    moved = here("space", "update", "--name", "third", "--extra-host", "www.example.com")
+    again = here("space", "update", "--name", "web", "--extra-host", "www.example.com", "--extra-host", "example.com")
+
+    assert (taken.code, moved.code) == (1, 1)
+    assert "host www.example.com is that of space 'web'" in moved.stderr
+    assert "host web.example.com is that of space 'web'" in taken.stderr
+    assert (own.code, again.code) == (0, 0)
+    names = {stack["StackName"] for stack in live.client("cloudformation").describe_stacks()["Stacks"]}
+    assert names == {"spaces-load-balancer", "space-web", "space-third"}
+
+
 def in_a_terminal(code: str, questions: list[str], answers: str = "y") -> tuple[int, str]:
     """Run Python in a terminal, answer each of `questions`, and return exit code and output."""
     ours, theirs = pty.openpty()

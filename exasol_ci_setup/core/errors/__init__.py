@@ -224,7 +224,7 @@ class SpaceNotFoundError(SetupError):
 
 
 class SpaceConflictError(SetupError):
-    """A space of that name already exists."""
+    """A space of that name already exists, or another space has the host."""
 
 
 class ReleaseNotFoundError(SetupError):
