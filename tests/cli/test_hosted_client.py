@@ -328,7 +328,7 @@ def test_foreign_list_is_no_hosted_api(program: Program, site):
     assert "its answer to /new is unknown" in ran.stderr
 
 
-def test_variable_is_not_set_and_removed_at_once(program: Program, site, key_file):
+def test_variable_is_not_set_and_removed_by_one_command(program: Program, site, key_file):
     url, received = site()
 
     ran = program(

@@ -327,7 +327,7 @@ def until_titled(process: int) -> None:
     [
         (lambda _path: fill_a_device(), DiskFullError),
         (lambda _path: fill_a_database(), DiskFullError),
-        (lambda path: (path / "nothing" / "here").touch(), StateError),
+        (lambda path: (path / "full" / "here").touch(), StateError),
         (sqlite3.connect, StateError),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import json
 from typing import Any
 
@@ -99,12 +101,20 @@ def test_protected_stacks_are_all_named_with_working_commands(here, file, live):
     assert stacks(live) == {}
 
 
+def until_creating(live) -> None:
+    """Wait until a stack is being created. The table of the command shows it in other words."""
+    deadline = time.monotonic() + 60
+    while "CREATE_IN_PROGRESS" not in stacks(live).values():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("option", ["--plan", ""])
-def test_followed_creation_is_reported_as_done(begin, file, operations, option):
+def test_followed_creation_is_reported_as_done(begin, file, operations, live, option):
     operations.hold()
     arguments = ("deploy-fleet", file, "--no-lint", "--select", "one", "--no-termination-protection")
     with begin(*arguments, "--yes") as killed:
-        killed.wait_for("CREATE_IN_PROGRESS")
+        until_creating(live)
         killed.process.kill()
 
     with begin(*arguments, *([option] if option else [])) as again:

@@ -131,7 +131,7 @@ def test_failed_rollout_reports_reason_and_log_of_tasks(failing, clock):
     assert failing.of("GetLogEvents")[0]["logStreamName"] == "web/web/0123456789abcdef"
     block = show.diagnosis(diagnosis)
     assert "  detail         container web exited with code 3" in block
-    assert block[-1] == f"  reason         {REASON}"
+    assert block[-2] == f"  reason         {REASON}"
 
 
 def test_stopped_task_is_reported_once(failing, clock):

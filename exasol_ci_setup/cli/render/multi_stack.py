@@ -133,9 +133,9 @@ class MultiStackReporter(NullReporter):
 
     def _begin(self, stack_name: str, words: str, now: float) -> None:
         self._rows.setdefault(stack_name, _Row("", now))
-        if not self._live:
-            # The table has a row for it.
-            self._say(stack_name, words)
+        # The table has a row for it, but while stacks are checked there is none.
+        if not self._live or self._collected is not None:
+            self._print(stack_name, words)
 
     def event(self, event: object, /) -> None:
         """Show a finding of the linter."""
@@ -171,7 +171,10 @@ class MultiStackReporter(NullReporter):
     def _say(self, stack_name: str, message: str) -> None:
         if self._collected is not None:
             self._collected.setdefault(message, []).append(stack_name)
-            return
+        else:
+            self._print(stack_name, message)
+
+    def _print(self, stack_name: str, message: str) -> None:
         self._output.say(*(f"{show.clean(stack_name)}: {show.clean(line)}" for line in message.split("\n")))
         self._note_line()
 

@@ -27,7 +27,10 @@ def storage_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        is_full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "full" in str(error)
+        # The text of an OSError has the path.
+        is_full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or (
+            isinstance(error, sqlite3.Error) and "disk is full" in str(error)
+        )
         # SQLite reports another error if it cannot create a file.
         if is_full or not _free_bytes(directory):
             raise DiskFullError(f"The disk with the state directory {directory} is full.") from error
