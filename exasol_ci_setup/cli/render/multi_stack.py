@@ -133,7 +133,7 @@ class MultiStackReporter(NullReporter):
 
     def _begin(self, stack_name: str, words: str, now: float) -> None:
         self._rows.setdefault(stack_name, _Row("", now))
-        # The table has a row for it, but while stacks are checked there is none.
+        # The table has a row for it. While stacks are checked, no table is shown.
         if not self._live or self._collected is not None:
             self._print(stack_name, words)
 
