@@ -16,6 +16,7 @@ from exasol_ci_setup.access.resource_permissions import (
     permissions,
     resource_kinds,
 )
+from exasol_ci_setup.core.parameter_actions import ACTIONS
 from exasol_ci_setup.template.intrinsics import as_mapping, readable, resolve, resources_with_loops
 from exasol_ci_setup.template.references import resource_references
 from exasol_ci_setup.template.render import texts, transforms
@@ -64,19 +65,6 @@ _BUCKET_ACTIONS: Final = (
     *("PutEncryptionConfiguration", "PutLifecycleConfiguration"),
 )
 _OBJECT_ACTIONS: Final = ("AbortMultipartUpload", "GetObject", "PutObject")
-# CloudFormation checks values of these types with the permissions of the caller.
-_OF_PARAMETER: Final = {
-    "AWS::EC2::AvailabilityZone::Name": "ec2:DescribeAvailabilityZones",
-    "AWS::EC2::Image::Id": "ec2:DescribeImages",
-    "AWS::EC2::Instance::Id": "ec2:DescribeInstances",
-    "AWS::EC2::KeyPair::KeyName": "ec2:DescribeKeyPairs",
-    "AWS::EC2::SecurityGroup::GroupName": "ec2:DescribeSecurityGroups",
-    "AWS::EC2::SecurityGroup::Id": "ec2:DescribeSecurityGroups",
-    "AWS::EC2::Subnet::Id": "ec2:DescribeSubnets",
-    "AWS::EC2::VPC::Id": "ec2:DescribeVpcs",
-    "AWS::EC2::Volume::Id": "ec2:DescribeVolumes",
-    "AWS::Route53::HostedZone::Id": "route53:GetHostedZone",
-}
 # Calls that explain why an ECS service does not become stable.
 _OF_SERVICE: Final = (
     *("ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks", "ecs:ListTasks"),
@@ -420,8 +408,8 @@ def _grant_parameter(grants: _Grants, declared: Mapping[str, Any], value: str | 
     """Allow to check the value of a parameter, and to read it if it is the name of one of Systems Manager."""
     kind = str(declared.get("Type", ""))
     inner = kind.removeprefix(_SSM_VALUE).removeprefix("List").strip("<>").removeprefix("List<")
-    if inner in _OF_PARAMETER:
-        grants.add([_OF_PARAMETER[inner]], ["*"])
+    if inner in ACTIONS:
+        grants.add([ACTIONS[inner]], ["*"])
     if kind.startswith(_SSM_VALUE):
         place = grants.place
         path = declared.get("Default", "*") if value is None else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from exasol_ci_setup.core.parameter_actions import ACTIONS
 from exasol_ci_setup.sandbox.private import refusal
 
 if TYPE_CHECKING:
@@ -14,20 +15,6 @@ if TYPE_CHECKING:
 
 CALLER: Final[ContextVar[str]] = ContextVar("caller", default="")
 """The access key of the current request to CloudFormation."""
-
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html
-_ACTIONS: Final = {
-    "AWS::EC2::AvailabilityZone::Name": "ec2:DescribeAvailabilityZones",
-    "AWS::EC2::Image::Id": "ec2:DescribeImages",
-    "AWS::EC2::Instance::Id": "ec2:DescribeInstances",
-    "AWS::EC2::KeyPair::KeyName": "ec2:DescribeKeyPairs",
-    "AWS::EC2::SecurityGroup::GroupName": "ec2:DescribeSecurityGroups",
-    "AWS::EC2::SecurityGroup::Id": "ec2:DescribeSecurityGroups",
-    "AWS::EC2::Subnet::Id": "ec2:DescribeSubnets",
-    "AWS::EC2::VPC::Id": "ec2:DescribeVpcs",
-    "AWS::EC2::Volume::Id": "ec2:DescribeVolumes",
-    "AWS::Route53::HostedZone::Id": "route53:GetHostedZone",
-}
 
 
 def set_caller(headers: Mapping[str, str], query: Mapping[str, Any]) -> None:
@@ -57,5 +44,5 @@ def _actions(template: Mapping[str, Any]) -> Iterator[str]:
         kind = (
             str(declared.get("Type", "")).removeprefix("AWS::SSM::Parameter::Value<").removeprefix("List<").strip(">")
         )
-        if kind in _ACTIONS:
-            yield _ACTIONS[kind]
+        if kind in ACTIONS:
+            yield ACTIONS[kind]
