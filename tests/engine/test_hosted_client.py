@@ -120,7 +120,11 @@ def test_app_is_stopped_started_and_deleted(shared_host: Host):
     assert shared_host.containers("short") == []
     ran = hosted("delete", "short", "--yes")
     assert ran.exit_code == 1
-    assert ran.stderr == "error: http://example.com: That container doesn't exist\n"
+    assert ran.stderr.splitlines() == [
+        "error: http://example.com: That container doesn't exist",
+        "",
+        "hint: `exasol-ci-setup hosted list --url http://example.com` lists the apps and their domains",
+    ]
 
 
 def test_domain_is_added_and_removed(shared_host: Host):
