@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.values import Items, Name, SubnetId, VpcId, matching, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
 
 _LEAST_SUBNETS: Final = 2
@@ -39,18 +41,57 @@ Domain = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ListenerRule:
-    """A rule whose priority is the value of `parameter`. `listener` is the parameter with the ARN of its listener.
+    """A rule whose priority is the value of `parameter`, or set if that is None. `listener` is the parameter with the ARN of its listener.
 
+    `target` names what gets the requests, for messages. `hosts` and `paths` are the values of its conditions, and empty without one.
     Rules for one host precede those without, and those for paths of many parts (`depth`) those for shorter ones. With `keeps_any` a
     deployed rule keeps its priority, whichever it is.
     """
 
-    parameter: str
+    target: str
+    parameter: str | None
     listener: str
     logical_id: str
-    has_host: bool
+    hosts: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     depth: int = 0
     keeps_any: bool = False
+
+    @property
+    def routes(self) -> frozenset[Route]:
+        """The pairs of host and path that match the conditions."""
+        return routes_of(self.hosts, self.paths)
+
+
+class Route(NamedTuple):
+    """A host and a path as the conditions of a rule name them; the host is None if any matches, and the path ``/*``."""
+
+    host: str | None
+    path: str
+
+    def __str__(self) -> str:
+        return f"host {self.host or '*'} and path {self.path}"
+
+
+def routes_of(hosts: Iterable[str], paths: Iterable[str]) -> frozenset[Route]:
+    """Return the routes of a rule with these values in its conditions. Hosts match in upper and lower case."""
+    named: list[str | None] = [*(host.lower() for host in hosts)] or [None]
+    return frozenset(Route(host, path) for path in tuple(paths) or ("/*",) for host in named)
+
+
+def find_equal_routes(rules: Iterable[tuple[object, ListenerRule]]) -> tuple[ListenerRule, ListenerRule, Route] | None:
+    """Return the first two rules that have a route in common, and the route; `rules` have an equal key if their listener is the same.
+
+    AWS accepts both, and only the one with the lower priority gets the requests:
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html.
+    """
+    first: dict[tuple[object, Route], ListenerRule] = {}
+    for listener, rule in rules:
+        for route in sorted(rule.routes, key=str):
+            other = first.setdefault((listener, route), rule)
+            if other is not rule:
+                return other, rule, route
+    return None
 
 
 class LoadBalancer(ScopedConstruct):

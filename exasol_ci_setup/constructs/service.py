@@ -18,7 +18,7 @@ from exasol_ci_setup.constructs.container import (
     require_distinct,
 )
 from exasol_ci_setup.constructs.container_secrets import parameter_arns, secret_arns
-from exasol_ci_setup.constructs.load_balancer import Domain, ListenerRule, LoadBalancer
+from exasol_ci_setup.constructs.load_balancer import Domain, ListenerRule, LoadBalancer, find_equal_routes
 from exasol_ci_setup.constructs.network import Attached
 from exasol_ci_setup.constructs.policy import PolicyStatement
 from exasol_ci_setup.constructs.routing import HealthCheck, RoutePath, Scaling
@@ -303,9 +303,11 @@ class Cluster(Attached):
 
     @model_validator(mode="after")
     def _has_different_routes(self) -> Self:
-        routes = [(id(each.load_balancer), each.host, each.path) for each in self.services if each.load_balancer]
-        if len(set(routes)) < len(routes):
-            raise refusal("two services have the same load balancer, host and path")
+        if equal := find_equal_routes((rule.listener, rule) for rule in self.listener_rules):
+            one, other, route = equal
+            raise refusal(
+                f"two services have the same load balancer, host and path: {one.target} and {other.target}, {route}"
+            )
         return self
 
     @property
@@ -370,10 +372,12 @@ class Cluster(Attached):
         """The rule of each service behind a load balancer."""
         return tuple(
             ListenerRule(
+                target=f"service {each.name!r}",
                 parameter=f"{each.logical_id}Priority",
                 listener=self.load_balancer_parameter("Listener", each.load_balancer),
                 logical_id=f"{each.logical_id}Rule",
-                has_host=each.host is not None,
+                hosts=() if each.host is None else (each.host,),
+                paths=each.path_patterns,
                 depth=len([part for part in each.path.split("/") if part]),
             )
             for each in self.services

@@ -202,9 +202,12 @@ class Space(ScopedConstruct):
 
     @property
     def listener_rules(self) -> tuple[ListenerRule, ...]:
-        """The rule of a space with a domain, unless its priority is set."""
-        rule = ListenerRule("Priority", "Listener", "Rule", has_host=True, keeps_any=True)
-        return (rule,) if self.priority is None and self.domain is not None else ()
+        """The rule of a space with a domain."""
+        if self.domain is None:
+            return ()
+        parameter = "Priority" if self.priority is None else None
+        rule = ListenerRule(f"space {self.name!r}", parameter, "Listener", "Rule", hosts=self.hosts, keeps_any=True)
+        return (rule,)
 
     @property
     def cpu_percentage(self) -> int:

@@ -112,21 +112,6 @@ def free_priority(context: Context, listener_arn: str, space_name: str) -> int:
     return _free(_PRIORITIES, taken, space_name, f"listener {listener_arn} has no free priority for a rule")
 
 
-def rule_of_host(context: Context, listener_arn: str, hosts: Collection[str]) -> tuple[str, str] | None:
-    """Return the first of `hosts` that a rule of the listener has, and the ARN of the rule; None if all are free."""
-    with translate_aws_errors():
-        for page in context.account.client("elbv2").get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
-            for rule in page["Rules"]:
-                named = {
-                    value.lower()
-                    for condition in rule.get("Conditions", [])
-                    for value in condition.get("HostHeaderConfig", {}).get("Values", [])
-                }
-                if taken := next((host for host in hosts if host.lower() in named), None):
-                    return taken, rule["RuleArn"]
-    return None
-
-
 def free_port(context: Context, load_balancer_arn: str, space_name: str) -> int:
     """Return a free port for the listener of a space without a domain. Raises SpaceRequestError if all are taken."""
     with translate_aws_errors():

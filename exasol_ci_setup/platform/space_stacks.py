@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws import log_events
 from exasol_ci_setup.aws.session import for_optional_calls, translate_aws_errors
+from exasol_ci_setup.constructs.load_balancer import routes_of
 from exasol_ci_setup.constructs.space import SPACE_NAME
 from exasol_ci_setup.core.errors import (
     DeployFailedError,
@@ -24,11 +25,11 @@ from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.core.text import is_text
 from exasol_ci_setup.platform import load_balancer, sizes
 from exasol_ci_setup.platform.stacks import deploy, preview
-from exasol_ci_setup.stacks import resources, state
+from exasol_ci_setup.stacks import routes, state
 from exasol_ci_setup.stacks.plan import deployed_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs import space as constructs
@@ -183,33 +184,27 @@ def deploy_space(
         raise
 
 
-def require_free_hosts(
-    context: Context, balancer: Stack | None, space: constructs.Space, hosts: Collection[str]
-) -> None:
-    """Raise SpaceConflictError if another space, or a rule that no space has, answers one of `hosts` in the listener of `space`.
+def require_free_hosts(context: Context, balancer: Stack | None, space: constructs.Space) -> None:
+    """Raise SpaceConflictError if a rule of another stack, or of no stack, has one of the hosts in the listener of `space`.
 
-    AWS accepts two rules for one host, and the one with the lower priority gets the requests. `balancer` is the stack of the load
-    balancer, or None before it exists.
+    `balancer` is the stack of the load balancer, or None before it exists.
     """
     listener = None if balancer is None or space.host is None else balancer.outputs.get(space.listener_output)
-    found = load_balancer.rule_of_host(context, listener, hosts) if listener and hosts else None
-    if found is None:
+    if not listener:
         return
-    host, rule = found
-    cfn = context.cfn
-    owner = next(
-        (
-            stack.tags[f"{TAG_PREFIX}name"]
-            for stack in iter_stacks(context)
-            if any(each.physical_id == rule for each in resources.of_id(cfn, stack.id))
-        ),
-        None,
-    )
+    hosts = routes_of(space.hosts, ())
+    taken = routes.find_taken(context.account, listener, hosts, but={space.stack_name})
+    if taken is None:
+        return
+    stack = state.find(context.cfn, taken.stack_name) if taken.stack_name else None
+    if stack is None or not is_of_space(stack):
+        raise SpaceConflictError(
+            f"host {taken.route.host} is that of {routes.owner(taken)}", hint=f"use another host{routes.hint(taken)}"
+        )
+    name = stack.tags[f"{TAG_PREFIX}name"]
     raise SpaceConflictError(
-        f"host {host} is that of space {owner!r}" if owner else f"host {host} is in rule {rule} of the load balancer",
-        hint=f"use another host; `exasol-ci-setup space get --name {owner}` shows that space"
-        if owner
-        else "use another host",
+        f"host {taken.route.host} is that of space {name!r}",
+        hint=f"use another host; `exasol-ci-setup space get --name {name}` shows that space",
     )
 
 

@@ -91,7 +91,7 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
         subnet_ids=settings.get("subnet_ids", ()),
     )
     wanted = _with_releases(_build_space(balancer, fields), ())
-    stacks.require_free_hosts(context, existing, wanted, wanted.hosts)
+    stacks.require_free_hosts(context, existing, wanted)
     load_balancer_quotas.require_within_quotas(context, existing, _additions({}, wanted))
     made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted)))
     _protect_image(context, wanted)
@@ -213,8 +213,7 @@ def _apply_update(
     )
     wanted = _with_releases(_build_space(balancer, fields), space_releases.stored(stack, metadata))
     if moved:
-        own = _build_space(balancer, before).hosts if before.get("domain") is not None else ()
-        stacks.require_free_hosts(context, existing, wanted, [host for host in wanted.hosts if host not in own])
+        stacks.require_free_hosts(context, existing, wanted)
     load_balancer_quotas.require_within_quotas(context, existing, _additions(before, wanted))
     granted = _granted_by_secrets(balancer, before, fields) if fields.get("secrets") != before.get("secrets") else set()
 

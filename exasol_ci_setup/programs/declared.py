@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exasol_ci_setup.constructs.load_balancer import find_equal_routes
 from exasol_ci_setup.constructs.service import Cluster
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.task_graph import Node, order
@@ -22,8 +23,8 @@ class Declared:
     """The constructs that have a stack, each once, dependencies first.
 
     `constructs` maps stack names to constructs. `scope` is that of constructs without one. Builds are deployed after the GitHub credentials of
-    their account and region. Raises InputError for two constructs whose names differ at most in case, a cycle, and a construct without a
-    scope or with two.
+    their account and region. Raises InputError for two constructs whose names differ at most in case, two rules of a load balancer for one
+    host and path, a cycle, and a construct without a scope or with two.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Declared:
         for construct in found:
             self._scope_of(construct)  # raises before anything is done
         _require_names_of_their_own(found)
+        _require_routes_of_their_own(found)
         self.nodes = order(
             Node(construct.stack_name, tuple(each.stack_name for each in self._needs(construct, found)))
             for construct in found
@@ -133,3 +135,18 @@ def _require_names_of_their_own(constructs: Iterable[Construct]) -> None:
                 else f"{kinds} have the name {construct.label!r}",
                 hint="choose another name for one of them, or declare it once and use it twice",
             )
+
+
+def _require_routes_of_their_own(constructs: Iterable[Construct]) -> None:
+    equal = find_equal_routes(
+        ((id(balancer), output), rule)
+        for construct in constructs
+        for rule in construct.listener_rules
+        for balancer, output in [construct.parameter_sources[rule.listener]]
+    )
+    if equal:
+        one, other, route = equal
+        raise InputError(
+            f"{one.target} and {other.target} have the same load balancer, host and path: {route}",
+            hint="choose another host or path for one of them",
+        )

@@ -105,9 +105,7 @@ class Deployment:
             context = self._context(name, declared, clock)
             construct = self.complete(declared.constructs[name], context.account)
             waits_for = next((each.stack_name for each in construct.dependencies if id(each) in unknown), None)
-            found, current = self._plan(
-                name, construct, context, waits_for, credentials_pending=self._deploys_credentials(declared, context)
-            )
+            found, current = self._plan(name, construct, context, declared, waits_for)
             # An output that a new template adds does not exist yet.
             outputs = placeholders(construct)
             if current is None or state.is_absent(current):
@@ -149,13 +147,12 @@ class Deployment:
         name: str,
         construct: Construct,
         context: Context,
+        declared: Stacks,
         waits_for: str | None,
-        *,
-        credentials_pending: bool,
     ) -> tuple[Plan, Stack | None]:
         images.hash_sources(construct, self._runtime(context))
         self._shown_images[name] = tuple(builder.image_tag for builder in construct.builders)
-        request = self._request(name, construct, context.account)
+        request = self._request(name, construct, context.account, declared)
         unknown = next(placeholders_in([*request.parameters.values(), *request.tags.values()]), None)
         if unknown is not None:
             # Also if the stack exists, but does not have this output yet.
@@ -170,7 +167,8 @@ class Deployment:
             context.lint(request.lint_template or request.template)
             why = f"planned from the template alone: it needs outputs of {waits_for}, which is deployed first"
             return from_templates(context.cfn, request, current, note=why), current
-        with self._open(name, context, request, credentials_pending=credentials_pending) as planned:
+        pending = self._deploys_credentials(declared, context)
+        with self._open(name, context, request, credentials_pending=pending) as planned:
             # A stack that is created again has new outputs.
             return planned.plan, None if planned.plan.is_recreation else planned.stack
 
@@ -186,7 +184,7 @@ class Deployment:
             template = checked_template(construct)
             if self.linter is not None and self.linter.errors(template, declared.scope_of(name).region):
                 context = self._context(name, declared, clock)
-                request = self._request(name, self.complete(construct, context.account), context.account)
+                request = self._request(name, self.complete(construct, context.account), context.account, declared)
                 if from_templates(context.cfn, request, state.find(context.cfn, request.name), note=""):
                     context.lint(template)
             return End.UNCHANGED
@@ -206,7 +204,7 @@ class Deployment:
             construct = self.complete(declared.constructs[name], context.account)
             images.build(construct, self._runtime(context), context, shown=self._shown_images.get(name))
             images.build_missing(construct.stack_name, self.builds(name), self._runtime(context), context)
-            request = self._request(name, construct, context.account)
+            request = self._request(name, construct, context.account, declared)
             require_values(construct, {**request.parameters, **request.tags})
             result = retry_outdated(context, lambda: self._open(name, context, request))
             self.results[name] = result
@@ -232,7 +230,7 @@ class Deployment:
     def _runtime(self, context: Context) -> Runtime:
         return Runtime(self.connect, context.clock, context.note)
 
-    def _request(self, name: str, construct: Construct, account: Account) -> Request:
+    def _request(self, name: str, construct: Construct, account: Account, declared: Stacks) -> Request:
         return declared_request(
             account,
             construct,
@@ -240,6 +238,7 @@ class Deployment:
             find_network=self._network_of,
             share_lint=True,
             builds=self.builds(name),
+            declared=[each.stack_name for each in declared.constructs.values()],
         )
 
     def _network_of(self, account: Account, construct: Construct) -> Mapping[str, str]:

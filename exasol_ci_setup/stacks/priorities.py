@@ -32,13 +32,15 @@ _LOCK: Final = Lock()
 def choose(
     account: Account, stack_name: str, rules: tuple[ListenerRule, ...], parameters: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the priority of each rule by its parameter: that of the deployed rule, or a free one.
+    """Return the priority of each rule by its parameter, if it has one: that of the deployed rule, or a free one.
 
     Before the listener exists, it is the probable priority. Raises StackError if a listener has no free priority, and the errors of
     `translate_aws_errors`.
     """
     found: dict[str, str] = {}
     for rule in rules:
+        if rule.parameter is None:
+            continue
         listener = parameters[rule.listener]
         if any(placeholders_in(listener)):
             found[rule.parameter] = str(_candidates(rule, stack_name)[0])
@@ -71,7 +73,7 @@ def _choose(account: Account, stack_name: str, rule: ListenerRule, listener: str
 
 def _candidates(rule: ListenerRule, stack_name: str) -> list[int]:
     """Return the priorities that the rule may have, the preferred one first: it depends on the name, so that two rarely collide."""
-    first = (_WITH_HOST if rule.has_host else _WITHOUT_HOST) + _BAND * (_DEEPEST - min(rule.depth, _DEEPEST)) + 1
+    first = (_WITH_HOST if rule.hosts else _WITHOUT_HOST) + _BAND * (_DEEPEST - min(rule.depth, _DEEPEST)) + 1
     start = int(sha256(f"{stack_name}/{rule.logical_id}".encode()).hexdigest(), base=16) % _BAND
     return [*range(first + start, first + _BAND), *range(first, first + start)]
 

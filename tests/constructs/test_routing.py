@@ -106,8 +106,9 @@ def test_contradicting_options_are_rejected(values: dict[str, Any], message: str
 
 
 def test_services_with_same_route_are_rejected():
-    services = [behind(), behind(name="api")]
-    assert "same load balancer, host and path" in error_of(Cluster, name="services", services=services)
+    services = [behind(path="/v1"), behind(name="api", path="/v1")]
+    message = "same load balancer, host and path: service 'web' and service 'api', host * and path /v1"
+    assert message in error_of(Cluster, name="services", services=services)
 
 
 @pytest.mark.parametrize(
