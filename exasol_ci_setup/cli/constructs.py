@@ -10,6 +10,7 @@ import click
 from exasol_ci_setup.cli import options
 from exasol_ci_setup.cli.construct_types import EGRESS, INGRESS, SERVICE, STATEMENTS
 from exasol_ci_setup.cli.session import together
+from exasol_ci_setup.cli.spelling import option_of
 from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those of the models
     Asset,
     BuildkitBuilder,
@@ -27,7 +28,6 @@ from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those
 from exasol_ci_setup.constructs.ci import Cache  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.constructs.host import Architecture  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.core.build_settings import ComputeType
-from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import kebab_case
 
 if TYPE_CHECKING:
@@ -38,15 +38,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 Option: TypeAlias = "Callable[[Any], Any]"
-
-
-# The names of repeatable options, by those of their fields, which are plural.
-_REPEATABLE: Final[dict[str, str]] = {}
-
-
-def option_of(field: str) -> str:
-    """Return how the user of a command writes a field of a construct, for messages."""
-    return f"--{field.replace('_', '-')}"
 
 
 def _field(
@@ -95,7 +86,6 @@ def _number(model: type[Value], field: str) -> Option:
 
 def _multiple(model: type[Value], field: str, name: str, **settings: Any) -> Option:
     """Return a repeatable option; its value is None if it is omitted."""
-    _REPEATABLE[option_of(field)] = name
     return _field(
         model,
         field,
@@ -291,14 +281,5 @@ def construct_of(kind: type[Construct], values: dict[str, Any]) -> tuple[Constru
         # The command has the options of the build environment too.
         builder = {name: values.pop(name) for name in BUILDER_OPTIONS}
         values["builder"] = build(BuildkitBuilder, name=_BUILDER, **builder)
-    try:
-        construct = build(kind, **{name: value for name, value in values.items() if name in fields})
-    except InputError as error:
-        error.message = re.sub(r"(--[a-z-]+)\.\d+", _option_of_item, error.message)
-        raise
+    construct = build(kind, **{name: value for name, value in values.items() if name in fields})
     return construct, {name: value for name, value in values.items() if name not in fields}
-
-
-def _option_of_item(found: re.Match[str]) -> str:
-    """Return the repeatable option for an item of a field, such as ``--subnet-id`` for ``--subnet-ids.0``."""
-    return _REPEATABLE.get(found[1], found[0])

@@ -6,9 +6,9 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exasol_ci_setup.cli.constructs import option_of
 from exasol_ci_setup.cli.render import report, show
 from exasol_ci_setup.cli.render.reporter import DeployReporter
+from exasol_ci_setup.cli.spelling import option_of
 from exasol_ci_setup.cli.templates import request_of as request_of_template
 from exasol_ci_setup.constructs.ci import CiBuild
 from exasol_ci_setup.core.errors import StackError

@@ -14,6 +14,7 @@ import click
 
 from exasol_ci_setup.cli import interruption
 from exasol_ci_setup.cli.session import FORMATS, Session, sandbox_option
+from exasol_ci_setup.cli.spelling import typed_name, with_typed_names
 from exasol_ci_setup.core.errors import InputError, MissingExtraError, OperationInterruptedError, SetupError
 from exasol_ci_setup.core.version import __version__
 
@@ -241,14 +242,15 @@ class Program(click.Group):
         try:
             code = super().main(args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
         except click.ClickException as caught:
-            error = _with_all_missing(caught)
+            error = _with_all_missing(_with_typed_name(caught, arguments))
             session.output.usage_error(error)
             session.output.record(InputError(error.format_message()))
             code = error.exit_code
         except (KeyboardInterrupt, click.Abort):
             code = _fail(session, interruption.error(session))
         except SetupError as error:
-            error.hint = session.with_global_options(error.hint)
+            error.message = with_typed_names(error.message, session.names)
+            error.hint = session.with_global_options(with_typed_names(error.hint, session.names))
             code = _fail(session, error)
         except ModuleNotFoundError as error:
             code = _fail(session, _missing_extra(error))
@@ -281,6 +283,13 @@ def _suggestion(near: Sequence[str]) -> str:
     return f" Did you mean {near[0]!r}?" if len(near) == 1 else f" Did you mean one of: {', '.join(map(repr, near))}?"
 
 
+def _with_typed_name(error: click.ClickException, arguments: Sequence[str]) -> click.ClickException:
+    """Return an error of an option that names it as the user typed it, instead of all its names."""
+    if isinstance(error, click.BadParameter) and error.param_hint is None and isinstance(error.param, click.Option):
+        error.param_hint = f"'{typed_name(error.param, arguments)}'"
+    return error
+
+
 def _with_all_missing(error: click.ClickException) -> click.ClickException:
     """Return an error that names all required options that are missing, instead of the first only."""
     ctx = error.ctx if isinstance(error, click.MissingParameter) else None
@@ -288,7 +297,7 @@ def _with_all_missing(error: click.ClickException) -> click.ClickException:
         return error
     # Click handles given options first, so that the others are those without a value.
     missing = [
-        f"'{max(parameter.opts, key=len)}'"
+        f"'{typed_name(parameter, ())}'"
         for parameter in ctx.command.get_params(ctx)
         if isinstance(parameter, click.Option)
         and parameter.required

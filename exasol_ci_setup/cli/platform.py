@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exasol_ci_setup.cli.options import ALLOW_DATA_LOSS, PLAN, YES
-from exasol_ci_setup.cli.session import together
+from exasol_ci_setup.cli.session import Session, together
+from exasol_ci_setup.cli.spelling import typed_name
 from exasol_ci_setup.core.errors import NotApprovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from exasol_ci_setup.aws.context import Context
-    from exasol_ci_setup.cli.session import Session
 
 change_options: Final = together(
     PLAN,
@@ -40,7 +40,8 @@ def _without_effect(ctx: click.Context, param: click.Parameter, value: object) -
     if value in (None, False) or ctx.meta.get(_without_effect.__name__):
         return
     ctx.meta[_without_effect.__name__] = True
-    click.echo(f"{param.opts[0]} has no effect: lists are complete, and a terminal gets tables", err=True)
+    name = typed_name(param, ctx.ensure_object(Session).arguments)
+    click.echo(f"{name} has no effect: lists are complete, and a terminal gets tables", err=True)
 
 
 def _published(*names: str, **more: Any) -> Callable[[Any], Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
+from exasol_ci_setup.cli.spelling import spellings
 from exasol_ci_setup.core.clock import Clock, SystemClock
 from exasol_ci_setup.core.errors import InputError
 
@@ -53,6 +54,8 @@ class Session:
     arguments: tuple[str, ...] = ()
     options: frozenset[str] = frozenset()
     """The options of the command, such as ``--stack-name``."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The typed name of each option of the command, by its other names. See `spelling.spellings`."""
     clock: Clock = field(default_factory=SystemClock)
 
     @cached_property
@@ -285,6 +288,7 @@ def pass_session(command: F) -> F:
         ctx = click.get_current_context()
         session = ctx.ensure_object(Session)
         session.options = frozenset(name for each in ctx.command.params for name in each.opts)
+        session.names = spellings(ctx.command.params, session.arguments)
         return command(session, *args, **kwargs)
 
     return with_session  # type: ignore[return-value] # the same function, one argument less

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_value_as_argument_exits_2_with_reason(here, arguments):
 
     assert ran.code == 2
     assert "other users can see it in the list of processes" in ran.stderr
-    assert "use --value - to read it from standard input" in ran.stderr
+    assert re.search("use (--value|-v) - to read it from standard input", ran.stderr)
     assert VALUE not in ran.stderr
     assert "no secrets in" in here("secret", "list").stderr
 

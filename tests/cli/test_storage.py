@@ -173,7 +173,7 @@ def test_create_with_plan_changes_nothing(here):
             1,
             "storage 'my-storage' of workspace 123 already exists",
         ),
-        (("storage", "create", "-w", "12_3", "-s", "my-storage"), 2, "--workspace-id '12_3' is invalid"),
+        (("storage", "create", "-w", "12_3", "-s", "my-storage"), 2, "-w '12_3' is invalid"),
         (("storage", "connect", "-w", "123", "-s", "other"), 1, "storage 'other' does not exist in workspace 123"),
         (("storage", "get-object", *ON, "-src", "nope"), 1, "object 'nope' does not exist"),
         (("storage", "put-object", *ON, "-src", "nope"), 2, "nope cannot be read: No such file or directory"),

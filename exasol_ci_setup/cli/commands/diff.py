@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import markdown_options
+from exasol_ci_setup.cli.spelling import option_of
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.core.errors import DifferencesFoundError
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.options import ROLE, YES
 from exasol_ci_setup.cli.session import markdown_options, together
+from exasol_ci_setup.cli.spelling import option_of
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.cli.templates import request_of as request_of_template
 

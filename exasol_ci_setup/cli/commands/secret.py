@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from exasol_ci_setup.cli.options import YES
 from exasol_ci_setup.cli.platform import acting, done, listing, published_options, published_preview, require_yes
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import Session, common_options
+from exasol_ci_setup.cli.spelling import typed_name
 from exasol_ci_setup.core.errors import InputError, SetupError
-
-if TYPE_CHECKING:
-    from exasol_ci_setup.cli.session import Session
 
 _STDIN = "-"
 _REASON = "other users can see it in the list of processes, and the shell saves it in its history"
@@ -36,11 +34,12 @@ class RedactedCommand(click.Command):
         raise click.UsageError("unexpected argument; the value of a secret cannot be an argument", ctx)
 
 
-def _only_stdin(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def _only_stdin(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value not in {None, _STDIN}:
+        name = typed_name(parameter, ctx.ensure_object(Session).arguments)
         raise InputError(
-            f"--{parameter.name} does not accept a secret on the command line: {_REASON}",
-            hint=f"use --{parameter.name} - to read it from standard input, or --file PATH to read a file"
+            f"{name} does not accept a secret on the command line: {_REASON}",
+            hint=f"use {name} - to read it from standard input, or --file PATH to read a file"
             + ("; without both, the command prompts for it" if parameter.name == "value" else ""),
         )
     return value

@@ -183,7 +183,7 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
 @click.option(
     "-dst",
     "--destination",
-    "destination",
+    "object_name",
     metavar="NAME",
     default=".",
     help="Name of the object; . or a slash at the end adds the name of the file.  [default: .]",
@@ -192,7 +192,7 @@ def list_object(session: Session, workspace_id: str, storage_name: str, prefix: 
 @published_preview
 @common_options
 def put_object(
-    session: Session, workspace_id: str, storage_name: str, source: str, destination: str, *, recursive: bool
+    session: Session, workspace_id: str, storage_name: str, source: str, object_name: str, *, recursive: bool
 ) -> None:
     """Upload a file, or with --recursive all files of a folder, into a storage.
 
@@ -202,7 +202,7 @@ def put_object(
     from exasol_ci_setup.platform import objects as verbs
 
     if recursive:
-        folder = folders.Folder(workspace_id, storage_name, Path(source), _as_prefix(destination))
+        folder = folders.Folder(workspace_id, storage_name, Path(source), _as_prefix(object_name))
         _transfer_folder(session, folder, folders.plan_upload(folder, context=session.context(_Notes(session.output))))
         return
     with _transferring(session, f"uploading {source}") as context:
@@ -211,7 +211,7 @@ def put_object(
                 workspace_id=workspace_id,
                 storage_name=storage_name,
                 source=sys.stdin.buffer,
-                dst_file=destination,
+                dst_file=object_name,
                 context=context,
             )
             if source == _STANDARD
@@ -219,7 +219,7 @@ def put_object(
                 workspace_id=workspace_id,
                 storage_name=storage_name,
                 src_file=source,
-                dst_file=destination,
+                dst_file=object_name,
                 context=context,
             )
         )
@@ -231,7 +231,7 @@ def put_object(
 @storage.command("get-object")
 @workspace_option
 @storage_option
-@click.option("-src", "--source", "source", metavar="NAME", required=True, help="Name of the object.")
+@click.option("-src", "--source", "object_name", metavar="NAME", required=True, help="Name of the object.")
 @click.option(
     "-dst",
     "--destination",
@@ -244,7 +244,7 @@ def put_object(
 @published_preview
 @common_options
 def get_object(
-    session: Session, workspace_id: str, storage_name: str, source: str, destination: str, *, recursive: bool
+    session: Session, workspace_id: str, storage_name: str, object_name: str, destination: str, *, recursive: bool
 ) -> None:
     """Download an object, or with --recursive all objects of a folder, from a storage.
 
@@ -254,19 +254,19 @@ def get_object(
     from exasol_ci_setup.platform import objects as verbs
 
     if recursive:
-        folder = folders.Folder(workspace_id, storage_name, Path(destination), _as_prefix(source))
+        folder = folders.Folder(workspace_id, storage_name, Path(destination), _as_prefix(object_name))
         _transfer_folder(
             session, folder, folders.plan_download(folder, context=session.context(_Notes(session.output)))
         )
         return
     if destination == _STANDARD:
-        _write_object(session, workspace_id, storage_name, source)
+        _write_object(session, workspace_id, storage_name, object_name)
         return
-    with _transferring(session, f"downloading {source}") as context:
+    with _transferring(session, f"downloading {object_name}") as context:
         path = verbs.get_object(
             workspace_id=workspace_id,
             storage_name=storage_name,
-            src_file=source,
+            src_file=object_name,
             dst_file=destination,
             context=context,
         )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options, option_of  # noqa: TID253 - the options are those of the models
+from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import markdown_options, together
+from exasol_ci_setup.cli.spelling import option_of
 from exasol_ci_setup.cli.templates import TEMPLATE, rendered, template_of, template_options
 
 if TYPE_CHECKING:
