@@ -143,6 +143,25 @@ def listing(session: Session, header: Sequence[str], rows: Iterable[Sequence[str
         session.output.data("\n".join(show.table(header, cells)))
 
 
+def show_releases(session: Session, releases: Sequence[Any], *, none: str) -> None:
+    """Print the releases of a space or an app, the newest first, with their records; without releases print `none` to stderr."""
+    from exasol_ci_setup.cli.render import show
+
+    rows = (
+        (
+            f"{each.number}{' (current)' if each.is_current else ''}",
+            show.moment(each.at),
+            each.image,
+            ", ".join(each.changes),
+        )
+        for each in releases
+    )
+    listing(session, ("RELEASE", "TIME", "IMAGE", "CHANGES"), rows, none=none)
+    for each in releases:
+        session.output.record(each)
+    done(session, "listed", changed=False, releases=len(releases))
+
+
 def details(session: Session, values: Mapping[str, str]) -> None:
     """Print names and values, without the empty ones."""
     from exasol_ci_setup.cli.render import show

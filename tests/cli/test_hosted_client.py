@@ -328,6 +328,45 @@ def test_foreign_list_is_no_hosted_api(program: Program, site):
     assert "its answer to /new is unknown" in ran.stderr
 
 
+@pytest.mark.parametrize("text", ['{"success": true}', '{"releases": [{"number": 1}]}', '{"releases": 5}', "[]"])
+def test_foreign_releases_are_no_hosted_api(program: Program, site, key_file, text):
+    address, _ = site(releases=(200, {}, text))
+
+    ran = program("hosted", "releases", "web", "--url", address, "--key-file", key_file)
+
+    assert (ran.code, ran.stdout) == (1, "")
+    assert ran.stderr.startswith(f"error: {address} is no hosted API: ")
+
+
+def test_unknown_facts_about_app_are_shown(program: Program, site, key_file):
+    facts = {"success": True, "name": "web", "memory": "\x1b[2Jlots", "max_body": 1 << 20, "new": 7, "cpus": None}
+    address, _ = site(get=(200, {}, json.dumps(facts)))
+
+    ran = program("hosted", "get", "web", "--url", address, "--key-file", key_file)
+
+    assert ran.code == 0
+    assert dict(line.split(maxsplit=1) for line in ran.stdout.splitlines() if "body" not in line) == {
+        "name": "web",
+        "memory": r"\x1b[2Jlots",
+        "new": "7",
+    }
+    assert ran.stdout.splitlines()[2].split() == ["max", "body", "1m"]
+
+
+def test_list_has_column_for_certificates_if_host_requests_them(program: Program, site):
+    apps = {
+        "a": {"running": True, "image": "i", "domains": ["a.example", "b.example"], "tls": ["a.example", "b.example"]},
+        "b": {"running": True, "image": "i", "domains": ["c.example", "d.example"], "tls": ["d.example"]},
+        "c": {"running": True, "image": "i", "domains": ["e.example"], "tls": []},
+        "d": {"running": True, "image": "i", "domains": [], "tls": []},
+    }
+    address, _ = site(**{"": (200, {}, json.dumps(apps))})
+
+    ran = program("hosted", "list", "--url", address)
+
+    assert [line.split()[-1] for line in ran.stdout.splitlines()] == ["TLS", "yes", "d.example", "no", "i"]
+
+
 def test_variable_is_not_set_and_removed_by_one_command(program: Program, site, key_file):
     url, received = site()
 

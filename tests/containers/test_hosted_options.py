@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from exasol_ci_setup.containers.hosted.networks import Networks
-from exasol_ci_setup.containers.hosted.options import AppOptions, parse_seconds, parse_size
+from exasol_ci_setup.containers.hosted.options import AppOptions, format_size, parse_seconds, parse_size
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,13 @@ from exasol_ci_setup.containers.hosted.options import AppOptions, parse_seconds,
 )
 def test_size_is_in_bytes(text, size):
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(512 << 20, "512m"), (2 << 30, "2g"), (1536 << 10, "1536k"), (1000, "1000")]
+)
+def test_size_as_text_is_accepted_again(size: int, text: str):
+    assert (format_size(size), parse_size(text)) == (text, size)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("24h", 86400), (7, 7), ("1.2", 2), (0.1, 1)])

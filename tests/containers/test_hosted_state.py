@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ import pytest
 from exasol_ci_setup.containers.hosted.auth import MAX_WRONG_KEYS, WINDOW_SECONDS, Authenticator
 from exasol_ci_setup.containers.hosted.locks import AppLocks, DirectoryLock
 from exasol_ci_setup.containers.hosted.options import AppOptions
-from exasol_ci_setup.containers.hosted.releases import Release, Releases
+from exasol_ci_setup.containers.hosted.releases import Release, Releases, find_changes
 from exasol_ci_setup.containers.hosted.state import PORTS, App, Drain, Phase, State
 from exasol_ci_setup.containers.hosted.storage import storage_errors
 from exasol_ci_setup.core.errors import (
@@ -66,6 +67,33 @@ def test_app_is_creating_until_its_container_is_set(state: State, tmp_path: Path
     state.delete_app("app1")
     assert state.apps() == ()
     assert state.domain_owner("app1.example.com") is None
+
+
+def test_last_releases_are_kept_without_failed_ones(state: State, tmp_path: Path):
+    state.add_app("app1", "demo:0", "app1.example.com")
+    for number in range(25):
+        state.save_app(replace(ready(state, f"c{number}"), image=f"demo:{number}"), changes=["image", "GREETING"])
+    last = state.app("app1")
+    assert last is not None
+
+    state.save_app(ready(state, "failed"), changes=[])
+    state.save_app(last)
+
+    found = State(tmp_path).releases("app1")
+    assert [(each.number, each.image) for each in found] == [(n, f"demo:{n - 1}") for n in range(25, 6, -1)]
+    assert {each.changes for each in found} == {("image", "GREETING")}
+    assert datetime.fromisoformat(found[0].at).tzinfo is not None
+    state.delete_app("app1")
+    assert state.releases("app1") == ()
+
+
+def test_changes_of_release_are_names():
+    before = Release("demo:1", {"A": "1", "B": "2", "C": "3"}, AppOptions.model_validate({"memory": "64m"}), "sha256:1")
+    after = Release("demo:1", {"A": "1", "B": "x", "D": "4"}, AppOptions.model_validate({"pids": 9}), "sha256:2")
+
+    assert find_changes(before, after) == ["image", "memory", "pids", "B", "C", "D"]
+    assert find_changes(before, before) == []
+    assert find_changes(None, after) == []
 
 
 def test_domain_belongs_to_one_app_and_order_is_kept(state: State):
@@ -375,6 +403,7 @@ def test_state_of_earlier_release_is_migrated(tmp_path: Path):
     with sqlite3.connect(tmp_path / "hosted.sqlite3") as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("DROP TABLE draining")
+        database.execute("DROP TABLE releases")
         for column in ("should_run", "options", "image_id", "previous"):
             database.execute(f"ALTER TABLE apps DROP COLUMN {column}")
     database.close()
@@ -383,4 +412,5 @@ def test_state_of_earlier_release_is_migrated(tmp_path: Path):
 
     assert [(app.name, app.should_run, app.options) for app in state.apps()] == [("app1", False, AppOptions())]
     assert state.drains() == ()
+    assert state.releases("app1") == ()
     assert not list(tmp_path.glob("*-wal"))

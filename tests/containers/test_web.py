@@ -54,7 +54,7 @@ PATHS = {
     "hosted": [
         *("GET /", "GET /docs", "GET /docs/files/swagger-ui.css", "GET /openapi.json", "GET /nothing"),
         *("POST /new", "POST /redeploy", "POST /stop", "POST /run", "POST /add_domain", "POST /delete", "POST /logs"),
-        *("POST /rollback", "POST /remove_domain"),
+        *("POST /rollback", "POST /remove_domain", "POST /get", "POST /releases"),
     ],
 }
 

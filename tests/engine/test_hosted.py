@@ -304,6 +304,8 @@ def test_deployment_without_nginx_leaves_nothing(host: Host):
 
     assert host.containers("app9") == []
     assert (host.files(), host.containers(), host.containers("app2")) == before
+    found = host.curl("/releases", {"name": "app1"}, *socket).json["releases"]
+    assert [(each["number"], each["image"]) for each in found] == [(1, "demo:1")]
     # Operations that do not need nginx work without it, even with pending files.
     assert host.curl("/stop", {"name": "app2"}, *socket).status == 200
     (host.state / "nginx-unread").touch()
@@ -537,7 +539,7 @@ def test_containers_of_other_programs_are_listed_but_not_changed(host: Host):
     docker("volume", "create", "hosted-app1-save")
     try:
         assert host.curl("/").json == {"foreign": {"running": True, "image": "demo:1", "domains": []}}
-        for path in ("/new", "/stop", "/run", "/delete", "/logs", "/redeploy", "/add_domain"):
+        for path in ("/new", "/stop", "/run", "/delete", "/get", "/logs", "/redeploy", "/releases", "/add_domain"):
             fields: dict[str, dict[str, object]] = {
                 "/new": {"image": "demo:1"},
                 "/add_domain": {"domain": "foreign.example.com"},
@@ -573,6 +575,8 @@ def test_openapi_document_and_page_are_served(host: Host):
         "/new",
         "/redeploy",
         "/rollback",
+        "/get",
+        "/releases",
         "/stop",
         "/run",
         "/add_domain",

@@ -23,7 +23,11 @@ def failure(reason: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/stop", "/run", "/add_domain", "/remove_domain", "/delete", "/logs", "/redeploy", "/rollback"]
+    "path",
+    [
+        *("/stop", "/run", "/add_domain", "/remove_domain", "/delete", "/logs", "/redeploy", "/rollback"),
+        *("/get", "/releases"),
+    ],
 )
 def test_missing_app_is_reported_by_each_endpoint(shared_host: Host, path):
     more = {"domain": "app.example.com"} if path.endswith("_domain") else {}
@@ -220,6 +224,66 @@ def test_rollback_restores_image_by_id_variables_and_options(shared_host: Host):
     shared_host.curl("/delete", {"name": "back"})
     assert not [path for path in Path(shared_host.state, "releases").iterdir() if path.name.startswith("back.")]
     docker("rmi", "moving:1")
+
+
+def test_releases_name_changes_without_values(shared_host: Host):
+    def releases() -> list[dict[str, Any]]:
+        answer = shared_host.curl("/releases", {"name": "story"})
+        assert "a-secret" not in answer.text
+        return list(answer.json["releases"])
+
+    shared_host.new("demo:1", "story", env={"GREETING": "a-secret", "ENV": "test"}, memory="64m")
+    shared_host.new("demo:2", "story", env={"GREETING": "a-secret-2", "MORE": "a-secret"}, memory="64m", pids=200)
+    assert shared_host.new("broken:1", "story").status == 400
+    shared_host.curl("/rollback", {"name": "story"})
+    shared_host.curl("/redeploy", {"name": "story"})
+
+    changes = ["image", "pids", "ENV", "GREETING", "MORE"]
+    assert [(each["number"], each["image"], each["changes"]) for each in releases()] == [
+        (4, "demo:1", []),
+        (3, "demo:1", changes),
+        (2, "demo:2", changes),
+        (1, "demo:1", []),
+    ]
+    assert "a-secret" not in (shared_host.state / "hosted.sqlite3").read_bytes().decode("latin-1")
+    shared_host.curl("/delete", {"name": "story"})
+    shared_host.new("demo:1", "story")
+    assert [each["number"] for each in releases()] == [1]
+
+
+def test_description_has_limits_domains_and_health(shared_host: Host):
+    shared_host.new("demo:1", "known", env={"GREETING": "a-secret"}, memory="64m", cpus=0.5, health_path="/healthz")
+    shared_host.curl("/add_domain", {"name": "known", "domain": "known.example.net"})
+
+    answer = shared_host.curl("/get", {"name": "known"})
+
+    assert "a-secret" not in answer.text
+    found = answer.json
+    assert found.pop("deployed").endswith("+00:00")
+    assert found == {
+        "success": True,
+        "name": "known",
+        "image": "demo:1",
+        "running": True,
+        "health": "healthy",
+        "release": 1,
+        "domains": ["known.example.com", "known.example.net"],
+        "variables": ["GREETING"],
+        "memory": 64 * MIB,
+        "cpus": 0.5,
+        "pids": 512,
+        "max_body": 100 * MIB,
+        "timeout": 60,
+        "health_path": "/healthz",
+    }
+    shared_host.new("failing:1", "failed", health_path="/healthz")
+    assert shared_host.curl("/get", {"name": "failed"}).json["health"] == "healthy"
+    shared_host.curl("/stop", {"name": "known"})
+    stopped = shared_host.curl("/get", {"name": "known"}).json
+    assert (stopped["running"], stopped["health"]) == (False, "stopped")
+    docker("rm", "--force", *shared_host.containers("known"))
+    missing = shared_host.curl("/get", {"name": "known"}).json
+    assert (missing["running"], missing["health"], missing["memory"]) == (False, "missing", 64 * MIB)
 
 
 def test_removed_domain_is_free_and_others_stay(shared_host: Host):

@@ -107,6 +107,23 @@ def test_apps_are_listed(shared_host: Host):
     assert (found[-1]["type"], found[-1]["status"]) == ("result", "listed")
 
 
+def test_app_is_shown_with_its_releases():
+    done("deploy", "demo:1", "--name", "shown", "--env", "GREETING=a-secret", "--memory", "64m")
+    done("redeploy", "shown", "--image", "demo:2", "--unset", "GREETING")
+
+    lines = dict(line.split(maxsplit=1) for line in done("get", "shown").splitlines())
+    assert (lines["health"], lines["memory"], lines["domains"]) == ("healthy", "64m", "shown.example.com")
+    assert records(done("get", "shown", "--output", "json"))[0]["memory"] == 64 << 20
+    table = [line.split() for line in done("releases", "shown").splitlines()]
+    assert [(row[:2], row[-2:]) for row in table[1:]] == [
+        (["2", "(current)"], ["image,", "GREETING"]),
+        (["1", table[2][1]], ["UTC", "demo:1"]),
+    ]
+    first, second, ended = records(done("releases", "shown", "--output", "json"))
+    assert (first["type"], first["number"], first["image"], first["is_current"]) == ("release", 2, "demo:2", True)
+    assert (second["number"], second["changes"], ended["releases"]) == (1, [], 2)
+
+
 def test_app_is_stopped_started_and_deleted(shared_host: Host):
     shared_host.new("demo:1", "short")
 

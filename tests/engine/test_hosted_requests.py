@@ -19,7 +19,10 @@ from tests.engine.hosted import DOMAIN, KEY, Host
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
-PATHS = ("/", "/new", "/redeploy", "/rollback", "/stop", "/run", "/add_domain", "/remove_domain", "/logs", "/delete")
+PATHS = (
+    *("/", "/new", "/redeploy", "/rollback", "/get", "/releases", "/stop", "/run", "/add_domain", "/remove_domain"),
+    *("/logs", "/delete"),
+)
 EXAMPLES = settings(
     max_examples=25,
     deadline=None,

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exasol_ci_setup.cli.options import YES, Duration
-from exasol_ci_setup.cli.platform import done, listing, require_yes
+from exasol_ci_setup.cli.platform import details, done, listing, require_yes, show_releases
 from exasol_ci_setup.cli.session import Session, log_level_option, output_option, pass_session, together
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exasol_ci_setup.containers.hosted.client import Client
+    from exasol_ci_setup.containers.hosted.client import App, Client
 
 _url = together(
     click.option(
@@ -157,10 +157,14 @@ def rollback(session: Session, client: Client, *, name: str) -> None:
 def list_(session: Session, client: Client) -> None:
     """List the apps of a host. The key is needed only if the host requires it."""
     found = client.apps()
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (each.name, "running" if each.is_running else "stopped", each.image, ", ".join(each.domains)) for each in found
     ]
-    listing(session, ("NAME", "STATUS", "IMAGE", "DOMAINS"), rows, none=f"no apps at {client.url}")
+    header: tuple[str, ...] = ("NAME", "STATUS", "IMAGE", "DOMAINS")
+    if any(each.tls_domains is not None for each in found):
+        header = (*header, "TLS")
+        rows = [(*row, _describe_tls(each)) for row, each in zip(rows, found, strict=True)]
+    listing(session, header, rows, none=f"no apps at {client.url}")
     for each in found:
         session.output.record(
             {
@@ -173,6 +177,42 @@ def list_(session: Session, client: Client) -> None:
             }
         )
     done(session, "listed", changed=False, apps=len(found))
+
+
+@click.command()
+@_name
+@_remote()
+def get(session: Session, client: Client, *, name: str) -> None:
+    """Show an app: its status, domains, limits and names of variables.
+
+    healthy means that the app answers now, at its health path if it has one.
+    """
+    from exasol_ci_setup.cli.render import show
+    from exasol_ci_setup.containers.hosted.options import format_size
+
+    found = client.describe(name)
+    formats = {"memory": format_size, "max_body": format_size, "timeout": "{}s".format}
+    details(
+        session,
+        {key.replace("_", " "): show.clean(_to_text(value, formats.get(key, str))) for key, value in found.items()},
+    )
+    session.output.record({"type": "app", **found})
+    done(session, "shown", changed=False, name=name)
+
+
+@click.command()
+@_name
+@_remote()
+def releases(session: Session, client: Client, *, name: str) -> None:
+    """List the last releases of an app, newest first.
+
+    Each deployment is a release. The changes are names of options and variables; values are not printed.
+    """
+    show_releases(
+        session,
+        client.releases(name),
+        none=f"app {name} has no recorded release: an earlier version of the service deployed it",
+    )
 
 
 @click.command()
@@ -293,6 +333,25 @@ def _parse_variables(assignments: tuple[str, ...], env_files: tuple[Path, ...]) 
     return dict(variables.parse(assignments, env_files, os.environ))
 
 
+def _describe_tls(app: App) -> str:
+    """Return which domains of an app have a certificate."""
+    domains = app.tls_domains or ()
+    if not app.domains:
+        return ""
+    return "yes" if set(app.domains) <= set(domains) else ", ".join(domains) or "no"
+
+
+def _to_text(value: Any, form: Callable[[int], str]) -> str:
+    """Return a value of an answer as text, an integer by `form`; empty if it is missing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return form(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _deployed(session: Session, status: str, domain: str) -> None:
     session.output.data(f"Running on {domain}!")
     done(session, status, changed=True, domain=domain)
@@ -303,5 +362,20 @@ def _changed(session: Session, status: str, name: str, text: str = "") -> None:
     done(session, status, changed=True, name=name)
 
 
-COMMANDS: Final = (deploy, redeploy, rollback, list_, logs, stop, run, add_domain, remove_domain, delete, login, logout)
+COMMANDS: Final = (
+    deploy,
+    redeploy,
+    rollback,
+    list_,
+    get,
+    releases,
+    logs,
+    stop,
+    run,
+    add_domain,
+    remove_domain,
+    delete,
+    login,
+    logout,
+)
 """The commands, in the order of the help."""

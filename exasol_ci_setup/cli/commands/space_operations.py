@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exasol_ci_setup.cli.options import Duration, Pairs, merged
-from exasol_ci_setup.cli.platform import acting, change_options, done, has_changed, listing
+from exasol_ci_setup.cli.platform import acting, change_options, done, has_changed, listing, show_releases
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.space_options import name_option, show_space
 from exasol_ci_setup.core.errors import SpaceConflictError
@@ -53,24 +53,10 @@ def releases(session: Session, name: str) -> None:
 
     A change of image, variables, secrets, size or port is a release. Values of variables are not printed.
     """
-    from exasol_ci_setup.cli.render import show
     from exasol_ci_setup.platform import space as verbs
 
     with acting(session) as context:
-        found = verbs.releases(name, context=context)
-        rows = (
-            (
-                f"{each.number}{' (current)' if each.is_current else ''}",
-                show.moment(each.at),
-                each.image,
-                ", ".join(each.changes),
-            )
-            for each in found
-        )
-        listing(session, ("RELEASE", "TIME", "IMAGE", "CHANGES"), rows, none="")
-        for each in found:
-            session.output.record(each)
-        done(session, "listed", changed=False, releases=len(found))
+        show_releases(session, verbs.releases(name, context=context), none="")
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
@@ -115,6 +115,7 @@ class ContainerSummary(BaseModel):
     running: bool
     image: str
     domains: list[str]
+    tls: list[str] = Field([], description="The domains with a certificate, if the service requests certificates.")
 
 
 class SuccessAnswer(BaseModel):
@@ -127,6 +128,43 @@ class LogsAnswer(SuccessAnswer):
     """The log of a container."""
 
     logs: str
+
+
+class AppAnswer(SuccessAnswer):
+    """A container. Sizes are in bytes, and times in seconds; a limit that is null does not apply."""
+
+    name: str
+    image: str
+    running: bool
+    health: Literal["healthy", "unhealthy", "stopped", "missing"] = Field(
+        description="Whether the container answers now; missing if another program has removed it."
+    )
+    release: int | None = Field(description="The number of its release; null if an earlier version deployed it.")
+    deployed: str | None = Field(description="The time of its release.")
+    domains: list[str]
+    tls: list[str] = Field([], description="The domains with a certificate, if the service requests certificates.")
+    variables: list[str] = Field(description="The names of its variables.")
+    memory: int | None
+    cpus: float | None
+    pids: int | None
+    max_body: int
+    timeout: int
+    health_path: str | None
+
+
+class Release(BaseModel):
+    """A deployment of a container."""
+
+    number: int
+    at: str = Field(description="The time in ISO 8601.")
+    image: str
+    changes: list[str] = Field(description="The names of changed options and variables; `image` for another image.")
+
+
+class ReleasesAnswer(SuccessAnswer):
+    """The last releases of a container, the newest first."""
+
+    releases: list[Release]
 
 
 class FailureAnswer(BaseModel):

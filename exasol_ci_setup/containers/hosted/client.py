@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import URLError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _OK: Final = 200
 _MAX_BODY_BYTES: Final = 64 * 1024
-_READING: Final = frozenset({"/", "/logs"})
+_READING: Final = frozenset({"/", "/get", "/logs", "/releases"})
 _ERRORS: Final[Mapping[int, type[AppError | KeyRefusedError]]] = {
     403: KeyRefusedError,
     404: AppNotFoundError,
@@ -46,6 +47,23 @@ class App:
     domains: tuple[str, ...]
     is_running: bool
     details: Mapping[str, Any]
+
+    @property
+    def tls_domains(self) -> list[str] | None:
+        """The domains with a certificate; None if the host requests no certificates."""
+        found = self.details.get("tls")
+        return found if isinstance(found, list) else None
+
+
+@dataclass(frozen=True)
+class Release:
+    """A deployment of an app: `changes` names the image, options and variables that differ from the release before."""
+
+    number: int
+    at: datetime
+    image: str
+    changes: tuple[str, ...]
+    is_current: bool
 
 
 def parse_url(text: str, *, allow_http: bool = False) -> str:
@@ -101,6 +119,28 @@ class Client:
             ]
         except (TypeError, KeyError):
             raise AppError(f"{self.url} is no hosted API: its list of containers is unknown") from None
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return what the host reports about an app: its status, domains, limits and names of variables."""
+        found = self._object(self._request("/get", {"name": name}))
+        return {key: value for key, value in found.items() if key != "success"}
+
+    def releases(self, name: str) -> list[Release]:
+        """Return the last releases of an app, the newest first."""
+        found = self._object(self._request("/releases", {"name": name}))
+        try:
+            return [
+                Release(
+                    each["number"],
+                    datetime.fromisoformat(each["at"]),
+                    each["image"],
+                    tuple(each["changes"]),
+                    is_current=position == 0,
+                )
+                for position, each in enumerate(found["releases"])
+            ]
+        except (TypeError, KeyError, ValueError):
+            raise AppError(f"{self.url} is no hosted API: its list of releases is unknown") from None
 
     def deploy(self, image: str, **options: Any) -> str:
         """Deploy an app, or replace it, and return its domain. `options` are other fields of ``/new``; None values are omitted."""

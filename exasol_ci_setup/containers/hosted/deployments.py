@@ -14,7 +14,7 @@ from exasol_ci_setup.containers.hosted import names
 from exasol_ci_setup.containers.hosted.drains import Drains
 from exasol_ci_setup.containers.hosted.locks import AppLocks
 from exasol_ci_setup.containers.hosted.nginx import Reload, Site, has_ipv6, render_api_site, render_site
-from exasol_ci_setup.containers.hosted.releases import Release, Releases
+from exasol_ci_setup.containers.hosted.releases import Release, Releases, find_changes
 from exasol_ci_setup.containers.hosted.state import App, Phase
 from exasol_ci_setup.core.errors import (
     AppConflictError,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.instances import Instances
     from exasol_ci_setup.containers.hosted.nginx import Nginx
     from exasol_ci_setup.containers.hosted.settings import Settings
-    from exasol_ci_setup.containers.hosted.state import State
+    from exasol_ci_setup.containers.hosted.state import PastRelease, State
 
 MISSING: Final = "That container doesn't exist."
 OWN_DOMAIN: Final = "That domain belongs to this service."
@@ -138,6 +138,8 @@ class Deployments:
                 seconds=self._settings.answer_seconds,
                 health_path=release.options.health_path,
             )
+            previous = self._save_release(before)
+            changes = find_changes(self._releases.load(name, previous), replace(release, image_id=image.id))
             after = replace(
                 app,
                 image=release.image,
@@ -148,9 +150,9 @@ class Deployments:
                 env_names=tuple(sorted(release.variables)),
                 should_run=True,
                 options=release.options,
-                previous=self._save_release(before),
+                previous=previous,
             )
-            self._state.save_app(after, drain=self._drains.plan(before))
+            self._state.save_app(after, drain=self._drains.plan(before), changes=changes)
             self._drains.note_workers(before or after, self._publish(name).before)
         except BaseException:
             with self._log_errors(name), self._state.reserve.release():
@@ -230,7 +232,7 @@ class Deployments:
             if app.container is None:
                 continue
             running = found.pop(app.container, {}).get("State") == "running"
-            summaries[app.name] = {"running": running, "image": app.image, "domains": list(app.domains)}
+            summaries[app.name] = {"running": running, "image": app.image, **self._describe_domains(app)}
         for id_, each in found.items():
             if self._instances.is_own(each):
                 # The other container of a deployment in progress.
@@ -239,6 +241,48 @@ class Deployments:
             entry = {"running": each["State"] == "running", "image": each["Image"], "domains": []}
             summaries[id_[:12] if name in summaries else name] = entry
         return dict(sorted(summaries.items()))
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return the status, domains, limits and names of variables of an app, and whether it answers now."""
+        app = self._require_app(name, self._state.app(name))
+        container = self._instances.get(app.container)
+        options = self._settings.complete(app.options)
+        if container is not None:
+            # Later defaults of the service apply to new containers only.
+            options = options.model_copy(update=containers.limits_of(container))
+        release = next(iter(self._state.releases(name)), None)
+        return {
+            "name": name,
+            "image": app.image,
+            "running": container is not None and containers.is_running(container),
+            "health": self._check_health(app, container),
+            "release": release.number if release is not None else None,
+            "deployed": release.at if release is not None else None,
+            **self._describe_domains(app),
+            "variables": list(app.env_names),
+            **options.model_dump(),
+        }
+
+    def _check_health(self, app: App, container: Container | None) -> str:
+        if container is None or app.port is None:
+            return "missing"
+        if not container.attrs["State"]["Running"]:
+            return "stopped"
+        host = (app.domains or (app.name,))[0]
+        status = containers.request_status(app.port, host, app.options.health_path)
+        return "healthy" if containers.is_healthy(status, app.options.health_path) else "unhealthy"
+
+    def _describe_domains(self, app: App) -> dict[str, Any]:
+        """Return the domains of an app, and if the service requests certificates, the domains with one."""
+        if self._certificates is None:
+            return {"domains": list(app.domains)}
+        tls = [domain for domain in app.domains if self._certificates.exists(domain)]
+        return {"domains": list(app.domains), "tls": tls}
+
+    def releases(self, name: str) -> tuple[PastRelease, ...]:
+        """Return the last releases of an app, the newest first. The first one runs."""
+        self._require_app(name, self._state.app(name))
+        return self._state.releases(name)
 
     def logs(self, name: str, lines: int) -> str:
         """Return the last `lines` of the log of an app."""

@@ -240,6 +240,13 @@ def variables_of(container: Container) -> dict[str, str]:
     return dict(each.partition("=")[::2] for each in container.attrs["Config"]["Env"] or ())
 
 
+def limits_of(container: Container) -> dict[str, Any]:
+    """Return the limits of a container, by the names of the options."""
+    config = container.attrs["HostConfig"]
+    cpus = config.get("NanoCpus") or 0
+    return {"memory": config.get("Memory") or None, "cpus": cpus / 1e9 or None, "pids": config.get("PidsLimit") or None}
+
+
 def logs(container: Container, lines: int) -> str:
     """Return the last `lines` of the log of a container."""
     with engine.engine_errors("The log cannot be read"):
@@ -259,7 +266,6 @@ def wait_until_ready(container: Container, *, port: int, host: str, seconds: flo
     """
     deadline = time.monotonic() + seconds
     answer = "no answer"
-    path, accepted = (health_path, _HEALTHY) if health_path is not None else ("/", _ANSWERING)
     while time.monotonic() < deadline:
         with engine.engine_errors("The new container cannot be inspected"):
             container.reload()
@@ -268,21 +274,26 @@ def wait_until_ready(container: Container, *, port: int, host: str, seconds: flo
             # The engine restarts the container. While it runs, its last exit code is unknown.
             code = f" with exit code {state['ExitCode']}" if not state["Running"] else ""
             raise AppDoesNotAnswerError(f"The new container ended{code}{_quote_log(container)}")
-        status = _status(port, host, path)
-        if status in accepted:
+        status = request_status(port, host, health_path)
+        if is_healthy(status, health_path):
             return
-        answer = f"GET {path} returned status {status}" if status else "no answer"
+        answer = f"GET {health_path or '/'} returned status {status}" if status else "no answer"
         time.sleep(_POLL_SECONDS)
     raise AppDoesNotAnswerError(
         f"The new container did not answer within {seconds:g} seconds on its port: {answer}{_quote_log(container)}"
     )
 
 
-def _status(port: int, host: str, path: str) -> int:
-    """Return the status of a GET request, or 0 without an answer."""
+def is_healthy(status: int, health_path: str | None) -> bool:
+    """Return whether a container is ready by its status: for `health_path` 200 to 399, else for ``/`` below 500; 0 is no answer."""
+    return status in (_ANSWERING if health_path is None else _HEALTHY)
+
+
+def request_status(port: int, host: str, health_path: str | None) -> int:
+    """Return the status of a GET request for `health_path`, or else for ``/``; 0 without an answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", path, headers={"Host": host, "Connection": "close"})
+        connection.request("GET", health_path or "/", headers={"Host": host, "Connection": "close"})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         # The engine accepts connections for a container that does not listen yet, and closes them.

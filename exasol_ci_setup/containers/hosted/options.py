@@ -27,6 +27,12 @@ def parse_size(value: object) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def format_size(size: int) -> str:
+    """Return a size in bytes as text that `parse_size` accepts, such as 512m."""
+    unit = next((unit for unit in ("g", "m", "k") if size % _UNITS[unit] == 0), "")
+    return f"{size // _UNITS[unit]}{unit}"
+
+
 def parse_seconds(value: object) -> int:
     """Return seconds, rounded up, from text such as 90s or 5m, or from a number. Raises ValueError for other values."""
     found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s?([smh]?)", str(value).strip().lower())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.containers.hosted.options import NO_OPTIONS, AppOptions
 from exasol_ci_setup.containers.hosted.storage import storage_errors
@@ -28,6 +28,17 @@ class Release:
     variables: Mapping[str, str] = field(repr=False)
     options: AppOptions = NO_OPTIONS
     image_id: str | None = None
+
+
+def find_changes(before: Release | None, after: Release) -> list[str]:
+    """Return the names of the image, the options and the variables that differ, without values; none if `before` is unknown."""
+    if before is None:
+        return []
+    fields: list[tuple[str, Any, Any]] = [("image", (before.image, before.image_id), (after.image, after.image_id))]
+    fields += [(name, getattr(before.options, name), getattr(after.options, name)) for name in AppOptions.model_fields]
+    names = before.variables.keys() | after.variables.keys()
+    fields += [(name, before.variables.get(name), after.variables.get(name)) for name in sorted(names)]
+    return [name for name, old, new in fields if old != new]
 
 
 class Releases:

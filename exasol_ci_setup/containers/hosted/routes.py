@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -67,13 +68,22 @@ class Routes:
 
         protected = APIRouter(route_class=Protected)
         index = protected if self._settings.private else app
-        index.get("/", summary="List containers", response_model=dict[str, bodies.ContainerSummary])(self.index)
+        index.get(
+            "/",
+            summary="List containers",
+            response_model=dict[str, bodies.ContainerSummary],
+            response_model_exclude_unset=True,
+        )(self.index)
         for path, summary, endpoint in (
             ("/new", "Deploy a container, or replace the running one", self.new),
             ("/redeploy", "Replace the running container by another image, variables or options", self.redeploy),
             ("/rollback", "Replace the running container by the previous release", self.rollback),
         ):
             protected.post(path, summary=summary, response_class=PlainTextResponse)(endpoint)
+        protected.post(
+            "/get", summary="Describe a container", response_model=bodies.AppAnswer, response_model_exclude_unset=True
+        )(self.get)
+        protected.post("/releases", summary="List the last releases of a container")(self.releases)
         protected.post("/stop", summary="Stop a running container")(self.stop)
         protected.post("/run", summary="Run a stopped container")(self.run)
         protected.post("/add_domain", summary="Add a domain to a container")(self.add_domain)
@@ -106,6 +116,15 @@ class Routes:
     def rollback(self, body: bodies.AppRequest) -> str:
         """Run the image, the variables and the options that the current container has replaced."""
         return f"Running on {self._deployments.rollback(body.name)}!"
+
+    def get(self, body: bodies.AppRequest) -> dict[str, Any]:
+        """Return the status, domains, limits and names of variables of a container, and whether it answers now."""
+        return {"success": True, **self._deployments.describe(body.name)}
+
+    def releases(self, body: bodies.AppRequest) -> bodies.ReleasesAnswer:
+        """Return the last deployments of a container, the newest first. The first one runs."""
+        found = (asdict(each) for each in self._deployments.releases(body.name))
+        return bodies.ReleasesAnswer(releases=[bodies.Release(**each) for each in found])
 
     def stop(self, body: bodies.AppRequest) -> bodies.SuccessAnswer:
         """Stop the container with SIGTERM, and with SIGKILL after 10 seconds."""

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,7 @@ FILE: Final = "hosted.sqlite3"
 # Below the ephemeral ports, which outgoing connections and Docker use.
 PORTS: Final = range(20000, 30000)
 _WAIT_SECONDS: Final = 60
+_KEPT_RELEASES: Final = 20
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
@@ -38,6 +40,10 @@ CREATE TABLE IF NOT EXISTS apps (
 CREATE TABLE IF NOT EXISTS domains (domain TEXT PRIMARY KEY, app TEXT NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ports (port INTEGER PRIMARY KEY, app TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS draining (container TEXT PRIMARY KEY, app TEXT NOT NULL, until REAL NOT NULL, workers TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS releases (
+    app TEXT NOT NULL, number INTEGER NOT NULL, at TEXT NOT NULL, image TEXT NOT NULL, changes TEXT NOT NULL, container TEXT,
+    PRIMARY KEY (app, number)
+);
 CREATE TABLE IF NOT EXISTS images (app TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (app, id));
 DROP TABLE IF EXISTS attempts;
 """
@@ -81,6 +87,16 @@ class App:
     options: AppOptions = NO_OPTIONS
     image_id: str | None = None
     previous: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastRelease:
+    """A deployment of an app: its time in ISO 8601, its image, and the names of what it changed."""
+
+    number: int
+    at: str
+    image: str
+    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +216,27 @@ class State:
             _write_app(connection, App(name, image, Phase.CREATING, None, None, (), ()))
             connection.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, 0)", (domain, name))
 
-    def save_app(self, app: App, *, drain: Drain | None = None) -> None:
-        """Record an app, and in `drain` the container that its container replaces; its domains stay unchanged."""
+    def save_app(self, app: App, *, drain: Drain | None = None, changes: Collection[str] | None = None) -> None:
+        """Record an app, and in `drain` the container that its container replaces; its domains stay unchanged.
+
+        With `changes`, its container is a new release. Otherwise, releases after that of its container have failed and are deleted.
+        """
         with self._transaction() as connection:
             if drain is not None:
                 _save_drain(connection, drain)
             _write_app(connection, app)
+            if changes is not None:
+                _add_release(connection, app, changes)
+            else:
+                _delete_failed_releases(connection, app)
+
+    def releases(self, app: str) -> tuple[PastRelease, ...]:
+        """Return the last releases of an app, the newest first; those of earlier versions of this program are unknown."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT number, at, image, changes FROM releases WHERE app = ? ORDER BY number DESC", (app,)
+            ).fetchall()
+        return tuple(PastRelease(number, at, image, tuple(json.loads(changes))) for number, at, image, changes in rows)
 
     def set_phase(self, name: str, phase: Phase) -> None:
         """Record the phase of an app."""
@@ -224,6 +255,7 @@ class State:
             connection.execute("DELETE FROM ports WHERE app = ?", (name,))
             connection.execute("DELETE FROM draining WHERE app = ?", (name,))
             connection.execute("DELETE FROM images WHERE app = ?", (name,))
+            connection.execute("DELETE FROM releases WHERE app = ?", (name,))
             connection.execute("DELETE FROM apps WHERE name = ?", (name,))
 
     def save_drain(self, drain: Drain) -> None:
@@ -336,6 +368,25 @@ def _write_app(connection: sqlite3.Connection, app: App) -> None:
         f"INSERT OR REPLACE INTO apps ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})",  # noqa: S608 - our own text
         values,
     )
+
+
+def _add_release(connection: sqlite3.Connection, app: App, changes: Collection[str]) -> None:
+    (number,) = connection.execute(
+        "SELECT COALESCE(MAX(number), 0) + 1 FROM releases WHERE app = ?", (app.name,)
+    ).fetchone()
+    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    connection.execute(
+        "INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?)",
+        (app.name, number, at, app.image, json.dumps(list(changes)), app.container),
+    )
+    connection.execute("DELETE FROM releases WHERE app = ? AND number <= ?", (app.name, number - _KEPT_RELEASES))
+
+
+def _delete_failed_releases(connection: sqlite3.Connection, app: App) -> None:
+    (current,) = connection.execute(
+        "SELECT COALESCE(MAX(number), 0) FROM releases WHERE app = ? AND container = ?", (app.name, app.container)
+    ).fetchone()
+    connection.execute("DELETE FROM releases WHERE app = ? AND number > ?", (app.name, current))
 
 
 def _save_drain(connection: sqlite3.Connection, drain: Drain) -> None:
