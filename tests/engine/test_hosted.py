@@ -252,6 +252,30 @@ def test_open_request_is_cut_after_drain(stopped_host: Host):
     assert [answer.status for answer in held] == [502]
 
 
+def test_followed_log_without_output_outlives_timeout_of_requests(stopped_host: Host):
+    host = stopped_host
+    host.start("--answer-within", "5s")
+    host.new("demo:1")
+    server = host.folder / "hosted.conf"
+    server.write_text(server.read_text().replace("proxy_read_timeout 30m", "proxy_read_timeout 1s"))
+    subprocess.run([*host.nginx, "-s", "reload"], check=True, capture_output=True)
+    until(lambda: host.new("slow:1", "app2").status == 504)
+    body = json.dumps({"name": "app1", "follow": True})
+    header = ("--header", f"Authorization: Bearer {KEY}", "--header", f"Host: {DOMAIN}")
+    command = ["curl", "--silent", "--no-buffer", *header, "--json", body, "http://127.0.0.1/logs"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as followed:
+        assert followed.stdout is not None
+        assert followed.stdout.readline() == "this is an app\n"
+        # Meanwhile, another request has no answer for that time.
+        assert host.new("slow:1", "app2").status == 504
+
+        request("app1.example.com", "/sleep/0")
+
+        assert followed.stdout.readline() == "received /sleep/0\n"
+        host.curl("/stop", {"name": "app1"})
+    assert followed.returncode == 0
+
+
 def test_domain_of_another_site_is_rejected_and_site_works(host: Host):
     site = "server {{ listen 80; server_name {}; return 200 shop; }}"
     before, after = host.folder / "before.conf", host.folder / "after.conf"
