@@ -30,6 +30,15 @@ def read_error(what: str, error: OSError | UnicodeDecodeError) -> InputError:
     return InputError(f"{what} cannot be read: {why}")
 
 
+def is_shared(file: Path | int, *, group: bool = True) -> bool:
+    """Return whether `file`, a path or a descriptor, is a regular file with permissions for all users, or with `group` for its group.
+
+    Raises OSError.
+    """
+    mode = os.stat(file).st_mode  # noqa: PTH116 - also a descriptor
+    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRWXO | (stat.S_IRWXG if group else 0)))
+
+
 def write_whole(
     path: Path, content: bytes, *, mode: int | None = None, fsync: bool = False, scratch: Path | None = None
 ) -> None:

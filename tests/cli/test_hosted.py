@@ -25,6 +25,38 @@ def test_init_writes_files_and_prints_next_steps(program, tmp_path: Path):
     assert paths[-1].read_text().strip() not in ran.stdout + ran.stderr
 
 
+def test_init_reports_existing_key_that_other_users_can_read(program, tmp_path: Path):
+    init = ("hosted", "init", "--domain", "example.com", "--state", "/srv/hosted", "--into", str(tmp_path))
+    assert "warning" not in program(*init).stderr
+    (tmp_path / "hosted.key").chmod(0o644)
+
+    ran = program(*init)
+
+    assert ran.code == 0
+    assert (
+        f"warning: other users may have access to the deploy key in {tmp_path}/hosted.key: `chmod go= {tmp_path}/hosted.key`"
+        in ran.stderr.splitlines()
+    )
+
+
+def test_serve_reports_credential_that_all_users_can_read(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("DEPLOY_KEY", raising=False)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
+    credential = tmp_path / "deploy_key"
+    credential.write_text("sesame-open")
+    serve = ("hosted", "serve", "--state", str(tmp_path / "state"))
+    # An ACL of systemd appears as permissions of the group.
+    credential.chmod(0o440)
+    assert "warning" not in program(*serve).stderr
+    credential.chmod(0o444)
+
+    ran = program(*serve)
+
+    assert ran.stderr.startswith(f"warning: other users may have access to the deploy key in {credential}: `chmod go= ")
+    assert "the Docker engine at" in ran.stderr
+
+
 def test_json_init_has_record_per_file(program, tmp_path: Path):
     ran = program(
         "hosted",

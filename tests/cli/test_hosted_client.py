@@ -6,6 +6,7 @@ import http.server
 import json
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -126,8 +127,10 @@ def site() -> Iterator[Callable[..., tuple[str, list[tuple[str, str | None]]]]]:
 
 @pytest.fixture
 def key_file(tmp_path: Path) -> str:
-    (tmp_path / "hosted.key").write_text(f"{KEY}\n")
-    return str(tmp_path / "hosted.key")
+    path = tmp_path / "hosted.key"
+    path.write_text(f"{KEY}\n")
+    path.chmod(0o600)
+    return str(path)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +211,23 @@ def test_key_comes_from_file_standard_input_or_keyring(program: Program, site, k
 
     keys = (KEY, "from-stdin", "from-keyring", KEY)
     assert received == [("/stop", f"Bearer {key}") for key in keys]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_key_file_with_access_of_other_users_is_reported(program: Program, site, tmp_path: Path, mode: int):
+    url, received = site(stop=(200, {}, "{}"))
+    file = tmp_path / "my key"
+    file.write_text(KEY)
+    file.chmod(mode)
+
+    ran = program("hosted", "stop", "app1", "--url", url, "--key-file", str(file))
+
+    assert (ran.code, received) == (0, [("/stop", f"Bearer {KEY}")])
+    warning, command = ran.stderr.splitlines()[0].split("`")[:2]
+    assert warning == f"warning: other users may have access to the deploy key in {file}: "
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 - the printed command
+    ran = program("hosted", "stop", "app1", "--url", url, "--key-file", str(file))
+    assert (ran.code, ran.stderr) == (0, "stopped app app1\n")
 
 
 def test_logout_deletes_key_of_host(program: Program, stored):

@@ -43,6 +43,7 @@ def key(shared_host: Host) -> Iterator[None]:
     before = keyring.get_keyring()
     keyring.set_keyring(Keyring())
     (shared_host.folder / "key").write_text(f"{KEY}\n")
+    (shared_host.folder / "key").chmod(0o600)
     ran = hosted("login", "--key-file", str(shared_host.folder / "key"))
     assert ran.exit_code == 0, ran.stderr
     yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,14 @@ def serve(session: Session, path: Path | None, host: str, port: int, workers: in
 
     extra.require()
     from exasol_ci_setup.containers.hosted import serve as server
-    from exasol_ci_setup.containers.hosted.settings import Settings
+    from exasol_ci_setup.containers.hosted.deploy_key import shared_warning
+    from exasol_ci_setup.containers.hosted.settings import Settings, find_shared_credential
 
     if workers not in {None, 1}:
         session.output.warn("--workers has no effect: one process serves all requests")
     settings = Settings(**{name: value for name, value in options.items() if value != ()})
+    if (file := find_shared_credential(os.environ)) is not None:
+        session.output.warn(shared_warning(file))
     app = server.create(settings)
     listening_socket = server.unix_socket(path) if path is not None else server.tcp_socket(host, port)
     with listening_socket as listening, server.locked_state(settings):
@@ -136,14 +140,18 @@ def init(session: Session, user: str, into: Path, **options: Any) -> None:
     from exasol_ci_setup.containers import extra
 
     extra.require()
+    from exasol_ci_setup.containers.hosted.deploy_key import shared_warning
     from exasol_ci_setup.containers.hosted.settings import Settings
-    from exasol_ci_setup.containers.hosted.setup_files import next_steps, write
+    from exasol_ci_setup.containers.hosted.setup_files import KEY_FILE, next_steps, write
+    from exasol_ci_setup.core.files import is_shared
 
     output = session.output
     settings = Settings(**options)
     for path in write(settings, user=user, into=into):
         output.data(str(path))
         output.record({"type": "file", "path": str(path)})
+    if is_shared(into / KEY_FILE):
+        output.warn(shared_warning(into / KEY_FILE))
     output.say("", *next_steps(settings, user=user, into=into))
 
 

@@ -83,7 +83,8 @@ def _remote(*, needs_key: bool = True) -> Callable[[Callable[..., None]], Callab
             from exasol_ci_setup.containers.hosted import client, deploy_key
 
             address = client.parse_url(url, allow_http=allow_http)
-            key = deploy_key.require(address, key_file) if needs_key else deploy_key.find(address, key_file)
+            find = deploy_key.require if needs_key else deploy_key.find
+            key = find(address, key_file, session.output.warn)
             command(session, client.Client(address, key, seconds=wait), **options)
 
         return together(_url, _key_file, _wait, _common)(run)
@@ -307,7 +308,7 @@ def login(session: Session, url: str, allow_http: bool, key_file: Path | None, w
         )
         key = deploy_key.check(click.prompt("Deploy key", hide_input=True, err=True), "the input")
     else:
-        key = deploy_key.require(address, key_file)
+        key = deploy_key.require(address, key_file, session.output.warn)
     client.Client(address, key, seconds=wait).check_key()
     keyring = deploy_key.store(address, key)
     session.output.say(f"stored the key of {address} in the keyring {keyring}")

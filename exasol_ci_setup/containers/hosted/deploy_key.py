@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.core.errors import InputError, MissingExtraError, SetupError
+from exasol_ci_setup.core.files import is_shared
 from exasol_ci_setup.core.origin import install_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _SERVICE: Final = "exasol-ci-setup hosted"
@@ -19,13 +21,13 @@ _STDIN: Final = "-"
 _MAX_BYTES: Final = 4096
 
 
-def find(url: str, file: Path | None) -> str | None:
+def find(url: str, file: Path | None, warn: Callable[[str], None]) -> str | None:
     """Return the key in `file`, where ``-`` is standard input, or else the one in the keyring for the host at `url`.
 
-    Returns None if both are missing. Raises InputError for an invalid file.
+    Returns None if both are missing. A file that other users can read is reported by `warn`. Raises InputError for an invalid file.
     """
     if file is not None:
-        return _read(file)
+        return _read(file, warn)
     try:
         with _opened_keyring("the key cannot be read") as keyring:
             return keyring.get_password(_SERVICE, url)  # type: ignore[no-any-return] # loaded on demand
@@ -34,9 +36,9 @@ def find(url: str, file: Path | None) -> str | None:
         return None
 
 
-def require(url: str, file: Path | None) -> str:
+def require(url: str, file: Path | None, warn: Callable[[str], None]) -> str:
     """Return the key as `find` does. Raises InputError with the ways to set a missing key."""
-    found = find(url, file)
+    found = find(url, file, warn)
     if found is None:
         raise InputError(
             f"the deploy key of {url} is missing",
@@ -69,13 +71,20 @@ def forget(url: str) -> bool:
         return True
 
 
-def _read(file: Path) -> str:
+def shared_warning(file: Path) -> str:
+    """Return the warning for a file with a key that other users can read or change."""
+    return f"other users may have access to the deploy key in {file}: `chmod go= {shlex.quote(str(file))}`"
+
+
+def _read(file: Path, warn: Callable[[str], None]) -> str:
     try:
         if str(file) == _STDIN:
             data = sys.stdin.buffer.read(_MAX_BYTES)
         else:
             with file.open("rb") as opened:
                 data = opened.read(_MAX_BYTES)
+                if is_shared(opened.fileno()):
+                    warn(shared_warning(file))
     except OSError as error:
         raise InputError(f"--key-file {file} cannot be read: {error.strerror}") from error
     where = "standard input" if str(file) == _STDIN else f"--key-file {file}"

@@ -17,6 +17,7 @@ from exasol_ci_setup.containers.hosted.names import domain_name
 from exasol_ci_setup.containers.hosted.options import MIB, AppOptions, Cpus, Memory, Pids, Seconds, Size
 from exasol_ci_setup.containers.hosts import host_name
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.files import is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,6 +181,19 @@ def deploy_key(environment: Mapping[str, str]) -> str:
             hint="set it to a random secret, such as the output of `openssl rand -hex 32`",
         )
     return key
+
+
+def find_shared_credential(environment: Mapping[str, str]) -> Path | None:
+    """Return the systemd credential with the key if all users of this machine can read it, or else None."""
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if environment.get(KEY_VARIABLE, "").strip() or not folder:
+        return None
+    file = Path(folder, KEY_CREDENTIAL)
+    try:
+        # Not the group: systemd gives access to the user of the service by an ACL, which appears as permissions of the group.
+        return file if is_shared(file, group=False) else None
+    except OSError:
+        return None
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
