@@ -252,7 +252,7 @@ def test_open_request_is_cut_after_drain(stopped_host: Host):
     assert [answer.status for answer in held] == [502]
 
 
-def test_followed_log_without_output_outlives_timeout_of_requests(stopped_host: Host):
+def test_followed_log_continues_after_timeout_of_requests(stopped_host: Host):
     host = stopped_host
     host.start("--answer-within", "5s")
     host.new("demo:1")
