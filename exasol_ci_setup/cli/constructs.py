@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args
 
 import click
 
-from exasol_ci_setup.cli import options
 from exasol_ci_setup.cli.construct_types import EGRESS, INGRESS, SERVICE, STATEMENTS
 from exasol_ci_setup.cli.session import together
 from exasol_ci_setup.cli.spelling import option_of
@@ -27,7 +26,7 @@ from exasol_ci_setup.constructs import (  # noqa: TID253 - the options are those
 )
 from exasol_ci_setup.constructs.ci import Cache  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.constructs.host import Architecture  # noqa: TID253 - the options are those of the models
-from exasol_ci_setup.core.build_settings import ComputeType
+from exasol_ci_setup.core.build_settings import COMPUTE_TYPES_IN_WORDS
 from exasol_ci_setup.core.text import kebab_case
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ def _names(model: type[Construct], called: str) -> tuple[Option, ...]:
 
 
 def _compute_type(model: type[Value]) -> Option:
-    more = f"One of {', '.join(get_args(ComputeType))}, or its last part, such as medium."
-    return _field(model, "compute_type", type=options.ComputeType(), metavar="TYPE", more=more)
+    more = f"Use {COMPUTE_TYPES_IN_WORDS}."
+    return _field(model, "compute_type", metavar="TYPE", more=more)
 
 
 def _architecture(model: type[Value]) -> Option:

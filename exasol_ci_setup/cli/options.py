@@ -34,17 +34,6 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in new
         return float(int(match[1]) * _SECONDS[match[2]])
 
 
-class ComputeType(click.ParamType):  # type: ignore[type-arg] # as above
-    """A size of build hosts: CodeBuild's name, or its last part, such as ``medium``. The construct checks the name."""
-
-    name = "compute type"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
-        """Return the name of CodeBuild."""
-        is_short = re.fullmatch(r"small|medium|large|2?xlarge", str(value), re.IGNORECASE)
-        return f"BUILD_GENERAL1_{value.upper()}" if is_short else str(value)
-
-
 class Tag(click.ParamType):  # type: ignore[type-arg] # as above
     """KEY=VALUE by the rules of AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html."""
 

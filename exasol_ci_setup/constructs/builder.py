@@ -10,12 +10,11 @@ from exasol_ci_setup.constructs.asset import Asset
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.ci import BucketName, Minutes, RetentionInDays
 from exasol_ci_setup.constructs.container_secrets import codebuild_secret, parameter_arns, secret_arns
-from exasol_ci_setup.constructs.host import BuildHost, BuildNetwork
+from exasol_ci_setup.constructs.host import BuildHost, BuildNetwork, Size
 from exasol_ci_setup.constructs.placeholders import placeholders_in
 from exasol_ci_setup.constructs.registry import Registry, ecr_region, ecr_resource
 from exasol_ci_setup.constructs.runtime import runtime
 from exasol_ci_setup.constructs.values import Items, KeyArn, SecretName, SecretSource, matching, refusal
-from exasol_ci_setup.core.build_settings import ComputeType
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class BuildkitBuilder(BuildHost, ScopedConstruct):
 
     has_stack: ClassVar[bool] = False
 
-    compute_type: Annotated[ComputeType, Field(description="Size of the build host.")] = "BUILD_GENERAL1_SMALL"
+    compute_type: Annotated[Size, Field(description="Size of the build host.")] = "BUILD_GENERAL1_SMALL"
     timeout_in_minutes: Annotated[Minutes, Field(description="Time limit of one build.")] = 60
 
 

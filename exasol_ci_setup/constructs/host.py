@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exasol_ci_setup.constructs.image import image_parts, repository_arn
 from exasol_ci_setup.constructs.registry import ecr_resource
 from exasol_ci_setup.constructs.values import GroupId, Items, SubnetId, Value, VpcId, matching, refusal
-from exasol_ci_setup.core.build_settings import DEFAULT_COMPUTE_TYPE, ComputeType
+from exasol_ci_setup.core.build_settings import (
+    COMPUTE_TYPE_NAMES,
+    DEFAULT_COMPUTE_TYPE,
+    ComputeType,
+    compute_type_of,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,6 +33,20 @@ _MOST_GROUPS: Final = 5
 """Maxima of CodeBuild: https://docs.aws.amazon.com/codebuild/latest/APIReference/API_VpcConfig.html."""
 
 Architecture = Literal["x86_64", "arm64"]
+
+
+def _size(name: Any) -> Any:
+    if not isinstance(name, str):
+        return name
+    try:
+        return compute_type_of(name)
+    except ValueError as error:
+        raise refusal(str(error)) from None
+
+
+Size = Annotated[
+    ComputeType, BeforeValidator(_size), WithJsonSchema({"enum": list(COMPUTE_TYPE_NAMES), "type": "string"})
+]
 
 Image = Annotated[
     str,
@@ -55,7 +74,7 @@ class BuildHost(Value):
         Image,
         Field(description=f"Docker image of the builds. Default: {DEFAULT_IMAGE}; for arm64 {DEFAULT_ARM_IMAGE}."),
     ] = DEFAULT_IMAGE
-    compute_type: Annotated[ComputeType, Field(description="Size of the build host.")] = DEFAULT_COMPUTE_TYPE
+    compute_type: Annotated[Size, Field(description="Size of the build host.")] = DEFAULT_COMPUTE_TYPE
     architecture: Annotated[
         Architecture | None,
         Field(description="Processors of the build host. Default: those in the name of AWS's image, otherwise x86_64."),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
+
+from exasol_ci_setup.core.text import nearest
 
 DEFAULT_BUILDSPECS: Final = {
     "ci": "aws-code-build/ci/buildspec.yaml",
@@ -29,6 +31,29 @@ ComputeType = Literal[
 ]
 """The sizes of a privileged Linux container; the Lambda compute types cannot run Docker:
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
+
+_SHORT: Final[dict[str, ComputeType]] = {name.rpartition("_")[2].lower(): name for name in get_args(ComputeType)}
+
+COMPUTE_TYPE_NAMES: Final = (*_SHORT, *get_args(ComputeType))
+"""The accepted names of sizes: ``medium`` is short for ``BUILD_GENERAL1_MEDIUM``."""
+
+COMPUTE_TYPES_IN_WORDS: Final = (
+    f"{', '.join([*_SHORT][:-1])} or {[*_SHORT][-1]}, or a name of CodeBuild, such as BUILD_GENERAL1_MEDIUM"
+)
+
+
+def compute_type_of(name: str) -> ComputeType:
+    """Return CodeBuild's name of a size, for that name or its last part, such as ``medium``. Case does not count.
+
+    Raises ValueError with the nearest name and the rule.
+    """
+    last = name.lower().removeprefix("build_general1_")
+    if last in _SHORT:
+        return _SHORT[last]
+    near = nearest(last, _SHORT)
+    rule = f"use {COMPUTE_TYPES_IN_WORDS}"
+    raise ValueError(f"did you mean {near}? Otherwise {rule}" if near else rule)
+
 
 DEFAULT_COMPUTE_TYPE: Final[ComputeType] = "BUILD_GENERAL1_MEDIUM"
 """The size for the builds of a batch. The entries of a buildspec override that of the project, so both have this default:

@@ -270,7 +270,10 @@ def test_default_command_without_config_file_warns(program):
         (["--batch-limit", "3"], "--flavors-per-build 3"),
         (["--docker-secret", "a b"], "--docker-secret 'a b' is invalid"),
         (["--build-command", ""], "--build-command is empty"),
-        (["--compute-type", "tiny"], "--compute-type 'tiny' is invalid: use one of BUILD_GENERAL1_SMALL, "),
+        (
+            ["--compute-type", "tiny"],
+            "--compute-type 'tiny' is invalid: use small, medium, large, xlarge or 2xlarge, or a name of CodeBuild",
+        ),
         (["--variable", "A"], "write NAME=VALUE"),
         (["--variable", "A=1", "--variable", "A=2"], "--variable sets A twice"),
         (["--variable", "A-B=1"], "--variable 'A-B' is invalid"),

@@ -237,6 +237,29 @@ def test_docker_secret_none_needs_no_secret():
     assert ci(docker_secret=SECRET_ARN).unknown_docker_secret is None
 
 
+@pytest.mark.parametrize("size", ["large", "Large", "BUILD_GENERAL1_LARGE"])
+def test_short_compute_type_is_that_of_codebuild(size: str):
+    assert ci(compute_type=size).compute_type == "BUILD_GENERAL1_LARGE"
+    assert Options(kind="ci", output_path="x", compute_type=size).compute_type == "BUILD_GENERAL1_LARGE"
+
+
+@pytest.mark.parametrize(
+    ("size", "rule"),
+    [
+        ("mediu", "did you mean medium[?] Otherwise use small, medium, large"),
+        ("BUILD_GENERAL1_LARG", "did you mean large[?]"),
+        ("2xl", "did you mean 2xlarge[?]"),
+        ("tiny", "use small, medium, large, xlarge or 2xlarge, or a name of CodeBuild"),
+    ],
+)
+def test_mistyped_compute_type_suggests_short_name(size: str, rule: str):
+    message = f"--compute-type '{size}' is invalid: {rule}"
+    with pytest.raises(InputError, match=message):
+        ci(compute_type=size)
+    with pytest.raises(InputError, match=message):
+        Options(kind="ci", output_path="x", compute_type=size)
+
+
 def test_builds_have_default_compute_type_of_buildspecs():
     release = build(ReleaseBuild, project="Slc", project_url=URL)
     assert {ci().compute_type, release.compute_type, Options(kind="ci", output_path="x").compute_type} == {

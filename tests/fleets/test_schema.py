@@ -51,6 +51,16 @@ def test_fleet_of_comparison_matches_schema_and_model(tmp_path):
     assert list(load(path).members) == ["main/network", "main/app", "west/alerts"]
 
 
+def test_short_compute_type_matches_schema_and_model(tmp_path):
+    path = tmp_path / "fleet.yaml"
+    text = START + PROJECT + "      compute_type: large\n"
+    path.write_text(text, encoding="utf-8")
+
+    VALIDATOR.validate(yaml.safe_load(text))
+    [member] = load(path).members.values()
+    assert member.construct.model_dump()["compute_type"] == "BUILD_GENERAL1_LARGE"
+
+
 def test_every_key_has_description():
     for kind in SHIPPED["$defs"].values():
         assert [name for name, each in kind["properties"].items() if not each.get("description")] == []

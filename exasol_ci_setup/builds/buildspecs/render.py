@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal
 
 from exasol_ci_setup.builds.buildspecs.flavors import build_groups
 from exasol_ci_setup.builds.buildspecs.output import BATCH_FILE, BUILD_FILE
@@ -15,7 +15,7 @@ from exasol_ci_setup.core.build_settings import (
     DEFAULT_COMPUTE_TYPE,
     DEFAULT_DOCKER_SECRET,
     NO_DOCKER_SECRET,
-    ComputeType,
+    compute_type_of,
 )
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.patterns import SECRET_NAME
@@ -106,10 +106,11 @@ class Options:
         pattern, rule = SECRET_NAME
         if not re.fullmatch(pattern, self.docker_secret):
             raise InputError(f"--docker-secret {self.docker_secret!a} is invalid: {rule}")
-        if self.compute_type not in get_args(ComputeType):
-            raise InputError(
-                f"--compute-type {self.compute_type!a} is invalid: use one of {', '.join(get_args(ComputeType))}"
-            )
+        try:
+            # The class is frozen.
+            object.__setattr__(self, "compute_type", compute_type_of(self.compute_type))
+        except ValueError as error:
+            raise InputError(f"--compute-type {self.compute_type!a} is invalid: {error}") from None
         for name, value in self.variables.items():
             _require_valid_variable(name, value)
 

@@ -10,7 +10,7 @@ import click
 
 from exasol_ci_setup.cli import generated
 from exasol_ci_setup.cli.generated import NonEmptyPath, check_option
-from exasol_ci_setup.cli.options import ComputeType, Pairs, merged
+from exasol_ci_setup.cli.options import Pairs, merged
 from exasol_ci_setup.cli.session import (
     log_level_option,
     markdown_output_option,
@@ -96,7 +96,6 @@ _build_options: Final = together(
     ),
     click.option(
         "--compute-type",
-        type=ComputeType(),
         metavar="TYPE",
         help="Size of the build host, the same as in the stack.  [default: BUILD_GENERAL1_MEDIUM]",
     ),
