@@ -47,7 +47,10 @@ RetentionInDays = Literal[
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html."""
 
 Cache = Literal["none", "docker", "source", "s3"]
-"""The cache of a build: none, Docker layers or Git data on the build host, or files in the artifacts bucket."""
+"""The cache of a build: none, Docker layers or Git data on the build host, or files in the artifacts bucket.
+
+A cache on the host is not available with every host and in a VPC, and one of Docker layers needs privileged mode:
+https://docs.aws.amazon.com/codebuild/latest/userguide/caching-local.html."""
 
 _GPU_SIZES: Final = ("BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_LARGE")
 """Source: https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html."""
@@ -218,6 +221,19 @@ class _Build(BuildHost, BuildNetwork, Construct):
             return self
         if super().environment_type != "LINUX_CONTAINER" or self.compute_type not in _GPU_SIZES:
             raise refusal(f"hosts with a GPU have x86_64 processors and the compute types {' and '.join(_GPU_SIZES)}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_available_cache(self) -> Self:
+        if self.cache in {"none", "s3"}:
+            return self
+        reason = "in a VPC" if self.vpc_id is not None else "with a GPU" if self.gpu else ""
+        if not self.has_local_cache:
+            reason = f"with compute type {self.compute_type}"
+        if reason:
+            raise refusal(f"CodeBuild has no cache on the host of builds {reason}: use the cache s3 or none")
+        if self.cache == "docker" and not self.privileged:
+            raise refusal("the cache docker needs privileged mode: use the cache source, s3 or none")
         return self
 
     @property

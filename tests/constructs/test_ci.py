@@ -14,6 +14,13 @@ URL = "https://github.com/exasol/script-languages-release"
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:Dockerhub-a1B2c3"
 
 
+NETWORK = {
+    "vpc_id": "vpc-0123456789abcdef0",
+    "subnet_ids": ["subnet-0123456789abcdef0"],
+    "security_groups": ["sg-0123456789abcdef0"],
+}
+
+
 def ci(**values: object) -> CiBuild:
     return build(CiBuild, **{"project": "Slc", "project_url": URL, **values})
 
@@ -286,6 +293,19 @@ def test_host_has_architecture_of_image_or_option(values: dict[str, object], kin
     assert ci(**values).environment_type == kind
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"cache": "docker"},
+        {"cache": "source", "privileged": False},
+        {"cache": "s3", "compute_type": "BUILD_GENERAL1_2XLARGE", **NETWORK},
+        {"cache": "none", **NETWORK},
+    ],
+)
+def test_cache_that_host_has_is_accepted(values: dict[str, object]):
+    assert ci(**values).cache == values["cache"]
+
+
 def test_arm64_without_image_runs_in_arm_image():
     assert ci(architecture="arm64").image == "aws/codebuild/amazonlinux-aarch64-standard:3.0"
     assert ci(architecture="arm64", image="example/tools:1").image == "example/tools:1"
@@ -304,6 +324,10 @@ def test_arm64_without_image_runs_in_arm_image():
         ),
         ({"gpu": True}, "compute types BUILD_GENERAL1_SMALL and BUILD_GENERAL1_LARGE"),
         ({"gpu": True, "compute_type": "BUILD_GENERAL1_LARGE", "architecture": "arm64"}, "have x86_64 processors"),
+        ({"cache": "docker", **NETWORK}, "no cache on the host of builds in a VPC: use the cache s3 or none"),
+        ({"cache": "source", "compute_type": "BUILD_GENERAL1_2XLARGE"}, "with compute type BUILD_GENERAL1_2XLARGE"),
+        ({"cache": "source", "gpu": True, "compute_type": "BUILD_GENERAL1_LARGE"}, "of builds with a GPU"),
+        ({"cache": "docker", "privileged": False}, "the cache docker needs privileged mode"),
         ({"vpc_id": "vpc-0123456789abcdef0"}, "all of vpc-id, subnet-id and security-group"),
         ({"subnet_ids": ["subnet-0123456789abcdef0"]}, "all of vpc-id, subnet-id and security-group"),
         (
