@@ -15,6 +15,7 @@ import click
 from exasol_ci_setup.cli import interruption
 from exasol_ci_setup.cli.session import FORMATS, Session, sandbox_option
 from exasol_ci_setup.cli.spelling import typed_name, with_typed_names
+from exasol_ci_setup.cli.verbs import suggestion
 from exasol_ci_setup.core.errors import InputError, MissingExtraError, OperationInterruptedError, SetupError
 from exasol_ci_setup.core.version import __version__
 
@@ -195,7 +196,7 @@ class Program(click.Group):
             from difflib import get_close_matches  # noqa: PLC0415 - only after a mistake
 
             near = get_close_matches(name, self.list_commands(ctx))
-            ctx.fail(f"No such command {name!r}.{_suggestion(near)}")
+            ctx.fail(f"No such command {name!r}.{suggestion(near)}")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -275,12 +276,6 @@ def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError:
         f"this command needs the extra `aws`, which is not installed: there is no module {error.name}",
         hint=f"`{install_command('aws')}`",
     )
-
-
-def _suggestion(near: Sequence[str]) -> str:
-    if not near:
-        return ""
-    return f" Did you mean {near[0]!r}?" if len(near) == 1 else f" Did you mean one of: {', '.join(map(repr, near))}?"
 
 
 def _with_typed_name(error: click.ClickException, arguments: Sequence[str]) -> click.ClickException:

@@ -33,7 +33,6 @@ def run(name: str, command: str = "/bin/sh", *, task: str | None = None, context
     `task` is the ID of the task; by default it is the one that started last. Raises SpaceNotFoundError, SpaceConflictError if the space does not
     allow commands or no task accepts them, InputError without the program, and the errors of the AWS boundary.
     """
-    program = _require_plugin()
     context = context or default_context()
     stack = stacks.require(context, name)
     fields = stacks.record(stacks.metadata(context, stack))
@@ -42,6 +41,7 @@ def run(name: str, command: str = "/bin/sh", *, task: str | None = None, context
             f"space {name} does not allow commands in its tasks",
             hint=f"allow them with `exasol-ci-setup space update --name {name} --exec`, which replaces the tasks",
         )
+    program = _require_plugin()
     found = _task(context, stack, task)
     ecs = context.account.client("ecs")
     with translate_aws_errors():

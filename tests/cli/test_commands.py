@@ -226,3 +226,23 @@ def test_offline_validation_does_not_import_boto3():
     ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
 
     assert ran.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        (("space", "status"), "'get'"),
+        (("space", "ssh"), "'exec'"),
+        (("space", "restat"), "'restart'"),
+        (("registry", "rm"), "'delete'"),
+        (("storage", "ls"), "one of: 'list', 'list-object'"),
+        (("storage", "cp"), "one of: 'get-object', 'put-object'"),
+        (("storage", "put"), "'put-object'"),
+        (("secret", "show"), "'get'"),
+    ],
+)
+def test_word_of_other_program_suggests_command_of_group(program, arguments, suggestion):
+    ran = program(*arguments)
+    assert ran.code == 2
+    assert f"No such command {arguments[1]!r}." in ran.stderr
+    assert f"id you mean {suggestion}?" in ran.stderr

@@ -89,8 +89,8 @@ def test_task_without_agent_is_reported(ecs):
         naas.space.execute("web", context=Context(ecs.account))
 
 
-@pytest.mark.usefixtures("plugin")
-def test_space_that_does_not_allow_commands_hints_at_option(ecs):
+def test_space_that_does_not_allow_commands_hints_at_option_before_plugin(ecs, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
     allow(ecs, enabled=False)
 
     with pytest.raises(SpaceConflictError, match="does not allow commands") as caught:
@@ -99,10 +99,10 @@ def test_space_that_does_not_allow_commands_hints_at_option(ecs):
     assert "space update --name web --exec" in caught.value.hint
 
 
-def test_missing_plugin_is_reported_before_requests(answers, monkeypatch, tmp_path):
+def test_missing_plugin_is_reported_before_tasks_are_looked_up(ecs, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(InputError, match="`session-manager-plugin` is not on the PATH"):
-        naas.space.execute("web", context=Context(answers.account))
+        naas.space.execute("web", context=Context(ecs.account))
 
-    assert answers.calls == []
+    assert "ListTasks" not in ecs.names()

@@ -20,6 +20,7 @@ from exasol_ci_setup.cli.platform import (
     require_yes,
 )
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import AssetRequestError, InputError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ _broadening_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def asset() -> None:
     """Share objects of storages by links.
 

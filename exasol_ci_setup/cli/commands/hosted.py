@@ -10,6 +10,7 @@ import click
 
 from exasol_ci_setup.cli.commands import hosted_client
 from exasol_ci_setup.cli.session import Session, log_level_option, output_option, pass_session
+from exasol_ci_setup.cli.verbs import VerbGroup
 
 # Without a default: environment variables are read by `Settings`, which also checks the values.
 _state = click.option(
@@ -24,7 +25,7 @@ _ssl = click.option(
 )
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def hosted() -> None:
     """Deploy apps to a host over HTTP, each in a container behind nginx.
 

@@ -20,6 +20,7 @@ from exasol_ci_setup.cli.platform import (
     require_yes,
 )
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.verbs import VerbGroup
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -30,7 +31,7 @@ _name_option: Final = click.option(
 )
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def registry() -> None:
     """Manage container images in Amazon ECR."""
 
@@ -54,6 +55,8 @@ def list_(session: Session) -> None:
 @_name_option
 @click.option(
     "--keep",
+    # The name of the field, so that an error names this option.
+    "kept_images",
     type=int,
     metavar="N",
     help="Newest images to keep, besides those of the last ten releases of each space; others are deleted.  [default: all]",
@@ -61,7 +64,9 @@ def list_(session: Session) -> None:
 @change_options
 @published_preview
 @common_options
-def create(session: Session, name: str, *, keep: int | None, plan_only: bool, yes: bool, allow_data_loss: bool) -> None:
+def create(
+    session: Session, name: str, *, kept_images: int | None, plan_only: bool, yes: bool, allow_data_loss: bool
+) -> None:
     """Create a registry.
 
     Tags other than latest are immutable. Images are scanned on push. Untagged images are deleted after two weeks.
@@ -69,7 +74,7 @@ def create(session: Session, name: str, *, keep: int | None, plan_only: bool, ye
     from exasol_ci_setup.platform import registry as verbs
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
-        _show(session, verbs.create(name, keep=keep, context=context))
+        _show(session, verbs.create(name, keep=kept_images, context=context))
         done(session, "created", changed=True, name=name)
 
 

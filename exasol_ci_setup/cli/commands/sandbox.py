@@ -12,6 +12,7 @@ import click
 
 from exasol_ci_setup import sandbox as local_sandbox  # noqa: TID253 - the options are its settings
 from exasol_ci_setup.cli.session import pass_session
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import InputError, SandboxError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def _source(entry: str) -> tuple[str, Path]:
     return url, Path(path)
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def sandbox() -> None:
     """Run a local AWS endpoint, for first steps and for tests.
 

@@ -13,6 +13,7 @@ from exasol_ci_setup.cli.options import YES
 from exasol_ci_setup.cli.platform import acting, done, listing, published_options, published_preview, require_yes
 from exasol_ci_setup.cli.session import Session, common_options
 from exasol_ci_setup.cli.spelling import typed_name
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import InputError, SetupError
 
 _STDIN = "-"
@@ -57,7 +58,7 @@ _file_option = click.option(
 )
 
 
-@click.group("secret")
+@click.group("secret", cls=VerbGroup)
 def secret() -> None:
     """Manage a team's secrets in AWS Secrets Manager."""
 

@@ -21,6 +21,7 @@ from exasol_ci_setup.cli.platform import (
 )
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.space_options import name_option, network_options, show_space, space_options, unset_option
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.text import counted
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def space() -> None:
     """Run containers under host names, behind a shared load balancer.
 

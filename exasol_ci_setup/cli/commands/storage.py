@@ -22,6 +22,7 @@ from exasol_ci_setup.cli.platform import (
     require_yes,
 )
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, TransferFailedError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.text import counted
@@ -51,7 +52,7 @@ _STANDARD: Final = "-"
 _MOST_NAMED: Final = 10
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def storage() -> None:
     """Manage files in the storages of a workspace.
 
