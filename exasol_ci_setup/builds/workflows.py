@@ -194,13 +194,20 @@ def package_of(path: Path, chosen: str | None = None) -> str | None:
     this program was installed from there under that name: otherwise anyone could publish another package under it. It has the extra `aws`,
     which the commands of the workflow need.
 
-    Raises InputError if `chosen` is the example of the hints, because its owner on GitHub is another user.
+    Raises InputError if `chosen` is such a name, or the example of the hints, because its owner on GitHub is another user.
     """
     if chosen == origin.EXAMPLE:
         raise InputError(
             f"--package {chosen} is only an example", hint="replace OWNER and COMMIT with those of your repository"
         )
-    package = chosen or origin.of_this().requirement or _package_in(path)
+    this = origin.of_this()
+    name = None if chosen is None else origin.named_in_index(chosen)
+    if name is not None and not (name == origin.NAME and this.version):
+        raise InputError(
+            f"--package {chosen} is a name from an index, where another package may have it",
+            hint=f"name a commit, such as --package {origin.EXAMPLE}, or an archive with its hash",
+        )
+    package = chosen or this.requirement or _package_in(path)
     return None if package is None else origin.with_extra(package, "aws")
 
 

@@ -74,6 +74,14 @@ def with_extra(requirement: str, extra: str) -> str:
     return f"{NAME}[{extra}] @ {requirement}" if before_url != requirement else f"{requirement}[{extra}]"
 
 
+def named_in_index(requirement: str) -> str | None:
+    """Return the name that pip would look up in an index for a requirement, normalized; None for a URL or a path."""
+    named = _NAMED.fullmatch(re.sub(r"\[[^\]]*\]", "", requirement))
+    if named is None or "@" in named["rest"] or requirement.lower().endswith(_ARCHIVES):
+        return None
+    return re.sub(r"[-_.]+", "-", named["name"]).lower()
+
+
 def of_this() -> Origin:
     """Return the origin of the running installation."""
     from importlib.metadata import PackageNotFoundError, distribution

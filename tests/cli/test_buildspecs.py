@@ -17,6 +17,7 @@ import yaml
 from exasol_ci_setup.builds.buildspecs import DEFAULT_DOCKER_SECRET, DEFAULT_PYTHON_VERSION
 from exasol_ci_setup.core.build_settings import DEFAULT_BATCH_LIMIT
 from tests.builds.buildspecs.real import FLAVORS
+from tests.origins import AT_COMMIT
 
 ROOT = Path(__file__).parents[2]
 CI = ("generate-buildspec", "--flavor-root-path", "flavors")
@@ -115,7 +116,7 @@ def test_other_line_ends_pass_check(program):
     [
         ("generate-buildspec", "--flavor-root-path", "."),
         ("generate-release-buildspec", "--flavor-root-path", ".", "--check"),
-        ("generate-pipeline", "--target", "codebuild", "--project", "A", "--package", "x==1"),
+        ("generate-pipeline", "--target", "codebuild", "--project", "A", "--package", AT_COMMIT),
         ("run-buildspec",),
     ],
 )
@@ -136,7 +137,7 @@ def test_pipeline_is_written_to_root_from_below(program, repository, monkeypatch
     monkeypatch.chdir("flavors")
 
     ran = program(
-        *("generate-pipeline", "--target", "codebuild", "--project", "A", "--package", "x==1"),
+        *("generate-pipeline", "--target", "codebuild", "--project", "A", "--package", AT_COMMIT),
         *("--output-path", "../.github/workflows"),
     )
 

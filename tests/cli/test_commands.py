@@ -233,7 +233,7 @@ def test_offline_validation_does_not_import_boto3():
     [
         (("space", "status"), "'get'"),
         (("space", "ssh"), "'exec'"),
-        (("space", "restat"), "'restart'"),
+        (("space", "restat"), "one of: 'create', 'restart'"),
         (("registry", "rm"), "'delete'"),
         (("storage", "ls"), "one of: 'list', 'list-object'"),
         (("storage", "cp"), "one of: 'get-object', 'put-object'"),

@@ -74,6 +74,41 @@ def test_empty_package_and_example_of_hints_are_refused(program, chosen):
     assert not Path(".github").exists()
 
 
+@pytest.mark.parametrize(
+    "chosen", ["exasol-ci-setup", "exasol-ci-setup==0.1.0", "exasol_ci_setup[aws] >= 0.1", "other==1", "other"]
+)
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_name_from_index_is_refused(program, chosen, options):
+    ran = program("generate-pipeline", "--name", "my-space", "--package", chosen, *options)
+
+    assert ran.code == 2
+    assert f"--package {chosen} is a name from an index" in ran.stderr
+    assert not Path(".github").exists()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "https://example.com/tool-1.0-py3-none-any.whl#sha256=" + "0" * 64,
+        "exasol-ci-setup @ https://example.com/tool.tar.gz",
+        "./tools/exasol_ci_setup-0.1.0-py3-none-any.whl",
+        "exasol_ci_setup-0.1.0-py3-none-any.whl",
+        "./tools",
+    ],
+)
+def test_archive_and_folder_are_accepted(program, chosen):
+    assert program("generate-pipeline", "--name", "my-space", "--package", chosen).code == 0
+
+
+def test_other_version_of_index_installation_is_accepted(program, tmp_path_factory, monkeypatch):
+    install(monkeypatch, tmp_path_factory.mktemp("index"))
+
+    accepted = program("generate-pipeline", "--name", "my-space", "--package", "Exasol.CI_setup==0.0.1")
+    other = program("generate-pipeline", "--name", "my-space", "--package", "exasol-ci-setup-tools==0.0.1")
+
+    assert (accepted.code, other.code) == (0, 2)
+
+
 @pytest.mark.usefixtures("from_directory")
 def test_directory_installation_keeps_package_of_existing_file(program):
     chosen = f"git+https://github.com/acme/tool@{COMMIT}"
