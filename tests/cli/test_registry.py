@@ -104,3 +104,10 @@ def test_delete_prompts_without_yes(here):
     assert ran.code == 2
     assert "--yes" in ran.stderr
     assert here("registry", "get", "--name", "images").code == 0
+
+
+def test_invalid_number_of_kept_images_names_typed_option(here):
+    ran = here("registry", "create", "--name", "images", "--keep", "0")
+
+    assert ran.code == 2
+    assert "--keep 0 is invalid: use 1 to 10000 images" in ran.stderr
