@@ -95,9 +95,9 @@ def find_equal_routes(rules: Iterable[tuple[object, ListenerRule]]) -> tuple[Lis
 
 
 class LoadBalancer(ScopedConstruct):
-    """Resources that all spaces of an account and region share: an internet-facing load balancer, and an ECS cluster.
+    """An internet-facing load balancer that services of a program, or all spaces of an account and region share; and an ECS cluster for spaces.
 
-    It answers with 404 until a space adds a rule. With `certificate_arn` it answers HTTPS, and redirects HTTP to it; spaces add further
+    It answers with 404 until a service or a space adds a rule. With `certificate_arn` it answers HTTPS, and redirects HTTP to it; spaces add further
     certificates. With `open_ports` its security group admits the ports 8000 to 8999, on which spaces without a domain add listeners. `vpc_id` and
     `subnet_ids` override those of the scope.
     """

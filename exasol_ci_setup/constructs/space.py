@@ -85,7 +85,7 @@ class Space(ScopedConstruct):
     template: ClassVar[str] = "space.yaml.j2"
 
     name: Annotated[SpaceName, Field(description="Name of the space, the first part of its host.")]
-    load_balancer: Annotated[LoadBalancer, Field(description="The load balancer of all spaces.")]
+    load_balancer: Annotated[LoadBalancer, Field(description="The load balancer of the space.")]
     image: Annotated[str, AfterValidator(_is_image), Field(description="Image with its tag or digest.")]
     domain: Annotated[
         Domain | None, Field(description="Domain of the host. Default: the load balancer's host, with a port.")

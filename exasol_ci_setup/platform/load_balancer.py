@@ -11,7 +11,7 @@ from exasol_ci_setup.constructs.space import PORTS, preferred
 from exasol_ci_setup.core.errors import DeployFailedError, PlanOutdatedError, SpaceRequestError
 from exasol_ci_setup.core.stacks import ABSENT
 from exasol_ci_setup.platform.stacks import delete, deploy
-from exasol_ci_setup.stacks import state
+from exasol_ci_setup.stacks import resources, state, users
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
@@ -98,6 +98,16 @@ def _require_additions(plan: Plan) -> Plan:
 def remove(*, context: Context | None = None) -> None:
     """Delete the load balancer and the cluster. Raises StackNotFoundError if it does not exist, and InUseError while spaces exist."""
     delete(context or default_context(), STACK_NAME)
+
+
+def other_users(context: Context) -> list[str]:
+    """Return the names of the stacks that use the load balancer, besides its own; empty if it does not exist."""
+    stack = find(context)
+    if stack is None:
+        return []
+    around = users.Surroundings(context.cfn)
+    marks = around.marks(stack, resources.of_id(context.cfn, stack.id))
+    return [each.name for each in around.users(marks, but={stack.name}, in_templates=False)]
 
 
 def free_priority(context: Context, listener_arn: str, space_name: str) -> int:

@@ -425,6 +425,26 @@ def test_host_of_another_space_is_refused(create, here, live):
     assert names == {"spaces-load-balancer", "space-web", "space-third"}
 
 
+def test_load_balancer_of_other_stack_is_kept_after_last_space(create, here, live):
+    create("--domain", "example.com")
+    cfn = live.client("cloudformation")
+    [balancer] = cfn.describe_stacks(StackName="spaces-load-balancer")["Stacks"]
+    [listener] = [each["OutputValue"] for each in balancer["Outputs"] if each["OutputKey"] == "HttpListenerArn"]
+    cfn.create_stack(
+        StackName="shop-services",
+        TemplateBody="Parameters: {Listener: {Type: String}}\nResources: {Topic: {Type: 'AWS::SNS::Topic'}}",
+        Parameters=[{"ParameterKey": "Listener", "ParameterValue": listener}],
+    )
+    cfn.get_waiter("stack_create_complete").wait(StackName="shop-services", WaiterConfig={"Delay": 1})
+
+    ran = here("space", "delete", "--name", "web", "--yes")
+
+    assert ran.code == 0
+    assert "kept the load balancer for shop-services" in ran.stderr
+    assert "costs money" not in ran.stderr
+    assert here("delete", "spaces-load-balancer", "--yes").code == 1
+
+
 def in_a_terminal(code: str, questions: list[str], answers: str = "y") -> tuple[int, str]:
     """Run Python in a terminal, answer each of `questions`, and return exit code and output."""
     ours, theirs = pty.openpty()

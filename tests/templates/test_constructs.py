@@ -155,7 +155,7 @@ def test_parameter_has_value_from_network_name_or_construct(construct: ScopedCon
         *construct.network_parameters,
         *construct.static_parameters,
         *construct.parameter_sources,
-        *(rule.parameter for rule in construct.listener_rules),
+        *(rule.parameter for rule in construct.listener_rules if rule.parameter is not None),
         *(("ImageId",) if isinstance(construct, Instance) else ()),
     }
 

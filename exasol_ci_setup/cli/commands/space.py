@@ -179,7 +179,7 @@ def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
 def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
     """Delete a space and its logs.
 
-    The load balancer is kept for the other spaces. After the last space, the command offers to delete it.
+    The load balancer is kept for other spaces and services. After the last one, the command offers to delete it.
     """
     from exasol_ci_setup.platform import load_balancer, space_stacks
     from exasol_ci_setup.platform import space as verbs
@@ -196,6 +196,8 @@ def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
         output.say(f"deleted space {name}")
         if left:
             output.say(f"kept the load balancer for {counted(left, 'more space')}")
+        elif other := load_balancer.other_users(context):
+            output.say(f"kept the load balancer for {', '.join(other)}")
         elif not yes and output.can_ask and output.confirm("That was the last space. Delete the load balancer too?"):
             load_balancer.remove(context=context)
             output.say("deleted the load balancer")
