@@ -19,6 +19,7 @@ from exasol_ci_setup.constructs.space import SpaceName
 from exasol_ci_setup.constructs.values import Name, RoleArn, matching
 from exasol_ci_setup.core import origin
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.rules import rule_of
 from exasol_ci_setup.template.render import environment as template_environment
 from exasol_ci_setup.template.render import finalize
 
@@ -241,7 +242,7 @@ def _require(option: str, kind: Any, value: str) -> None:
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        rule = error.errors(include_url=False)[0]["msg"]
+        rule = rule_of(error.errors(include_url=False)[0])
     else:
         return
     raise InputError(f"--{option} {value!a} is invalid: {rule}")

@@ -18,6 +18,7 @@ from exasol_ci_setup.constructs.scope import Scope
 from exasol_ci_setup.constructs.unresolved import UnresolvedText
 from exasol_ci_setup.constructs.values import HashableDict, Name, StackName, Tags, Value, refusal
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.rules import rule_of
 from exasol_ci_setup.core.stacks import Options, StackSettings
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
@@ -421,20 +422,6 @@ def _option_and_rule(problem: ErrorDetails) -> tuple[str, str]:
     # Values that are validated together are not repeated, since one may be a secret.
     is_plain = isinstance(problem["input"], str | int | float)
     return f"{option} {quote_value(problem['input'])}" if is_plain else option, rule
-
-
-def rule_of(problem: ErrorDetails) -> str:
-    """Return the rule that a value breaks in plain words."""
-    kind, message = problem["type"], problem["msg"]
-    if kind == "rule":
-        return message
-    if kind == "literal_error":
-        return f"use {problem.get('ctx', {})['expected']}"
-    if kind.startswith("int_"):
-        return "use a whole number"
-    if kind.startswith("string_"):
-        return "use text"
-    return message[:1].lower() + message[1:]
 
 
 def quote_value(value: object) -> str:

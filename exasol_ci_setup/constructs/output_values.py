@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from exasol_ci_setup.constructs.placeholders import Placeholder, placeholders_in, substitute
 from exasol_ci_setup.constructs.values import Value
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.rules import rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,5 +108,5 @@ def _recreated(value: Value, fields: dict[str, Any]) -> Value:
     named_by = getattr(value, "name", None)
     place = ".".join(map(str, problem["loc"])) or "the combination of values"
     raise InputError(
-        f"{place} of {cls.__name__}{f' {named_by!r}' if named_by else ''} is invalid with the outputs of other stacks: {problem['msg']}"
+        f"{place} of {cls.__name__}{f' {named_by!r}' if named_by else ''} is invalid with the outputs of other stacks: {rule_of(problem)}"
     )

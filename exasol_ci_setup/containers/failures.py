@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from exasol_ci_setup.core.errors import SetupError
+from exasol_ci_setup.core.rules import rule_of
 from exasol_ci_setup.core.text import truncate
 
 if TYPE_CHECKING:
@@ -56,13 +57,10 @@ def add_handlers(
     app: FastAPI,
     render: Callable[[Failure], Response],
     statuses: Sequence[tuple[type[SetupError], int, str]],
-    *,
-    unknown_field: str = "",
 ) -> None:
     """Answer errors of an application by `render`.
 
     `statuses` has the status and the code of each class of errors; the first match counts, and other errors have status 500.
-    `unknown_field` is the reason for a field that the body cannot have, instead of that of pydantic.
     """
 
     def handle_setup_error(_request: Request, error: SetupError) -> Response:
@@ -73,7 +71,7 @@ def add_handlers(
         return render(Failure(status, error.message, code, error=error))
 
     def handle_invalid_request(_request: Request, error: RequestValidationError) -> Response:
-        problems = tuple(_describe_problem(each, unknown_field) for each in error.errors()[:_MAX_PROBLEMS])
+        problems = tuple(_describe_problem(each) for each in error.errors()[:_MAX_PROBLEMS])
         is_json = all(each["type"] != "json_invalid" for each in error.errors())
         message = "; ".join(f"{where}: {why}" if where else why for where, why in problems)
         return render(Failure(_BAD_REQUEST, message, "BadRequest" if is_json else "BadJSON", problems))
@@ -95,13 +93,11 @@ def add_handlers(
         app.add_exception_handler(kind, handler)
 
 
-def _describe_problem(error: dict[str, Any], unknown_field: str) -> tuple[str, str]:
+def _describe_problem(error: dict[str, Any]) -> tuple[str, str]:
     """Return the path of a problem in the request, and its reason."""
     if error["type"] == "json_invalid":
         return "", f"the body is not JSON: {error.get('ctx', {}).get('error', error['msg'])}"
-    raised = error.get("ctx", {}).get("error")
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{truncate(part)}" for part in error["loc"][1:])
     if not where:
         return "", "the body must be a JSON object, with the content type application/json"
-    why = unknown_field if error["type"] == "extra_forbidden" else ""
-    return where.lstrip("."), why or str(raised if isinstance(raised, Exception) else error["msg"])
+    return where.lstrip("."), rule_of(error)

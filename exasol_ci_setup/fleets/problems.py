@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 import yaml
 from pydantic import BaseModel
 
-from exasol_ci_setup.constructs.base import quote_value, rule_of
+from exasol_ci_setup.constructs.base import quote_value
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.rules import rule_of
 from exasol_ci_setup.core.text import suggestion
 from exasol_ci_setup.fleets.model import FleetFile, InvalidTag
 

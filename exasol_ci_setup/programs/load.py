@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from exasol_ci_setup.constructs.base import Construct, simplify_errors
 from exasol_ci_setup.core.errors import InputError, SetupError
+from exasol_ci_setup.core.rules import rule_of
 from exasol_ci_setup.programs.source import ModuleFinder, compile_source, run_code
 
 if TYPE_CHECKING:
@@ -193,14 +194,12 @@ def _failure(error: BaseException, path: Path) -> SetupError:
 
 
 def _rule(problem: ErrorDetails) -> str:
-    kind, message = problem["type"], problem["msg"]
-    if kind == "missing":
-        return "it is required"
+    kind = problem["type"]
     if kind == "extra_forbidden":
         return "there is no such argument"
     if kind == "string_type" and isinstance(problem["input"], Construct):
         return f"use text, such as an output of the {type(problem['input']).__name__}"
-    return message[:1].lower() + message[1:]
+    return rule_of(problem)
 
 
 def _place(error: BaseException, path: Path) -> str:

@@ -127,9 +127,9 @@ images:
         ("env: ['{a']", "images.app.env[0]: '{a' has unmatched braces (expected '}' before end of string); write {{ for a brace"),
         ("volumes: {mount: ['a:b']}", "images.app.volumes.mount[0]: 'a:b' is not a mount: PATH must be absolute, and the mode a word such as ro or rw"),
         ("cpu: {mem_limit: much}", "images.app.cpu: mem_limit must be a number of bytes, or a number with unit b, k, m or g, such as 512m"),
-        ("wait_condition: {timeout: 0}", "images.app.wait_condition.timeout: input should be greater than 0"),
-        ("wait_condition: {timeout: .inf}", "images.app.wait_condition.timeout: input should be less than or equal to 604800"),
-        ("wait_condition: {port_open: [0]}", "images.app.wait_condition.port_open[0]: input should be greater than or equal to 1"),
+        ("wait_condition: {timeout: 0}", "images.app.wait_condition.timeout: use more than 0"),
+        ("wait_condition: {timeout: .inf}", "images.app.wait_condition.timeout: use 604800 or less"),
+        ("wait_condition: {port_open: [0]}", "images.app.wait_condition.port_open[0]: use 1 or more"),
         ("links: ['{images.app}'], network: {mode: host}", "images.app: links need a separate network, but network is 'host'"),
     ],
 )  # fmt: skip
@@ -250,15 +250,15 @@ def test_option_that_changes_container_is_never_without_effect():
         ("other_options: {host_config: {cap_add: [A]}}", "other_options.host_config: cap_add is not accepted here: use the option cpu.cap_add"),
         ("other_options: {host_config: {pids_limit: many}}", "other_options.host_config: Invalid type for pids_limit param: expected int but found <class 'str'>"),
         ("other_options: {host_config: {tmpfs: {a: 2020-01-01}}}", "other_options.host_config: Object of type date is not JSON serializable"),
-        ("ulimits: [{name: nofile}]", "ulimits[0].soft: field required"),
+        ("ulimits: [{name: nofile}]", "ulimits[0].soft: it is required"),
         ("ulimits: nofile", "ulimits[0]: a mapping of options is needed"),
         ("devices: ['a:b:c:d']", "devices[0]: 'a:b:c:d' is not a device: write HOST:CONTAINER:rwm, or PathOnHost, PathInContainer, CgroupPermissions"),
         ("restart_policy: sometimes", "restart_policy: 'sometimes' is not a restart policy: use no, always, unless-stopped, on-failure or on-failure:COUNT"),
         ("restart_policy: 'always:3'", "restart_policy: 'always:3' is not a restart policy: use no, always, unless-stopped, on-failure or on-failure:COUNT"),
-        ("log_config: {config: {a: b}}", "log_config.type: field required"),
+        ("log_config: {config: {a: b}}", "log_config.type: it is required"),
         ("shell: 'sh \"'", "shell: 'sh \"' is not a command: No closing quotation"),
         ("env: ['{SURELY_NOT_SET:from_env}']", "env[0]: the variable SURELY_NOT_SET is not set in the environment of the container manager"),
-        ("authentication: {r: {reading: {use: s3_slip}}}", "authentication.r.reading.use: input should be 'plain'"),
+        ("authentication: {r: {reading: {use: s3_slip}}}", "authentication.r.reading.use: use 'plain'"),
     ],
 )  # fmt: skip
 def test_option_that_cannot_be_passed_on_is_rejected(written, line):
@@ -382,7 +382,7 @@ def test_password_with_invalid_braces_is_not_in_message():
 def test_unknown_authentication_is_rejected():
     (line,) = read_problems("authentication: {r: {reading: {use: kms, username: me, password: sesame}}}")
 
-    assert line == "/project/harpoon.yml: authentication.r.reading.use: input should be 'plain'"
+    assert line == "/project/harpoon.yml: authentication.r.reading.use: use 'plain'"
 
 
 def test_options_become_arguments_of_container():

@@ -77,7 +77,7 @@ def test_settings_have_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("STATE", "/a b", "not allowed in the configuration of nginx"),
         ("MAX_BODY", "-1", "'-1' is not a size"),
         ("MEMORY", "1m", "use at least 6m"),
-        ("PIDS", "0", "greater than or equal to 1"),
+        ("PIDS", "0", "PIDS is invalid: use 1 or more"),
         ("CPUS", "nan", "use a number of processors"),
         ("TIMEOUT", "25h", "up to 24h"),
     ],

@@ -93,8 +93,8 @@ def test_file_is_selected_by_option_then_directory_then_home(folder):
         ("harpoon: {extra_files: [5]}", "harpoon.yml: harpoon.extra_files: a path or a list of paths is needed"),
         ("harpoon: {extra_files: ['{a}']}", "harpoon.yml: harpoon.extra_files: the file has no value 'a'"),
         ("images: {__images_from__: none}", "harpoon.yml: images.__images_from__: {folder}/none is not a directory"),
-        ("images: {__images_from__: parts}", "{folder}/parts/bad.yml: images.bad.commands: field required"),
-        ("harpoon: {extra_files: parts/bad.yml}\nimages: {a: {}}", "harpoon.yml: images.a.commands: field required"),
+        ("images: {__images_from__: parts}", "{folder}/parts/bad.yml: images.bad.commands: it is required"),
+        ("harpoon: {extra_files: parts/bad.yml}\nimages: {a: {}}", "harpoon.yml: images.a.commands: it is required"),
     ],
 )
 def test_problem_is_reported_with_its_file(text, problem, folder):

@@ -305,6 +305,29 @@ def test_body_that_does_not_arrive_is_408(
     assert (answer.status_code, reason(answer)) == (408, "the body did not arrive within 0.05 seconds")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/logs", {"name": "a", "lines": 0}, "lines: use 1 or more"),
+        ("/logs", {"name": "a", "lines": 10_001}, "lines: use 10000 or less"),
+        ("/logs", {"name": "a", "lines": "many"}, "lines: use a whole number"),
+        ("/logs", {"name": "a", "follow": "perhaps"}, "follow: use true or false"),
+        ("/new", {}, "image: it is required"),
+        ("/new", {"image": []}, "image: use text"),
+        ("/new", {"image": "a", "env": []}, "env: use names with values"),
+        ("/new", {"image": "a", "env": {"A": {}, "B": []}}, "env.A: use text; env.B: use text"),
+        ("/new", {"image": "a", "envs": {}}, "envs: unknown field"),
+        ("/new", {"image": "a", "pids": "many"}, "pids: use a whole number"),
+        ("/get", {"name": None}, "name: use text"),
+        ("/stop", [], "the body must be a JSON object, with the content type application/json"),
+    ],
+)
+def test_invalid_field_is_reported_with_plain_rule(applications: dict[str, FastAPI], path: str, body: Any, said: str):
+    answer = request(applications["hosted"], "POST", path, json=body, headers=BEARER)
+
+    assert (answer.status_code, reason(answer)) == (400, said)
+
+
 @pytest.mark.parametrize("service", PATHS)
 def test_docs_page_and_its_files_name_no_other_host(applications: dict[str, FastAPI], service: str):
     page = request(applications[service], "GET", "/docs")

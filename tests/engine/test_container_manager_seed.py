@@ -146,7 +146,7 @@ def test_original_script_ends_if_manager_cannot_start(folder):
     ran = run(folder, "bin/run-tests")
 
     assert ran.returncode == 2
-    assert ran.stderr.startswith("error: harpoon.yml: images.server.commands: field required\n")
+    assert ran.stderr.startswith("error: harpoon.yml: images.server.commands: it is required\n")
     assert list((folder / "tmp").iterdir()) == []
     assert not (folder / "first").exists()
 

@@ -148,7 +148,7 @@ def test_limits_have_defaults_and_are_kept_by_redeploy(shared_host: Host):
         ({"memory": "1m"}, "use at least 6m"),
         ({"memory": "-1"}, "'-1' is not a size"),
         ({"cpus": 0}, "use a number of processors"),
-        ({"pids": 0}, "greater than or equal to 1"),
+        ({"pids": 0}, "pids: use 1 or more"),
         ({"max_body": "1m; }"}, "is not a size"),
         ({"timeout": "60s; }"}, "is not a time"),
         ({"health_path": "healthz"}, "use a path that begins with /"),

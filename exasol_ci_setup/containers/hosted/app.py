@@ -139,7 +139,7 @@ def assemble(
         lifespan=lifespan,
         responses=_FAILURES,
     )
-    add_handlers(app, _render_failure, _STATUSES, unknown_field="unknown field")
+    add_handlers(app, _render_failure, _STATUSES)
     routes = Routes(settings, authenticator, deployments)
     routes.add_to(app)
     app.state.end_streams = routes.log_streams.end

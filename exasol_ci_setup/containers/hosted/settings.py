@@ -18,6 +18,7 @@ from exasol_ci_setup.containers.hosted.options import MIB, AppOptions, Cpus, Mem
 from exasol_ci_setup.containers.hosts import host_name
 from exasol_ci_setup.core.errors import InputError
 from exasol_ci_setup.core.files import is_shared
+from exasol_ci_setup.core.rules import rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,7 +142,7 @@ def _describe(error: Any, given: Mapping[str, object]) -> str:
     """Return the name of an invalid setting, as the user wrote it, and the reason."""
     field = str(error["loc"][0])
     name = f"--{_OPTIONS.get(field, field).replace('_', '-')}" if field in given else f"{PREFIX}{field.upper()}"
-    return f"{name} is invalid: {str(error['msg']).removeprefix('Value error, ')}"
+    return f"{name} is invalid: {rule_of(error)}"
 
 
 _OPTIONS: Final = {"answer_seconds": "answer_within", "drain_seconds": "drain", "allow_hosts": "allow_host"}

@@ -46,11 +46,14 @@ from exasol_ci_setup.containers.manager.run_options import (
 )
 from exasol_ci_setup.containers.manager.sources import merge
 from exasol_ci_setup.core.errors import InputError
+from exasol_ci_setup.core.rules import rule_of
 from exasol_ci_setup.core.task_graph import find_cycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from pydantic_core import ErrorDetails
 
     from exasol_ci_setup.containers.manager.context import Context
 
@@ -230,8 +233,7 @@ def _render_errors(error: ValidationError) -> list[str]:
     lines: list[str] = []
     for each in error.errors(include_url=False):
         where = "".join(_render_part(part) for part in each["loc"] if part != "[key]")
-        raised = each.get("ctx", {}).get("error")
-        reason = str(raised) if raised is not None else _reason(each["type"], each["msg"])
+        reason = _reason(each)
         lines.append(f"{where}{reason}" if reason.startswith(("[", ":")) else f"{where}: {reason}")
     return lines
 
@@ -242,9 +244,9 @@ def _render_part(part: str | int) -> str:
     return f".{part}" if part.isprintable() else f".{part!r}"
 
 
-def _reason(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
+def _reason(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
         return "unknown option"
-    if kind in {"model_type", "dict_type"}:
+    if problem["type"] in {"model_type", "dict_type"}:
         return "a mapping of options is needed"
-    return message[:1].lower() + message[1:]
+    return rule_of(problem)
