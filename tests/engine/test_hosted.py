@@ -231,6 +231,7 @@ def test_open_request_survives_reloads_and_restart(host: Host):
         assert host.curl("/add_domain", {"name": "app2", "domain": "two.example.org"}).status == 200
         assert host.new("demo:2").status == 200
         assert host.stop() == 0
+        assert "open requests; the next start removes them: app1\n" in host.log.read_text()
         host.start()
         assert request("app1.example.com").text.startswith("2 ")
         assert len(host.containers()) == 2

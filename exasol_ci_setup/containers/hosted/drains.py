@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from exasol_ci_setup.containers.hosted.workers import Worker
 
 _POLL_SECONDS: Final = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 class Drains:
@@ -69,12 +72,17 @@ class Drains:
                     thread.start()
 
     def end(self) -> None:
-        """Complete the removals in progress. The state has the other drains, which the next process continues."""
+        """Complete the removals in progress. The state has the other drains, which the next process continues.
+
+        To wait for them would block each restart for up to the drain time. Meanwhile, the API would not answer.
+        """
         with self._lock:
             self._ending.set()
             threads = list(self._threads.values())
         for thread in threads:
             thread.join()
+        if names := sorted({drain.app for drain in self._state.drains()}):
+            _log.info("replaced containers still answer open requests; the next start removes them: %s", ", ".join(names))
 
     def _wait(self, drain: Drain) -> None:
         try:
