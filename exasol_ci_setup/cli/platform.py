@@ -115,17 +115,17 @@ def require_yes(session: Session, question: str, *, yes: bool) -> None:
         raise NotApprovedError("not deleted: nothing was changed")
 
 
-def planned_deletion(context: Context, session: Session, stack_name: str, *, empty: bool = False) -> None:
-    """Show the plan that deletes a stack; delete nothing."""
+def planned_deletion(context: Context, session: Session, *stack_names: str, empty: bool = False) -> None:
+    """Show the plans that delete stacks; delete nothing."""
     from exasol_ci_setup.cli.render import report
     from exasol_ci_setup.stacks import removed, state
     from exasol_ci_setup.stacks.resources import of_id
 
-    stack = state.get(context.cfn, stack_name)
-    resources = of_id(context.cfn, stack.id)
-    report.deletion(
-        session.output, resources, removed.plan_of(context.cfn, stack, resources), empty=empty, as_data=True
-    )
+    for stack_name in stack_names:
+        stack = state.get(context.cfn, stack_name)
+        resources = of_id(context.cfn, stack.id)
+        removal = removed.plan_of(context.cfn, stack, resources)
+        report.deletion(session.output, resources, removal, empty=empty, as_data=True)
     session.output.say(report.DELETION_PLAN_ONLY)
     done(session, "planned", changed=False)
 

@@ -100,14 +100,14 @@ def remove(*, context: Context | None = None) -> None:
     delete(context or default_context(), STACK_NAME)
 
 
-def other_users(context: Context) -> list[str]:
-    """Return the names of the stacks that use the load balancer, besides its own; empty if it does not exist."""
+def other_users(context: Context, *, without: str) -> list[str]:
+    """Return the names of the stacks that use the load balancer, except its own and `without`; empty if it does not exist."""
     stack = find(context)
     if stack is None:
         return []
     around = users.Surroundings(context.cfn)
     marks = around.marks(stack, resources.of_id(context.cfn, stack.id))
-    return [each.name for each in around.users(marks, but={stack.name}, in_templates=False)]
+    return [each.name for each in around.users(marks, but={stack.name, without}, in_templates=False)]
 
 
 def free_priority(context: Context, listener_arn: str, space_name: str) -> int:

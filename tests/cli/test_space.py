@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from exasol_ci_setup.stacks import state
+from tests.pseudo_terminal import QUESTION
 
 pytestmark = pytest.mark.live
 
@@ -223,15 +223,79 @@ def test_delete_reports_kept_load_balancer(create, here):
     assert here("delete", "spaces-load-balancer", "--yes").code == 0
 
 
-def test_last_delete_offers_to_delete_load_balancer(create, live, server, account_id):
+@pytest.mark.parametrize(
+    ("answer", "remaining"), [("y", []), ("n", ["spaces-load-balancer"]), ("", ["spaces-load-balancer"])]
+)
+def test_last_delete_offers_to_delete_load_balancer(create, begin, live, answer, remaining):
     create()
 
-    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, "'delete', '--name', 'web'"), ["[y/N]", "[y/N]"])
+    with begin("space", "delete", "--name", "web") as terminal:
+        terminal.answer("y")
+        terminal.wait_for("This is the last space")
+        terminal.wait_for(QUESTION, after=terminal.written.index("This is the last space"))
+        assert stacks(live) == ["space-web", "spaces-load-balancer"]
+        terminal.type(f"{answer}\r")
+        assert terminal.end() == 0
 
-    assert code == 0
+    said = " ".join(terminal.text.split())
     assert "Delete space web and its logs?" in said
-    assert "That was the last space. Delete the load balancer too?" in said
-    assert list(state.own(live.client("cloudformation"))) == []
+    assert (
+        "This is the last space: the load balancer then serves no space, and continues to cost money by the hour"
+        in said
+    )
+    assert ("to delete it: `exasol-ci-setup delete spaces-load-balancer`" in said) == bool(remaining)
+    assert stacks(live) == remaining
+
+
+def test_delete_with_yes_in_terminal_keeps_load_balancer(create, begin, live):
+    create()
+
+    with begin("space", "delete", "--name", "web", "--yes") as terminal:
+        assert terminal.end() == 0
+
+    assert "[y/N]" not in terminal.text
+    assert stacks(live) == ["spaces-load-balancer"]
+
+
+def test_rejected_delete_asks_no_second_question(create, begin, live):
+    create()
+
+    with begin("space", "delete", "--name", "web") as terminal:
+        terminal.answer("n")
+        assert terminal.end() == 1
+
+    assert "last space" not in terminal.text
+    assert stacks(live) == ["space-web", "spaces-load-balancer"]
+
+
+def test_option_deletes_load_balancer_with_last_space(create, here, live):
+    create()
+    create(name="api")
+
+    ran = here("space", "delete", "--name", "web", "--with-load-balancer", "--yes")
+    assert "kept the load balancer for 1 more space\n" in ran.stderr
+    assert stacks(live) == ["space-api", "spaces-load-balancer"]
+
+    refused = here("space", "delete", "--name", "api", "--with-load-balancer")
+    assert refused.code == 2
+    assert stacks(live) == ["space-api", "spaces-load-balancer"]
+
+    assert here("space", "delete", "--name", "api", "--with-load-balancer", "--yes").code == 0
+    assert stacks(live) == []
+
+
+def test_plan_of_last_delete_names_load_balancer(create, here, live):
+    create()
+
+    plan = here("space", "delete", "--name", "web", "--plan")
+    assert "the load balancer then serves no space" in plan.stderr
+    assert "--with-load-balancer deletes it too" in plan.stderr
+    assert "Plan for stack spaces-load-balancer" not in plan.stdout
+
+    both = here("space", "delete", "--name", "web", "--plan", "--with-load-balancer")
+    assert "Plan for stack space-web (delete)" in both.stdout
+    assert "Plan for stack spaces-load-balancer (delete)" in both.stdout
+    assert stacks(live) == ["space-web", "spaces-load-balancer"]
 
 
 def test_terminal_list_is_table_with_borders(create, server, account_id):
@@ -437,7 +501,7 @@ def test_load_balancer_of_other_stack_is_kept_after_last_space(create, here, liv
     )
     cfn.get_waiter("stack_create_complete").wait(StackName="shop-services", WaiterConfig={"Delay": 1})
 
-    ran = here("space", "delete", "--name", "web", "--yes")
+    ran = here("space", "delete", "--name", "web", "--with-load-balancer", "--yes")
 
     assert ran.code == 0
     assert "kept the load balancer for shop-services" in ran.stderr

@@ -28,6 +28,8 @@ from exasol_ci_setup.core.text import counted
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
 
+_LAST = "This is the last space: the load balancer then serves no space, and continues to cost money by the hour"
+
 
 @click.group(cls=VerbGroup)
 def space() -> None:
@@ -174,12 +176,15 @@ def update(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
 
 @space.command()
 @name_option
+@click.option(
+    "--with-load-balancer", is_flag=True, help="Also delete the load balancer of the spaces, if nothing else uses it."
+)
 @deletion_options
 @common_options
-def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
+def delete(session: Session, name: str, *, with_load_balancer: bool, plan_only: bool, yes: bool) -> None:
     """Delete a space and its logs.
 
-    The load balancer is kept for other spaces and services. After the last one, the command offers to delete it.
+    The load balancer is kept for other spaces and services. For the last space, the command offers in a terminal to delete it too.
     """
     from exasol_ci_setup.platform import load_balancer, space_stacks
     from exasol_ci_setup.platform import space as verbs
@@ -187,21 +192,29 @@ def delete(session: Session, name: str, *, plan_only: bool, yes: bool) -> None:
     output = session.output
     with acting(session) as context:
         stack = space_stacks.require(context, name)
+        others = load_balancer.other_users(context, without=stack.name)
+        is_last = not others and load_balancer.find(context) is not None
         if plan_only:
-            session.output.say(f"deleting space {name} also deletes its logs")
-            planned_deletion(context, session, stack.name)
+            output.say(f"deleting space {name} also deletes its logs")
+            if is_last and not with_load_balancer:
+                context.note(f"{_LAST}; --with-load-balancer deletes it too")
+            more = [load_balancer.STACK_NAME] if is_last and with_load_balancer else []
+            planned_deletion(context, session, stack.name, *more)
             return
-        require_yes(session, f"Delete space {name} and its logs?", yes=yes)
+        what = "its logs, and the load balancer of the spaces" if is_last and with_load_balancer else "its logs"
+        require_yes(session, f"Delete space {name} and {what}?", yes=yes)
+        if is_last and not with_load_balancer and not yes:
+            with_load_balancer = output.confirm(f"{_LAST}. Delete it too?")
         left = verbs.delete(name, context=context)
         output.say(f"deleted space {name}")
         if left:
             output.say(f"kept the load balancer for {counted(left, 'more space')}")
-        elif other := load_balancer.other_users(context):
-            output.say(f"kept the load balancer for {', '.join(other)}")
-        elif not yes and output.can_ask and output.confirm("That was the last space. Delete the load balancer too?"):
+        elif others:
+            output.say(f"kept the load balancer for {', '.join(others)}")
+        elif is_last and with_load_balancer:
             load_balancer.remove(context=context)
             output.say("deleted the load balancer")
-        else:
+        elif is_last:
             context.note(
                 f"kept the load balancer, which costs money by the hour; to delete it: `exasol-ci-setup delete {load_balancer.STACK_NAME}`"
             )
