@@ -6,8 +6,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 import exasol_ci_setup
 from exasol_ci_setup.cli.main import PROGRAM
 from tests import hints
@@ -38,9 +36,11 @@ def commands() -> list[str]:
     return sorted(each for each in found if _UNKNOWN not in each.split()[1])
 
 
-@pytest.mark.parametrize("line", commands())
-def test_command_in_message_exists_with_its_options(line):
-    assert hints.command_problems(line.replace(_UNKNOWN, "x")) == []
+def test_commands_in_messages_exist_with_their_options():
+    found = commands()
+
+    assert len(found) > 50
+    assert [problem for line in found for problem in hints.command_problems(line.replace(_UNKNOWN, "x"))] == []
 
 
 def test_unknown_options_and_commands_in_hints_are_found():
