@@ -150,8 +150,8 @@ class ContainerBuilder(BuildNetwork, ScopedConstruct):
 
     @property
     def parts(self) -> tuple[ScopedConstruct, ...]:
-        """Asset, builder and registry if they are constructs."""
-        parts = (self.asset, self.builder, self.registry, *self.base_registries)
+        """Asset, builder, registries and security groups if they are constructs."""
+        parts = (self.asset, self.builder, self.registry, *self.base_registries, *self.security_groups)
         return tuple(part for part in parts if isinstance(part, ScopedConstruct))
 
     @property

@@ -13,6 +13,8 @@ from exasol_ci_setup.constructs.host import BuildHost, BuildNetwork
 from exasol_ci_setup.constructs.policy import PolicyArn, PolicyArns, PolicyStatements, RolePath
 from exasol_ci_setup.constructs.repository import RepositoryUrl, is_on_github_com
 from exasol_ci_setup.constructs.values import (
+    GroupId,
+    Items,
     KeyArn,
     SecretArn,
     SecretName,
@@ -201,6 +203,7 @@ class _Build(BuildHost, BuildNetwork, Construct):
         ConnectionArn | None,
         Field(description="CodeConnections connection to GitHub. Default: the token of the source-credentials stack."),
     ] = None
+    security_groups: Annotated[Items[GroupId], Field(description="Security groups of builds by ID.")] = ()
     # AWS documents no maximum; this one detects a typing error.
     batch_limit: Annotated[
         int, between(1, 1000, "builds in one batch"), Field(description="Maximum builds in a batch.")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exasol_ci_setup.constructs.image import image_parts, repository_arn
+from exasol_ci_setup.constructs.network import SecurityGroups
 from exasol_ci_setup.constructs.registry import ecr_resource
-from exasol_ci_setup.constructs.values import GroupId, Items, SubnetId, Value, VpcId, matching, refusal
+from exasol_ci_setup.constructs.values import Items, SubnetId, Value, VpcId, matching, refusal
 from exasol_ci_setup.core.build_settings import (
     COMPUTE_TYPE_NAMES,
     DEFAULT_COMPUTE_TYPE,
@@ -129,7 +130,7 @@ class BuildNetwork(Value):
 
     vpc_id: Annotated[VpcId | None, Field(description="VPC of the builds. Default: none.")] = None
     subnet_ids: Annotated[Items[SubnetId], Field(description="Subnets of the VPC for builds.")] = ()
-    security_groups: Annotated[Items[GroupId], Field(description="Security groups of builds by ID.")] = ()
+    security_groups: Annotated[SecurityGroups, Field(description="Security groups of builds by ID.")] = ()
 
     @model_validator(mode="after")
     def _has_whole_network(self) -> Self:
@@ -139,3 +140,8 @@ class BuildNetwork(Value):
         if len(self.subnet_ids) > _MOST_SUBNETS or len(self.security_groups) > _MOST_GROUPS:
             raise refusal(f"use at most {_MOST_SUBNETS} subnets and {_MOST_GROUPS} security groups")
         return self
+
+    @property
+    def group_ids(self) -> tuple[str, ...]:
+        """The IDs of the security groups."""
+        return tuple(group if isinstance(group, str) else group.group_id for group in self.security_groups)

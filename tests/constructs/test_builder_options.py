@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exasol_ci_setup.constructs import ContainerBuilder, Registry
+from exasol_ci_setup import Context
+from exasol_ci_setup.constructs import Asset, BuildkitBuilder, ContainerBuilder, Registry, Scope, SecurityGroup
 from exasol_ci_setup.constructs.container_secrets import codebuild_secret
 from exasol_ci_setup.programs.actions.build import content_hash
 from exasol_ci_setup.sandbox.image_builds import is_image_build
 from exasol_ci_setup.template.render import parse, render
 from tests.constructs.test_parts import SECRET, error_of
 from tests.templates import samples
+
+if TYPE_CHECKING:
+    from exasol_ci_setup.aws.session import Account
 
 
 def builder(**values: Any) -> ContainerBuilder:
@@ -115,6 +119,30 @@ def test_build_secrets_are_variables_and_not_arguments():
 )
 def test_secret_has_form_of_codebuild(source: str, found: tuple[str, str]):
     assert codebuild_secret(source) == found
+
+
+@pytest.mark.live
+def test_security_group_of_program_is_that_of_builds(live: Account):
+    ec2 = live.client("ec2")
+    [vpc] = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc["VpcId"]]}])["Subnets"]
+    scope = Scope(name="shop", region="eu-central-1")
+    group = SecurityGroup(scope=scope, name="builds")
+    construct = ContainerBuilder(
+        name="image",
+        asset=Asset(scope=scope, name="source"),
+        builder=BuildkitBuilder(scope=scope, name="host"),
+        registry=Registry(scope=scope, name="images"),
+        vpc_id=vpc["VpcId"],
+        subnet_ids=[subnets[0]["SubnetId"]],
+        security_groups=[group, "sg-0123456789abcdef0"],
+    )
+    assert group in construct.dependencies
+
+    construct.deploy(Context(live))
+
+    [project] = live.client("codebuild").batch_get_projects(names=["shop-image"])["projects"]
+    assert project["vpcConfig"]["securityGroupIds"] == [group.group_id, "sg-0123456789abcdef0"]
 
 
 def test_host_without_local_cache_has_none():
