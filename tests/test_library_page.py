@@ -93,6 +93,34 @@ def test_command_has_no_changes_after_program_of_page(capsys):
     assert "stack Slc is up to date" in capsys.readouterr().err
 
 
+@pytest.mark.live
+def test_program_of_page_runs_in_sandbox_of_shell(tmp_path):
+    [script] = re.findall(r"^```sh try.sh\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "ci_build.py").write_text(programs(PAGE)["ci_build"], encoding="utf-8")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(tmp_path),
+        "EXASOL_CI_SETUP_SANDBOX_DIR": str(tmp_path / "sandbox"),
+        # Of an account that the program must not use.
+        "AWS_PROFILE": "work",
+    }
+
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-ec", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    try:
+        ran = run(script)
+    finally:
+        run("exasol-ci-setup sandbox stop")
+
+    assert ran.returncode == 0, ran.stderr
+    assert "deployed ['ArtifactsBucketName', " in ran.stdout
+    assert re.findall(r"^(\S+) +CREATE_COMPLETE", ran.stdout, re.MULTILINE) == ["SLCSourceCredentials", "Slc"]
+
+
 def test_programs_in_documentation_pass_mypy(tmp_path):
     files = []
     for page in PAGES:

@@ -82,7 +82,9 @@ class Drains:
         for thread in threads:
             thread.join()
         if names := sorted({drain.app for drain in self._state.drains()}):
-            _log.info("replaced containers still answer open requests; the next start removes them: %s", ", ".join(names))
+            _log.info(
+                "replaced containers still answer open requests; the next start removes them: %s", ", ".join(names)
+            )
 
     def _wait(self, drain: Drain) -> None:
         try:
