@@ -42,9 +42,9 @@ $(MOTO)/.ready: Makefile
 test-moto: $(READY) $(MOTO)/.ready  ## Run the contract tests against a moto server; tests/contract/expected-moto.yaml has what it lacks
 	$(BIN)/python -m tests.contract moto
 
-AWS_ARGS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(REGION),--region $(REGION)) $(if $(ACCOUNT),--account $(ACCOUNT)) $(if $(YES),--yes)
+AWS_ARGS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(REGION),--region $(REGION)) $(if $(ACCOUNT),--account $(ACCOUNT)) $(if $(YES),--yes) $(if $(POLICIES),--into $(POLICIES))
 
-test-aws: $(READY)  ## Run the contract tests against AWS: PROFILE=name REGION=eu-central-1 ACCOUNT=111122223333; DRY_RUN=1 only prints plan, cost and policy
+test-aws: $(READY)  ## Run the contract tests against AWS: PROFILE=name REGION=eu-central-1 ACCOUNT=111122223333; DRY_RUN=1 only prints plan, cost and policy; POLICIES=folder writes a file for each policy
 	$(BIN)/python -m tests.contract aws $(AWS_ARGS) $(if $(DRY_RUN),--dry-run)
 
 test-aws-clean: $(READY)  ## Delete what an interrupted `make test-aws` left, with the same variables

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -137,3 +139,39 @@ def test_policy_of_fleet_and_program_covers_their_stacks(program, tmp_path):
     assert record["type"] == "iam-policy"
     repositories = actions(record["policies"][0])["ecr:CreateRepository"]
     assert repositories == [f"arn:aws:ecr:eu-central-1:*:repository/team/{name}" for name in ("one", "two")]
+
+
+def test_policies_are_written_to_files_with_commands_that_create_them(program, tmp_path: Path):
+    into = tmp_path / "my policies"
+    printed = json.loads(program("iam-policy", "registry", "--name", "images", "--for", "cloudformation-role").stdout)
+
+    ran = program("iam-policy", "registry", "--name", "images", "--for", "cloudformation-role", "--into", str(into))
+
+    assert (ran.code, ran.stderr) == (0, "")
+    words = [shlex.split(line) for line in ran.stdout.splitlines()]
+    assert [each[:5] for each in words] == [
+        ["aws", "iam", "create-policy", "--policy-name", "exasol-ci-setup-1"],
+        ["aws", "iam", "create-role", "--role-name", "exasol-ci-setup"],
+    ]
+    documents = [json.loads(Path(each[-1].removeprefix("file://")).read_text()) for each in words]
+    assert documents == [*printed["Policies"], printed["TrustPolicy"]]
+
+
+def test_files_of_earlier_longer_policy_are_reported(program, tmp_path: Path):
+    (tmp_path / "policy-2.json").write_text("{}")
+    (tmp_path / "trust-policy.json").write_text("{}")
+
+    ran = program("iam-policy", "registry", "--name", "images", "--into", str(tmp_path))
+
+    assert ran.code == 0
+    assert ran.stderr == f"warning: {tmp_path}/policy-2.json remains from an earlier policy, and is not needed\n"
+    assert (tmp_path / "policy-2.json").read_text() == "{}"
+
+
+def test_folder_that_cannot_be_created_is_rejected(program, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+
+    ran = program("iam-policy", "registry", "--name", "images", "--into", str(tmp_path / "file" / "sub"))
+
+    assert (ran.code, ran.stdout) == (2, "")
+    assert ran.stderr == f"error: --into {tmp_path}/file/sub cannot be written: Not a directory\n"

@@ -19,10 +19,11 @@ import pytest
 
 from exasol_ci_setup.access.resource_arns import Place
 from exasol_ci_setup.aws.errors import translate_aws_errors
-from exasol_ci_setup.cli.commands.iam_policy import text_of
+from exasol_ci_setup.cli.commands.iam_policy import text_of, write_documents
 from exasol_ci_setup.core.errors import SetupError
 from tests.contract import evidence, leftovers, preview, servers
 from tests.contract.endpoint import KIND, Endpoint, environment
+from tests.contract.scenario import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--region", default="", help="region of AWS")
     parser.add_argument("--account", default="", help="ID of the account that is used; the run refuses any other")
     parser.add_argument("--dry-run", action="store_true", help="print what a run creates, its cost and its policy")
+    parser.add_argument("--into", type=Path, help="write each document of the policy to a file in this folder")
     parser.add_argument("--yes", action="store_true", help="do not prompt for confirmation")
     parser.add_argument("--workers", type=int, default=0, help="cases at the same time [default: by endpoint]")
     parser.add_argument(
@@ -95,7 +97,12 @@ def _stop(message: str) -> NoReturn:
 def _run_on_aws(options: argparse.Namespace) -> int:
     place = _place(options)
     print(preview.text(place))
-    print(text_of(preview.policy(preview.stacks(place), place)))
+    documents = preview.policy(preview.stacks(place), place)
+    if options.into is None:
+        print(text_of(documents))
+    else:
+        commands = write_documents(documents, options.into, name=PREFIX, warn=lambda text: print(f"warning: {text}"))
+        print("\n".join(commands))
     if options.dry_run:
         return 0
     endpoint = _aws(options)

@@ -235,7 +235,7 @@ def text(place: Place) -> str:
         *(f"  {name}: {amount} USD" for name, amount in charges.by_stack.items()),
         f"  builds, {_BUILDS} of {_BUILD_MINUTES} minutes: {charges.builds} USD",
         "",
-        "Policy that the run needs. Attach all documents to the user or role of the profile:",
+        "Policies that the run needs. Attach all of them to the user or role of the profile:",
         "",
     ]
     return "\n".join(lines)

@@ -51,6 +51,23 @@ def test_dry_run_needs_no_credentials():
     assert json.loads(ran.stdout[ran.stdout.index("\n[\n") :])[0]["Version"] == "2012-10-17"
 
 
+def test_dry_run_writes_each_policy_to_file_and_prints_commands(tmp_path: Path):
+    ran = program(
+        *("aws", "--dry-run", "--region", "eu-central-1", "--account", ACCOUNT, "--into", str(tmp_path / "new"))
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    files = sorted((tmp_path / "new").iterdir())
+    documents = [json.loads(path.read_text()) for path in files]
+    place = Place(ACCOUNT, "eu-central-1")
+    assert documents == preview.policy(preview.stacks(place), place)
+    assert all(size(each) <= LARGEST_POLICY for each in documents)
+    assert ran.stdout.splitlines()[-len(files) :] == [
+        f"aws iam create-policy --policy-name contract-{number} --policy-document file://{path}"
+        for number, path in enumerate(files, 1)
+    ]
+
+
 def test_cost_of_run_is_below_one_dollar(shown):
     total = re.search(r"at most ([0-9.]+) USD", shown)
 

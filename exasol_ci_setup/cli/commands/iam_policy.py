@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,9 +17,10 @@ from exasol_ci_setup.cli.dry_run import collect_only, dry_run
 from exasol_ci_setup.cli.options import ROLE, Pattern
 from exasol_ci_setup.cli.session import common_options, together
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exasol_ci_setup.access.deployer import DeployerPolicy, StackToDeploy
     from exasol_ci_setup.access.resource_arns import Place
@@ -46,7 +48,7 @@ def iam_policy() -> None:
     """Print the IAM policy that deploying needs.
 
     The policy is JSON on stdout: the calls of this tool, and what CloudFormation does with the permissions of the caller. A policy that exceeds the limit
-    of IAM, 6,144 characters, is printed as a list of policies. The command does not call AWS.
+    of IAM, 6,144 characters, is printed as a list of policies. With --into, each is written to its own file. The command does not call AWS.
     """
 
 
@@ -69,6 +71,12 @@ _options: Final = together(
     click.option(
         "--template-bucket", metavar="NAME", help="Bucket for templates and artifacts.  [default: that of this tool]"
     ),
+    click.option(
+        "--into",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Write each policy to a file in this folder, and print the commands that create the policies.",
+    ),
 )
 
 
@@ -88,7 +96,12 @@ def _show(session: Session, stacks: Sequence[StackToDeploy], place: Place, optio
     found = _with_any_name(
         deployer_policy(stacks, place, audience=options["audience"], role_arn=options["role_arn"] or "")
     )
-    session.output.data(_text(found))
+    if (into := options["into"]) is None:
+        session.output.data(_text(found))
+    else:
+        session.output.data(
+            "\n".join(write_documents(found.documents, into, trust=found.trust, warn=session.output.warn))
+        )
     for note in found.notes:
         session.output.warn(note)
     session.output.record(
@@ -130,6 +143,42 @@ def _text(policy: DeployerPolicy) -> str:
 def text_of(documents: Sequence[Mapping[str, Any]]) -> str:
     """Return the documents of a policy as JSON: one document, or a list."""
     return _document(documents[0]) if len(documents) == 1 else _list(documents)
+
+
+def write_documents(
+    documents: Sequence[Mapping[str, Any]],
+    into: Path,
+    *,
+    warn: Callable[[str], None],
+    name: str = "exasol-ci-setup",
+    trust: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Write each document of a policy to a file, and return the commands that create the managed policies, and with `trust` the role.
+
+    Files of an earlier, longer policy are reported by `warn`. Raises InputError if a file cannot be written.
+    """
+    from exasol_ci_setup.core.files import write_whole
+
+    files = {into / f"policy-{number}.json": document for number, document in enumerate(documents, 1)}
+    commands = [
+        f"aws iam create-policy --policy-name {name}-{number} --policy-document {shlex.quote(f'file://{path}')}"
+        for number, path in enumerate(files, 1)
+    ]
+    if trust is not None:
+        path = into / "trust-policy.json"
+        role = shlex.quote(f"file://{path}")
+        commands.append(f"aws iam create-role --role-name {name} --assume-role-policy-document {role}")
+        files[path] = trust
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for path, document in files.items():
+            write_whole(path, f"{_document(document)}\n".encode())
+        others = sorted(set(into.glob("policy-*.json")) - files.keys())
+    except OSError as error:
+        raise InputError(f"--into {into} cannot be written: {error.strerror}") from error
+    for path in others:
+        warn(f"{path} remains from an earlier policy, and is not needed")
+    return commands
 
 
 def _list(documents: Sequence[Mapping[str, Any]]) -> str:
