@@ -49,6 +49,12 @@ def repository_key(url: str) -> str:
     return f"{host}/{path.lower()}"
 
 
+def project_name(url: str) -> str:
+    """Return the name of the repository at `url` as that of a project: ``my-repo`` is ``MyRepo``."""
+    words = re.findall(r"[A-Za-z0-9]+", url.rstrip("/").rpartition("/")[2].removesuffix(".git"))
+    return "".join(word[0].upper() + word[1:] for word in words)
+
+
 @dataclass(frozen=True, slots=True)
 class Checkout:
     """A checkout of the repository `origin`. `branch` is empty if no branch is checked out."""

@@ -1,4 +1,4 @@
-"""The used parts of GitHub's REST API: upload URLs, draft releases for a test, and a branch's files."""
+"""The used parts of GitHub's REST API: upload URLs, draft releases for a test, a branch's files, and an organization's repositories."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
+from itertools import count
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.error import URLError
 from urllib.parse import quote, urlsplit
@@ -37,6 +38,8 @@ _PATH: Final = re.compile(
 _WHOLE: Final = 60.0
 # The factor for an archive, compared with other responses.
 _ARCHIVE: Final = 10
+# The largest page of a list.
+_PAGE: Final = 100
 # Seconds between polls for a release whose creation GitHub did not confirm.
 _UNTIL_MADE: Final = (1, 2)
 _MEANINGS: Final[dict[int, tuple[type[SetupError], str]]] = {
@@ -99,6 +102,17 @@ class Release:
 
     id: int
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository of an organization; `url` is its web page."""
+
+    name: str
+    url: str
+    archived: bool
+    fork: bool
+    topics: tuple[str, ...]
 
 
 def token_from_environment(environment: Mapping[str, str] | None = None) -> Token:
@@ -165,6 +179,16 @@ def require_repository(name: str) -> str:
         raise InputError(
             f"--repo-name {name!r} is not the name of a repository",
             hint="use the form OWNER/REPO, such as exasol/script-languages",
+        )
+    return name
+
+
+def require_owner(name: str) -> str:
+    """Return `name` if it can be that of an organization. Raises InputError."""
+    if not re.fullmatch(_OWNER, name):
+        raise InputError(
+            f"--organization {name!r} is not the name of an organization of GitHub",
+            hint="use its name only, such as exasol",
         )
     return name
 
@@ -259,6 +283,27 @@ class Api:
             raise SetupError(f"GitHub did not {what}: its response has no commit")
         return commit
 
+    def repositories(self, organization: str) -> list[Repository]:
+        """Return the repositories of an organization: without a token, and for other users, the public ones.
+
+        Raises InputError if GitHub does not find the organization, and SetupError otherwise.
+        Source: https://docs.github.com/en/rest/repos/repos#list-organization-repositories.
+        """
+        what = f"list the repositories of {organization}"
+        found: list[Repository] = []
+        for page in count(1):
+            try:
+                listed = self._call("GET", f"/orgs/{organization}/repos?per_page={_PAGE}&page={page}", what)
+            except InputError as error:
+                error.hint = "check the name of the organization; the account of a person is not one"
+                raise
+            if not isinstance(listed, list):
+                raise SetupError(f"GitHub did not {what}: its response is not a list")
+            found += [_repository(each, what) for each in listed]
+            if len(listed) < _PAGE:
+                break
+        return found
+
     def download(self, repository: str, commit: str, into: IO[bytes]) -> None:
         """Write the files of a commit into a file, as a gzipped tar with one top-level folder. Raises as `branch_commit`."""
         what = f"send {repository} at commit {commit}"
@@ -327,6 +372,16 @@ def _release(answer: Any, repository: str) -> Release:
     if not isinstance(release_id, int):
         raise _DoubtfulResultError(f"GitHub did not create a release in {repository}: its response has no ID")
     return Release(release_id, str(answer.get("html_url", "")))
+
+
+def _repository(answer: Any, what: str) -> Repository:
+    try:
+        topics = tuple(map(str, answer.get("topics", ())))
+        return Repository(
+            str(answer["name"]), str(answer["html_url"]), bool(answer["archived"]), bool(answer["fork"]), topics
+        )
+    except (AttributeError, KeyError, TypeError):
+        raise SetupError(f"GitHub did not {what}: a repository in its response has no name, address or state") from None
 
 
 def _said(answer: Mapping[str, Any]) -> str:

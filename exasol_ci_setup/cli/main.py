@@ -45,6 +45,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("deploy-security-group", "deploy", "Deploy a security group"),
         ("deploy-instance", "deploy", "Deploy a virtual machine with Ubuntu"),
         ("deploy-template", "deploy", "Deploy your own CloudFormation template"),
+        ("init-fleet", "fleet_init", "Write the file of a fleet with the repositories of a GitHub organization"),
         ("deploy-fleet", "fleet", "Deploy the build stacks of many projects"),
         ("delete-fleet", "fleet", "Delete the stacks that a fleet declares"),
         ("import", "imports", "Import existing resources into a stack"),
@@ -138,7 +139,7 @@ SPELLINGS: Final[dict[str, dict[str, str]]] = {
     **{verb: _beginning_with(verb) for verb in ("deploy", "validate", "generate", "start")},
     "build": {"start": "start-ci-build", "list": "builds", "logs": "logs", "stop": "stop", "retry": "retry"},
     "stack": {name: name for name in (*_OF_STACK, "report", "drift", "import", "delete")},
-    "fleet": {"deploy": "deploy-fleet", "delete": "delete-fleet"},
+    "fleet": {"init": "init-fleet", "deploy": "deploy-fleet", "delete": "delete-fleet"},
 }
 """Commands in two words, such as ``deploy ci-build`` and ``build logs``, by the first word and the second one."""
 

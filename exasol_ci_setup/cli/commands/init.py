@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ def init(
 
     In a terminal, the command asks for each value without an option. Otherwise the defaults apply. It calls no AWS API and changes nothing.
     """
-    from exasol_ci_setup.builds.checkout import git, working_directory
+    from exasol_ci_setup.builds.checkout import git, project_name, working_directory
     from exasol_ci_setup.cli.render import records
     from exasol_ci_setup.constructs import CiBuild, build
 
@@ -66,7 +65,7 @@ def init(
     region = session.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     session.region = asked.value("AWS region", region, _REGION, "--region", is_known=session.sandbox)
     url = asked.value("URL of the repository", project_url, _url_of(origin), "--project-url")
-    name = asked.value("Name of the project", project, _name_of(url), "--project")
+    name = asked.value("Name of the project", project, project_name(url), "--project")
     construct = build(CiBuild, project=name, project_url=url)
     github = asked.value("Secret for GitHub", github_secret, _GITHUB_SECRET, "--github-secret")
     docker = asked.value("Secret for Docker Hub, or none", docker_secret, _DOCKER_SECRET, "--docker-secret")
@@ -110,12 +109,6 @@ def _url_of(origin: str) -> str:
     # The key is in lower case, and the URL keeps its spelling.
     start = origin.lower().find(key.partition("/")[2]) if key else -1
     return f"https://{key.partition('/')[0]}/{origin[start:].strip('/').removesuffix('.git')}" if start >= 0 else ""
-
-
-def _name_of(url: str) -> str:
-    """Return the name of the repository as that of a project: ``my-repo`` is ``MyRepo``."""
-    words = re.findall(r"[A-Za-z0-9]+", url.rstrip("/").rpartition("/")[2].removesuffix(".git"))
-    return "".join(word[0].upper() + word[1:] for word in words)
 
 
 def _steps(session: Session, construct: CiBuild, github: str, docker: str) -> list[_Step]:
