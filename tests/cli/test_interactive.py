@@ -246,7 +246,7 @@ def test_table_of_stacks_precedes_question(begin: Callable[..., PseudoTerminal])
         terminal.wait_for(QUESTION)
         shown = terminal.text
         terminal.answer("n")
-    assert re.search(r"STACK +PLAN +CHANGES\s+\S+ +new +\d+ to add", shown)
+    assert re.search(r"STACK +PLAN +CHANGES\s+\S+ +new +\d+ to add, \d+ setting", shown)
 
 
 def test_ctrl_c_at_hidden_prompt_restores_echo(begin: Callable[..., PseudoTerminal]):

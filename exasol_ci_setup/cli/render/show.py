@@ -399,8 +399,11 @@ def _short(text: str, start: int = 0, width: int = _WIDTH) -> str:
     return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
 
 
-def summary(*plans: Plan) -> str:
-    """Return the numbers of changed resources and settings, and of resources that lose data."""
+def summary(*plans: Plan, with_zeros: bool = True) -> str:
+    """Return the numbers of changed resources and settings, and of resources that lose data.
+
+    `with_zeros`: also write that no resource is added, changed or removed.
+    """
     counts = dict.fromkeys(("to add", "to change", "to remove", "to replace", "may be replaced", "to import"), 0)
     for change in (change for plan in plans for change in plan.every_change.values()):
         word = {"Add": "to add", "Remove": "to remove", "Import": "to import"}.get(change.action, "to change")
@@ -409,7 +412,7 @@ def summary(*plans: Plan) -> str:
         counts[word] += 1
     only_deletes = all(plan.kind == "DELETE" for plan in plans)
     always = ("to remove",) if only_deletes else ("to add", "to change", "to remove")
-    numbers = [f"{count} {word}" for word, count in counts.items() if count or word in always]
+    numbers = [f"{count} {word}" for word, count in counts.items() if count or (with_zeros and word in always)]
     if lost := sum(len(plan.data_loss) for plan in plans):
         numbers.append(f"{lost} with data loss")
     if settings := sum(len(relevant_settings(plan)) for plan in plans):
