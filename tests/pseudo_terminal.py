@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import fcntl
-import multiprocessing
 import os
 import pty
 import re
@@ -14,13 +13,15 @@ import struct
 import sys
 import termios
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests import forks
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -33,35 +34,6 @@ PROGRAM: Final = """
 from exasol_ci_setup.cli.main import main
 main()
 """
-# Each command is a fork of a process with the imported modules: imports take most of the time of a short run.
-_FORKS: Final = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    [
-        "boto3",
-        "rich.live",
-        *(
-            f"exasol_ci_setup.cli.{name}"
-            for name in ("main", "deployment", "fleet_run", "platform", "program_run", "render.live", "commands.stacks")
-        ),
-    ]
-)
-
-
-def _run(terminal: str, cwd: Path, environment: Mapping[str, str], code: str, arguments: Sequence[str]) -> None:
-    """Run `code` in a new session with this terminal, so that Ctrl-C is a key and a closed terminal sends SIGHUP."""
-    os.setsid()
-    theirs = os.open(terminal, os.O_RDWR)
-    fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-    for number in (0, 1, 2):
-        os.dup2(theirs, number)
-    os.close(theirs)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 - for as long as the process lives
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.argv = ["exasol-ci-setup", *arguments]
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    exec(code, {"__name__": "__main__"})  # noqa: S102 - a test's own
 
 
 class PseudoTerminal:
@@ -89,8 +61,7 @@ class PseudoTerminal:
     def __enter__(self) -> Self:
         self._terminal, theirs = pty.openpty()
         self.resize(*self._size)
-        self.process = _FORKS.Process(target=_run, args=(os.ttyname(theirs), *self._job))
-        self.process.start()
+        self.process = forks.start(os.ttyname(theirs), *self._job)
         # It stays open here until the process has opened it: a terminal without a process is closed.
         self._theirs: int | None = theirs
         return self
