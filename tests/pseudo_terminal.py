@@ -158,3 +158,14 @@ class PseudoTerminal:
         self.written += self._decoder.decode(piece)
         time.sleep(self._pause)
         return bool(piece)
+
+
+def answered(terminal: PseudoTerminal, *answers: str) -> tuple[int, str]:
+    """Run a program, type each answer after one question, and return the exit code and the output with its escape sequences."""
+    with terminal:
+        seen = 0
+        for answer in answers:
+            terminal.wait_for(QUESTION, after=seen)
+            seen = len(terminal.written)
+            terminal.type(answer)
+        return terminal.end(), terminal.written

@@ -42,7 +42,7 @@ class Ran:
 def program() -> Iterator[Callable[..., Ran]]:
     """Return a function that runs the program; `account` replaces the account of the options, and `stdin` is the standard input."""
 
-    def run(*arguments: str, account: Account | None = None, stdin: str | None = None) -> Ran:
+    def run(*arguments: str, account: Account | None = None, stdin: str | bytes | None = None) -> Ran:
         session = Session()
         if account is not None:
             # A cached property: an existing value is not computed.

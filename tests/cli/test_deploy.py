@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 
 import pytest
 
 from exasol_ci_setup.template.render import parse
+from tests.pseudo_terminal import answered
 
 URL = "https://github.com/exasol/script-languages-release"
 OTHER = "https://github.com/exasol/other"
@@ -253,39 +250,6 @@ def test_secret_is_written_nowhere(here, live):
     assert "cloudformation CreateChangeSet" in ran.stderr
 
 
-def in_a_terminal(arguments, answer, environment):
-    """Run the program with a terminal on all three streams, answer its question, and return its exit code and output."""
-    main, child = pty.openpty()
-    # Only the terminal that is a session's own turns Ctrl-C into a signal.
-    begin = (
-        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from exasol_ci_setup.cli.main import main; main()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", begin, *arguments],
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        env={**os.environ, **environment, "TERM": "xterm", "COLUMNS": "120"},
-        start_new_session=True,
-    )
-    os.close(child)
-    said = b""
-    answered = False
-    while True:
-        try:
-            chunk = os.read(main, 4096)
-        except OSError:  # what Linux says when the other side is closed
-            break
-        if not chunk:
-            break
-        said += chunk
-        if not answered and b"[y/N]" in said:
-            os.write(main, answer)
-            answered = True
-    os.close(main)
-    return process.wait(), said.decode()
-
-
 @pytest.mark.usefixtures("lost_access")
 def test_plan_does_not_delete_failed_stack(here, live):
     here(*CI, URL, "--yes", "--no-lint")
@@ -304,7 +268,7 @@ def test_plan_does_not_delete_failed_stack(here, live):
 
 
 @pytest.mark.usefixtures("lost_access")
-def test_recreation_of_data_needs_consent(here, live, environment):
+def test_recreation_of_data_needs_consent(here, live, begin):
     failed = here(*CI, URL, "--yes", "--no-lint", "--on-failure", "keep")
     assert "hint: AWS kept what was done; fix the cause and run the command again" in failed.stderr
     here(*CREDENTIALS, "--yes", "--no-lint")
@@ -321,7 +285,7 @@ def test_recreation_of_data_needs_consent(here, live, environment):
     assert "--recreate-failed --yes --allow-data-loss`; nothing was changed" in refused.stderr
     assert live.client("cloudformation").describe_stacks(StackName="Slc")["Stacks"][0]["StackStatus"] == "CREATE_FAILED"
 
-    code, shown = in_a_terminal(list(again), b"n\n", environment)
+    code, shown = answered(begin(*again), "n\r")
     assert code == 1
     assert "Plan for stack Slc (deleted and created again)" in shown
     assert "Data loss: ArtifactsBucket. Delete stack Slc and create it again? [y/N]:" in shown
@@ -338,18 +302,8 @@ def test_json_bad_usage_is_error_record(program, arguments):
     assert (ran.records[-1]["type"], ran.records[-1]["exit_code"]) == ("error", 2)
 
 
-@pytest.fixture
-def environment(server, account_id):
-    return {
-        "AWS_ENDPOINT_URL": server.url,
-        "AWS_ACCESS_KEY_ID": account_id,
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "eu-central-1",
-    }
-
-
-def test_terminal_asks_and_follows_in_color(environment):
-    code, said = in_a_terminal([*CREDENTIALS, "--no-lint"], b"y\n", environment)
+def test_terminal_asks_and_follows_in_color(begin):
+    code, said = answered(begin(*CREDENTIALS, "--no-lint"), "y\r")
 
     assert code == 0, said
     assert "? [y/N]" in said
@@ -357,17 +311,17 @@ def test_terminal_asks_and_follows_in_color(environment):
     assert "CREATE_COMPLETE" in said
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\n", 1), (b"\x03", 130), (b"\x04", 1)])
-def test_declined_plan_changes_nothing(environment, live, answer, code):
-    ended, said = in_a_terminal([*CREDENTIALS, "--no-lint"], answer, environment)
+@pytest.mark.parametrize(("answer", "code"), [("n\r", 1), ("\r", 1), ("\x03", 130), ("\x04", 1)])
+def test_declined_plan_changes_nothing(begin, live, answer, code):
+    ended, said = answered(begin(*CREDENTIALS, "--no-lint"), answer)
 
     assert ended == code
     assert "[y/N]" in said
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
-def test_json_in_terminal_shows_plan_before_question(environment):
-    code, said = in_a_terminal([*CREDENTIALS, "--no-lint", "--output", "json"], b"n\n", environment)
+def test_json_in_terminal_shows_plan_before_question(begin):
+    code, said = answered(begin(*CREDENTIALS, "--no-lint", "--output", "json"), "n\r")
 
     assert code == 1
     assert "+ SourceCredential" in said.split("[y/N]")[0]

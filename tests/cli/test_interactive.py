@@ -258,13 +258,14 @@ def test_ctrl_c_at_hidden_prompt_restores_echo(begin: Callable[..., PseudoTermin
     assert terminal.text.splitlines()[-1] == INTERRUPTED
 
 
-def test_hidden_value_is_stored_and_not_shown(begin: Callable[..., PseudoTerminal]):
+def test_hidden_value_is_stored_and_not_shown(begin: Callable[..., PseudoTerminal], here: Callable[..., Ran]):
     with begin("secret", "create", "--name", "key") as terminal:
         for prompt in ("Value: ", "Repeat for confirmation: "):
             terminal.wait_for(prompt)
             terminal.type("hush\r")
         assert terminal.end() == 0
     assert "hush" not in terminal.text
+    assert here("secret", "get", "--name", "key").stdout == "hush"
 
 
 def commands(command: click.Command, *path: str) -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from textwrap import dedent
 import pytest
 
 from exasol_ci_setup.aws.roles import assume
+from tests.pseudo_terminal import answered
 from tests.templates.samples import PUBLIC_KEY
 
 pytestmark = pytest.mark.live
@@ -460,50 +460,24 @@ def test_ctrl_c_starts_no_more_stacks_and_exits_130(operations, live, write, env
     assert "Traceback" not in said
 
 
-def answered(arguments: list[str], environment: dict[str, str], answer: str) -> tuple[int, str]:
-    """Run the program in a terminal, answer its prompt, and return exit code and output."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "exasol_ci_setup", *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-    ) as process:
-        os.close(theirs)
-        os.write(ours, f"{answer}\n".encode())
-        shown = b""
-        while True:
-            try:
-                chunk = os.read(ours, 65536)
-            except OSError:
-                break
-            if not chunk:
-                break
-            shown += chunk
-        code = process.wait(60)
-    os.close(ours)
-    return code, shown.decode()
-
-
-def test_prompt_warns_of_broader_access(live, write, environment):
-    code, shown = answered(["up", write(OPEN_TO_ALL), "--no-lint"], environment, "y")
+def test_prompt_warns_of_broader_access(live, write, begin):
+    code, shown = answered(begin("up", write(OPEN_TO_ALL), "--no-lint", COLUMNS="160"), "y\r")
 
     assert code == 0, shown
     assert "This broadens access. Deploy 1 stack?" in shown
     assert stacks(live) == {"team-door": "CREATE_COMPLETE"}
 
 
-def test_terminal_shows_one_prompt_and_table(live, write, environment):
+def test_terminal_shows_one_prompt_and_table(live, write, begin):
     program = write(BUILDER)
 
-    code, shown = answered(["up", program, "--no-lint"], environment, "n")
+    code, shown = answered(begin("up", program, "--no-lint", COLUMNS="160"), "n\r")
     assert code == 1, shown
     assert shown.count("[y/N]") == 1
     assert "nothing was changed" in shown
     assert stacks(live) == {}
 
-    code, shown = answered(["up", program, "--no-lint"], environment, "y")
+    code, shown = answered(begin("up", program, "--no-lint", COLUMNS="160"), "y\r")
     assert code == 0, shown
     assert shown.count("[y/N]") == 1
     assert "Deploy 3 stacks?" in shown
@@ -527,7 +501,7 @@ def machine(live):
     return next(each["PhysicalResourceId"] for each in resources if each["LogicalResourceId"] == "Instance")
 
 
-def test_replaced_instance_is_data_loss(here, live, write, environment, tmp_path, monkeypatch):
+def test_replaced_instance_is_data_loss(here, live, write, begin, tmp_path, monkeypatch):
     program = write(BOX)
     (tmp_path / "id.pub").write_text(PUBLIC_KEY)
     monkeypatch.chdir(tmp_path)
@@ -547,7 +521,7 @@ def test_replaced_instance_is_data_loss(here, live, write, environment, tmp_path
     assert f"`exasol-ci-setup up {program} --yes --no-lint --allow-data-loss`" in refused.stderr
     assert machine(live) == before
 
-    code, shown = answered(["up", program, "--no-lint"], {**environment, "GROUPS": "2"}, "n")
+    code, shown = answered(begin("up", program, "--no-lint", COLUMNS="160", GROUPS="2"), "n\r")
     assert code == 1, shown
     assert "Data loss: box-vm/Instance. Deploy 1 stack?" in shown
     assert machine(live) == before
@@ -571,11 +545,11 @@ def test_prune_of_data_needs_consent(here, live, write):
     ("before", "question"),
     [(PROGRAM, "Delete 1 stack?"), (SOURCE_ONLY, "Deploy 1 stack, and delete 1 stack?")],
 )
-def test_prompt_of_prune_counts_deletions(here, live, write, environment, before, question):
+def test_prompt_of_prune_counts_deletions(here, live, write, begin, before, question):
     here("up", write(before), "--yes", "--no-lint")
     deployed = stacks(live)
 
-    code, shown = answered(["up", write(REGISTRY_ONLY), "--prune", "--no-lint"], environment, "n")
+    code, shown = answered(begin("up", write(REGISTRY_ONLY), "--prune", "--no-lint", COLUMNS="160"), "n\r")
 
     assert code == 1, shown
     assert question in shown

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -40,48 +38,42 @@ def run(live, server):
     return start
 
 
-def test_only_get_prints_value_of_stdin(run, live):
+@pytest.fixture
+def given(program, live):
+    """Run the program in this process; its standard input is `stdin`."""
+
+    def run(*arguments: str, stdin: str | bytes):
+        return program("secret", *arguments, account=live, stdin=stdin)
+
+    return run
+
+
+def test_only_get_prints_value_of_stdin(run, given, live):
     creating = run("create", "--name", "a", "--value", "-", "--log-level", "debug")
     # The process waits for its input now, or soon.
     seen = [Path(f"/proc/{creating.pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
     out, err = creating.communicate(f"{VALUE}\n".encode())
-    listing = run("list", "--log-level", "debug", "--output", "json")
-    deleting_nothing = run("delete", "--name", "b", "--yes", "--log-level", "debug")
-    again = run("create", "--name", "a", "--value", "-", "--log-level", "debug")
     got = run("get", "--name", "a", "--log-level", "debug")
-    *others, (value, shown) = (
-        process.communicate(VALUE.encode()) for process in (listing, deleting_nothing, again, got)
-    )
+    value, shown = got.communicate()
+    others = [
+        given(*words, "--log-level", "debug", stdin=VALUE)
+        for words in (
+            ("list", "--output", "json"),
+            ("delete", "--name", "b", "--yes"),
+            ("create", "--name", "a", "--value", "-"),
+        )
+    ]
 
     assert creating.returncode == 0
     assert b"secretsmanager CreateSecret" in err
     assert value == VALUE.encode()
     assert got.returncode == 0
-    for text in (*seen, out, err, shown, *(stream for pair in others for stream in pair)):
+    assert [ran.code for ran in others] == [0, 1, 1]
+    assert "secretsmanager ListSecrets" in others[0].stderr
+    for text in (*seen, out, err, shown, *(stream.encode() for ran in others for stream in (ran.stdout, ran.stderr))):
         assert VALUE.encode() not in text
     cfn = live.client("cloudformation")
     assert cfn.describe_stacks()["Stacks"] == []
-
-
-def test_terminal_prompts_for_hidden_value(run):
-    theirs, ours = pty.openpty()
-    process = run("create", "--name", "a", stdin=ours, stdout=ours, stderr=ours)
-    os.close(ours)
-    shown = b""
-    for question in (b"Value: ", b"confirmation: "):
-        while question not in shown:
-            shown += os.read(theirs, 1024)
-        os.write(theirs, f"{VALUE}\n".encode())
-    try:
-        while more := os.read(theirs, 1024):
-            shown += more
-    except OSError:
-        pass
-    os.close(theirs)
-
-    assert process.wait() == 0
-    assert VALUE.encode() not in shown
-    assert run("get", "--name", "a").communicate()[0] == VALUE.encode()
 
 
 @pytest.mark.parametrize("arguments", [["--value", VALUE], ["-v", VALUE], [f"--value={VALUE}"], [f"-v{VALUE}"]])
@@ -110,30 +102,36 @@ def test_bulk_values_as_argument_exit_2(here):
     assert VALUE not in ran.stderr
 
 
-def test_file_is_stored_unchanged(here, tmp_path):
+def test_file_is_stored_and_printed_unchanged(here, run, tmp_path):
     (tmp_path / "key").write_bytes(b"\xff\x00\n")
     here("secret", "create", "--name", "a", "--file", str(tmp_path / "key"))
 
     ran = here("secret", "get", "--name", "a", "--output", "json")
 
     assert base64.b64decode(ran.records[0]["value_base64"]) == b"\xff\x00\n"
+    assert run("get", "--name", "a").communicate()[0] == b"\xff\x00\n"
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [(b"a\n", b"a"), (b"a\r\n", b"a"), (b"a\n\n", b"a\n"), (b"a", b"a"), (b"\xff\n", b"\xff\n")]
+    ("typed", "kept"), [(b"a\n", b"a"), (b"a\r\n", b"a"), (b"a\n\n", b"a\n"), (b"a", b"a"), (b"\xff\n", b"\xff\n")]
 )
-def test_last_line_break_of_stdin_is_removed(run, given, kept):
-    run("create", "--name", "a", "--value", "-").communicate(given)
+def test_last_line_break_of_stdin_is_removed(given, here, typed, kept):
+    assert given("create", "--name", "a", "--value", "-", stdin=typed).code == 0
 
-    assert run("get", "--name", "a").communicate()[0] == kept
+    stored = here("secret", "get", "--name", "a", "--output", "json").records[0]
+    assert (
+        base64.b64decode(stored["value_base64"]) == kept
+        if "value_base64" in stored
+        else stored["value"] == kept.decode()
+    )
 
 
-def test_bulk_create_reads_file_or_stdin(here, tmp_path, run):
+def test_bulk_create_reads_file_or_stdin(here, given, tmp_path):
     (tmp_path / ".env").write_text("A=1\nB='2 3'\n")
 
     assert here("secret", "bulk-create", "--file", str(tmp_path / ".env")).code == 0
-    run("bulk-create", "--file", "-").communicate(b'{"c": "4"}')
-    run("bulk-create", "--secrets", "-").communicate(b'[{"name": "d", "value": "5"}]')
+    assert given("bulk-create", "--file", "-", stdin='{"c": "4"}').code == 0
+    assert given("bulk-create", "--secrets", "-", stdin='[{"name": "d", "value": "5"}]').code == 0
     assert here("secret", "list").stdout.split() == ["NAME", "A", "B", "c", "d"]
 
 
@@ -148,8 +146,8 @@ def test_invalid_file_creates_nothing(here, tmp_path):
     assert here("secret", "list").stdout == ""
 
 
-def test_delete_prompts_without_yes(here, run):
-    run("create", "--name", "a", "--value", "-").communicate(VALUE.encode())
+def test_delete_prompts_without_yes(here, given):
+    given("create", "--name", "a", "--value", "-", stdin=VALUE)
 
     asked = here("secret", "delete", "--name", "a")
     assert (asked.code, "--yes" in asked.stderr) == (2, True)
@@ -180,17 +178,16 @@ def test_invalid_secret_options_give_one_line_and_code(here, arguments, code, sa
     assert "Traceback" not in ran.stderr
 
 
-def test_set_replaces_value_and_names_spaces(here, run):
-    run("create", "--name", "k", "--value", "-").communicate(b"one")
+def test_set_replaces_value_and_names_spaces(here, given):
+    given("create", "--name", "k", "--value", "-", stdin="one")
     here("space", "create", "--name", "web", "--image", "nginx:1", "--secret", "X=k")
-    refused = run("create", "--name", "k", "--value", "-").communicate(b"two")[1]
+    refused = given("create", "--name", "k", "--value", "-", stdin="two")
 
-    setting = run("set", "-n", "k", "--value", "-", "--output", "json")
-    out, err = setting.communicate(VALUE.encode())
+    setting = given("set", "-n", "k", "--value", "-", "--output", "json", stdin=VALUE)
 
-    assert b"`exasol-ci-setup secret set --name k` replaces its value" in refused
-    assert setting.returncode == 0
-    assert b"space web reads it with its next tasks: `exasol-ci-setup space restart --name web`" in err
-    assert json.loads(out.splitlines()[-1])["spaces"] == ["web"]
-    assert VALUE.encode() not in out + err
-    assert run("get", "--name", "k").communicate()[0] == VALUE.encode()
+    assert "`exasol-ci-setup secret set --name k` replaces its value" in refused.stderr
+    assert setting.code == 0
+    assert "space web reads it with its next tasks: `exasol-ci-setup space restart --name web`" in setting.stderr
+    assert setting.records[-1]["spaces"] == ["web"]
+    assert VALUE not in setting.stdout + setting.stderr
+    assert here("secret", "get", "--name", "k").stdout == VALUE

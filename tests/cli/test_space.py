@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.pseudo_terminal import QUESTION
+from tests.pseudo_terminal import QUESTION, answered
 
 pytestmark = pytest.mark.live
 
 POLICY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 IMAGE = "public.ecr.aws/nginx/nginx:1.27"
-# The program with a sandbox account of this process.
-PROGRAM = """
-from exasol_ci_setup.aws.session import connect
-from exasol_ci_setup.cli.main import cli
-from exasol_ci_setup.cli.session import Session
-
-session = Session()
-session.__dict__["account"] = connect(region="eu-central-1", endpoint_url="{}", access_key=("{}", "test"))
-cli.main(["space", {}], obj=session)
-"""
 
 
 @pytest.fixture
@@ -298,10 +284,10 @@ def test_plan_of_last_delete_names_load_balancer(create, here, live):
     assert stacks(live) == ["space-web", "spaces-load-balancer"]
 
 
-def test_terminal_list_is_table_with_borders(create, server, account_id):
+def test_terminal_list_is_table_with_borders(create, begin):
     create("--domain", "example.com")
 
-    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, "'list'"), [])
+    code, said = answered(begin("space", "list"))
 
     assert code == 0
     assert "NAME" in said
@@ -309,7 +295,7 @@ def test_terminal_list_is_table_with_borders(create, server, account_id):
     assert "http://web.example.com/" in said
 
 
-CREATE = f"'create', '--name', 'web', '--image', '{IMAGE}'"
+CREATE = ("space", "create", "--name", "web", "--image", IMAGE)
 
 
 def stacks(live) -> list[str]:
@@ -317,35 +303,34 @@ def stacks(live) -> list[str]:
     return sorted(each["StackName"] for each in described if each["StackStatus"] != "REVIEW_IN_PROGRESS")
 
 
-def test_first_load_balancer_needs_confirmation(live, server, account_id):
-    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, CREATE), ["[y/N]"], answers="n")
+def test_first_load_balancer_needs_confirmation(live, begin):
+    code, said = answered(begin(*CREATE), "n\r")
 
     assert code == 1
     assert "costs money by the hour. Deploy stack" in said
     assert said.count("[y/N]") == 1
     assert stacks(live) == []
 
-    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, CREATE), ["[y/N]"])
+    code, said = answered(begin(*CREATE), "y\r")
 
     assert code == 0
     assert said.count("[y/N]") == 1
     assert stacks(live) == ["space-web", "spaces-load-balancer"]
 
 
-def test_yes_creates_first_load_balancer(live, server, account_id):
-    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, f"{CREATE}, '--yes'"), [])
+def test_yes_creates_first_load_balancer(live, begin):
+    code, said = answered(begin(*CREATE, "--yes"))
 
     assert code == 0
     assert "[y/N]" not in said
     assert stacks(live) == ["space-web", "spaces-load-balancer"]
 
 
-def test_secret_of_update_needs_no_confirmation(create, live, server, account_id):
+def test_secret_of_update_needs_no_confirmation(create, live, begin):
     live.client("secretsmanager").create_secret(Name="naas/key", SecretString="s")
     create()
 
-    update = "'update', '--name', 'web', '--secret', 'KEY=key', '--memory', '1Gi'"
-    code, said = in_a_terminal(PROGRAM.format(server.url, account_id, update), [])
+    code, said = answered(begin("space", "update", "--name", "web", "--secret", "KEY=key", "--memory", "1Gi"))
 
     assert code == 0, said
     assert "Access that is granted:" in said
@@ -507,31 +492,3 @@ def test_load_balancer_of_other_stack_is_kept_after_last_space(create, here, liv
     assert "kept the load balancer for shop-services" in ran.stderr
     assert "costs money" not in ran.stderr
     assert here("delete", "spaces-load-balancer", "--yes").code == 1
-
-
-def in_a_terminal(code: str, questions: list[str], answers: str = "y") -> tuple[int, str]:
-    """Run Python in a terminal, answer each of `questions`, and return exit code and output."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**{k: v for k, v in os.environ.items() if k != "CI"}, "TERM": "xterm", "COLUMNS": "120"},
-    )
-    os.close(theirs)
-    said, since = b"", 0
-    while True:
-        try:
-            piece = os.read(ours, 4096)
-        except OSError:  # what Linux says when the other side is closed
-            break
-        if not piece:
-            break
-        said += piece
-        if questions and questions[0].encode() in said[since:]:
-            questions.pop(0)
-            since = len(said)
-            os.write(ours, f"{answers}\n".encode())
-    os.close(ours)
-    return process.wait(), said.decode()

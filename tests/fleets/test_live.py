@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from exasol_ci_setup.aws.session import connect
-from tests.cli.test_program import answered
+from tests.pseudo_terminal import answered
 
 pytestmark = pytest.mark.live
 
@@ -376,23 +375,15 @@ def test_no_terminal_without_yes_changes_nothing(deploy, live):
     assert stacks(live) == {}
 
 
-def test_terminal_shows_one_prompt_for_all_stacks(live, write, server, account_id):
-    environment = {
-        **os.environ,
-        "AWS_ACCESS_KEY_ID": account_id,
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_ENDPOINT_URL": server.url,
-        "TERM": "xterm",
-        "COLUMNS": "160",
-    }
+def test_terminal_shows_one_prompt_for_all_stacks(live, write, begin, account_id):
     text = fleet_of(("Slc", "ci: "), ("Bad", "ci: {docker_secret: nosuch}"))
 
-    code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "n")
+    code, shown = answered(begin("deploy-fleet", write(text), "--no-lint", COLUMNS="160"), "n\r")
     assert code == 1, shown
     assert "Deploy 2 stacks, without 1 failed?" in shown
     assert stacks(live) == {}
 
-    code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "y")
+    code, shown = answered(begin("deploy-fleet", write(text), "--no-lint", COLUMNS="160"), "y\r")
     assert code == 2, shown
     assert shown.count("[y/N]") == 1
     assert sorted(stacks(live)) == [CREDENTIALS, "Slc"]
@@ -400,7 +391,7 @@ def test_terminal_shows_one_prompt_for_all_stacks(live, write, server, account_i
 
     arn = f"arn:aws:codeconnections:eu-central-1:{account_id}:connection/aEXAMPLE"
     text = fleet_of(("Slc", f"ci: {{connection_arn: '{arn}'}}"))
-    code, shown = answered(["deploy-fleet", write(text), "--no-lint"], environment, "n")
+    code, shown = answered(begin("deploy-fleet", write(text), "--no-lint", COLUMNS="160"), "n\r")
     assert code == 1, shown
     assert "This broadens access. Deploy 1 stack?" in shown
 
