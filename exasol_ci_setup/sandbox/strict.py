@@ -89,7 +89,10 @@ def parameter_problem(
 
 
 def without_blanks(value: Any) -> Any:
-    """Return a parsed value without the blanks around names in ``Fn::Sub``. CloudFormation ignores them, and ministack does not."""
+    """Return a parsed value without the blanks around names in ``Fn::Sub``. CloudFormation ignores them, and ministack does not.
+
+    Source: https://github.com/aws-cloudformation/cfn-lint/issues/236.
+    """
     return _with_texts(value, lambda name: f"${{{name}}}")
 
 
