@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exasol_ci_setup.containers.hosted.certificates import Certificates
 from exasol_ci_setup.containers.hosted.deployments import Deployments
 from exasol_ci_setup.containers.hosted.nginx import Reload
 from exasol_ci_setup.containers.hosted.releases import Release
 from exasol_ci_setup.containers.hosted.settings import Settings
 from exasol_ci_setup.containers.hosted.state import App, Phase, State
-from exasol_ci_setup.core.errors import AppConflictError
+from exasol_ci_setup.core.errors import AppConflictError, CertificateError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,3 +93,30 @@ def test_app_cannot_get_domain_of_api(tmp_path: Path):
 
     assert [app.domains for app in state.apps()] == [("app1.example.com",)]
     assert nginx.files == {}
+
+
+@pytest.mark.timeout(60)
+def test_operation_in_progress_does_not_delay_certificates_of_other_apps(tmp_path: Path):
+    settings, state, certificates = Settings(state=tmp_path, ssl=True), State(tmp_path), Certificates(tmp_path)
+    nothing: Any = NoContainers()
+    nginx: Any = FakeNginx()
+    deployments = Deployments(settings, state, nothing, nginx, certificates)
+    state.add_app("app1", "demo:1", "app1.example.com")
+    problems: list[SetupError] = []
+
+    def renew() -> None:
+        try:
+            deployments.renew()
+        except CertificateError as error:
+            problems.append(error)
+
+    # A pull can take hours.
+    with deployments.locks.lock("app1"):
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+
+    assert [str(each) for each in problems] == [
+        "app1.example.com has no certificate: an operation on app1 is in progress"
+    ]

@@ -369,7 +369,7 @@ class Deployments:
         certificates = self._certificates
         if certificates is None:
             return
-        actions = [partial(self._ensure_locked, app.name) for app in self._state.apps()]
+        actions = [partial(self._ensure_unlocked, app.name, certificates) for app in self._state.apps()]
         if self._settings.domain is not None:
             actions.insert(0, partial(self._ensure_api_certificate, self._settings.domain, certificates))
         problems: list[SetupError] = []
@@ -381,10 +381,17 @@ class Deployments:
         if problems:
             raise problems[0]
 
-    def _ensure_locked(self, name: str) -> None:
-        with self.locks.lock(name):
-            if self._state.app(name) is not None:
+    def _ensure_unlocked(self, name: str, certificates: Certificates) -> None:
+        """Request the missing certificates of an app, unless an operation on it is in progress.
+
+        An operation can take long, such as the pull of a large image. The certificates of other apps must not wait for it.
+        """
+        with self.locks.try_lock(name) as is_free:
+            app = self._state.app(name)
+            if is_free and app is not None:
                 self._ensure_certificates(name)
+            elif app is not None and (missing := [each for each in app.domains if not certificates.exists(each)]):
+                raise CertificateError(f"{missing[0]} has no certificate: an operation on {name} is in progress")
 
     def _ensure_api_certificate(self, domain: str, certificates: Certificates) -> None:
         """Request a missing certificate for the domain of the API, and serve the API with TLS."""

@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import re
 import secrets
+import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +26,7 @@ from exasol_ci_setup.core.errors import (
 from exasol_ci_setup.docker import engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from docker import DockerClient
     from docker.models.containers import Container
@@ -45,6 +47,7 @@ _ANSWERING: Final = range(1, 500)
 _POLL_SECONDS: Final = 0.1
 _STOP_SECONDS: Final = 10
 _LOG_LINES: Final = 5
+_REQUEST_SECONDS: Final = 5.0
 
 
 class Instances:
@@ -290,16 +293,42 @@ def is_healthy(status: int, health_path: str | None) -> bool:
 
 
 def request_status(port: int, host: str, health_path: str | None) -> int:
-    """Return the status of a GET request for `health_path`, or else for ``/``; 0 without an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    """Return the status of a GET request for `health_path`, or else for ``/``; 0 without a complete head within 5 seconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_REQUEST_SECONDS)
     try:
-        connection.request("GET", health_path or "/", headers={"Host": host, "Connection": "close"})
-        return connection.getresponse().status
+        connection.connect()
+        with _shut_down_after(_REQUEST_SECONDS, connection.sock) as is_over:
+            connection.request("GET", health_path or "/", headers={"Host": host, "Connection": "close"})
+            status = connection.getresponse().status
+        # The library accepts a head that ends early.
+        return 0 if is_over.is_set() else status
     except (OSError, http.client.HTTPException):
         # The engine accepts connections for a container that does not listen yet, and closes them.
         return 0
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _shut_down_after(seconds: float, connection: socket.socket) -> Iterator[threading.Event]:
+    """Shut down a connection after `seconds`, and set the event.
+
+    The timeout of a socket restarts with each byte, so a faulty app could block the caller forever.
+    """
+    is_over = threading.Event()
+
+    def shut_down() -> None:
+        is_over.set()
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, shut_down)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield is_over
+    finally:
+        timer.cancel()
 
 
 def _quote_log(container: Container) -> str:
