@@ -154,13 +154,13 @@ from exasol_ci_setup.sandbox.server import Application
 async def receive(): return {}
 async def send(message): pass
 
-def ready(): print("ministack.services.cloudformation" in sys.modules)
+def ready(): print("ministack.services.cloudformation" in sys.modules, "docker.api" in sys.modules)
 
 asyncio.run(Application("", persistent=True, on_ready=ready)({"type": "lifespan"}, receive, send))
 """
 
 
-def test_sandbox_is_ready_after_loading_services(state_dir: Path) -> None:
+def test_sandbox_is_ready_after_loading_services_without_docker_sdk(state_dir: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-c", READY],
         env={**os.environ, "PERSIST_STATE": "1", "STATE_DIR": str(state_dir), "LOG_LEVEL": "WARNING"},
@@ -168,7 +168,7 @@ def test_sandbox_is_ready_after_loading_services(state_dir: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert shown.stdout == "True\n"
+    assert shown.stdout == "True False\n"
 
 
 @reads_proc
