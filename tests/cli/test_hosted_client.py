@@ -215,7 +215,7 @@ def test_key_comes_from_file_standard_input_or_keyring(program: Program, site, k
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_key_file_with_access_of_other_users_is_reported(program: Program, site, tmp_path: Path, mode: int):
-    url, received = site(stop=(200, {}, "{}"))
+    url, received = site(stop=(200, {}, '{"success": true}'))
     file = tmp_path / "my key"
     file.write_text(KEY)
     file.chmod(mode)
@@ -348,7 +348,16 @@ def test_foreign_list_is_no_hosted_api(program: Program, site):
     assert "its answer to /new is unknown" in ran.stderr
 
 
-@pytest.mark.parametrize("text", ['{"success": true}', '{"releases": [{"number": 1}]}', '{"releases": 5}', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"success": true}',
+        '{"success": true, "releases": [{"number": 1}]}',
+        '{"success": true, "releases": 5}',
+        '{"releases": []}',
+        "[]",
+    ],
+)
 def test_foreign_releases_are_no_hosted_api(program: Program, site, key_file, text):
     address, _ = site(releases=(200, {}, text))
 
@@ -356,6 +365,37 @@ def test_foreign_releases_are_no_hosted_api(program: Program, site, key_file, te
 
     assert (ran.code, ran.stdout) == (1, "")
     assert ran.stderr.startswith(f"error: {address} is no hosted API: ")
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "text"),
+    [
+        (("stop", "app1"), "stop", "{}"),
+        (("get", "app1"), "get", '{"success": 1}'),
+        (("logs", "app1"), "logs", '{"success": "true", "logs": "a"}'),
+        (("delete", "app1", "--yes"), "delete", '{"error": "unknown route"}'),
+        (("deploy", "demo"), "new", "Running on \x1b[2J!"),
+    ],
+)
+def test_answer_of_another_service_is_no_success(program: Program, site, key_file, command, path: str, text: str):
+    url, _ = site(**{path: (200, {}, text)})
+
+    ran = program("hosted", *command, "--url", url, "--key-file", key_file)
+
+    assert (ran.code, ran.stdout) == (1, "")
+    assert ran.stderr == f"error: {url} is no hosted API: its answer to /{path} is unknown\n"
+
+
+@pytest.mark.parametrize("answer", [(404, {}, "<html>"), (200, {}, "{}"), (502, {}, '{"reason": "No engine."}'), None])
+def test_key_that_host_has_not_accepted_is_not_stored(program: Program, site, key_file, stored, answer):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        unreachable = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    url = site(logs=answer)[0] if answer is not None else unreachable
+
+    ran = program("hosted", "login", "--url", url, "--key-file", key_file)
+
+    assert (ran.code, ran.stdout, stored) == (1, "", {})
+    assert ran.stderr.startswith(f"error: {url}")
 
 
 def test_unknown_facts_about_app_are_shown(program: Program, site, key_file):

@@ -122,12 +122,11 @@ class Client:
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return what the host reports about an app: its status, domains, limits and names of variables."""
-        found = self._object(self._request("/get", {"name": name}))
-        return {key: value for key, value in found.items() if key != "success"}
+        return {key: value for key, value in self._succeed("/get", name=name).items() if key != "success"}
 
     def releases(self, name: str) -> list[Release]:
         """Return the last releases of an app, the newest first."""
-        found = self._object(self._request("/releases", {"name": name}))
+        found = self._succeed("/releases", name=name)
         try:
             return [
                 Release(
@@ -156,8 +155,7 @@ class Client:
 
     def logs(self, name: str, lines: int) -> str:
         """Return the last lines of the log of an app."""
-        found = self._object(self._request("/logs", {"name": name, "lines": lines}))
-        return str(found.get("logs", ""))
+        return str(self._succeed("/logs", name=name, lines=lines).get("logs", ""))
 
     def follow_logs(self, name: str, lines: int) -> Iterator[str]:
         """Yield the last lines of the log of an app, and new ones, until its container ends.
@@ -188,24 +186,33 @@ class Client:
 
     def act(self, path: str, **body: Any) -> None:
         """Send another request, such as ``/stop``; None values are omitted."""
-        self._object(self._request(path, body))
+        self._succeed(path, **body)
 
     def check_key(self) -> None:
-        """Raise KeyRefusedError if the key is wrong."""
+        """Raise KeyRefusedError if the key is wrong, and AppError if the host cannot be reached or is no hosted API."""
         try:
             self.logs("a", 1)
-        except KeyRefusedError:
-            raise
-        except AppError:
-            # The service checks the key first.
+        except (AppNotFoundError, AppConflictError):
+            # The service checks the key first, then the app.
             return
 
     def _deployed(self, path: str, **body: Any) -> str:
         text = self._request(path, body).decode(errors="replace")
-        found = re.fullmatch(r"Running on (\S+)!\s*", text)
+        # An app without a domain has its name here.
+        found = re.fullmatch(r"Running on ([A-Za-z0-9.-]+)!\s*", text)
         if found is None:
-            raise AppError(f"{self.url} is no hosted API: its answer to {path} is unknown")
+            raise self._unknown_answer(path)
         return found[1]
+
+    def _succeed(self, path: str, **body: Any) -> dict[str, Any]:
+        """Return the object of a success."""
+        found = self._object(self._request(path, body))
+        if found.get("success") is not True:
+            raise self._unknown_answer(path)
+        return found
+
+    def _unknown_answer(self, path: str) -> AppError:
+        return AppError(f"{self.url} is no hosted API: its answer to {path} is unknown")
 
     def _build(self, path: str, body: Mapping[str, Any] | None) -> Request:
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/plain"}
