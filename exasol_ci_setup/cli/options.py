@@ -102,6 +102,23 @@ def merged(_ctx: click.Context, param: click.Parameter, values: tuple[Mapping[st
     return found
 
 
+def _without_repeated_keys(_ctx: click.Context, param: click.Parameter, pairs: list[tuple[str, str]]) -> Any:
+    """Return the tags, or None without one. Raises InputError for a key that is set twice."""
+    return merged(_ctx, param, tuple({key: text} for key, text in pairs))
+
+
+TAGS: Final = click.option(
+    "--tag",
+    "tags",
+    type=Tag(),
+    multiple=True,
+    callback=_without_repeated_keys,
+    metavar="KEY=VALUE",
+    help="Tag of what the command creates or changes, besides its other tags; may be repeated.",
+)
+"""The option of platform commands, as a dictionary, or None if it is omitted."""
+
+
 def require_tags(tags: Mapping[str, str], *, of: str) -> None:
     """Raise InputError with all tags that are not valid; `of` is the name of their file."""
     problems = [problem for key, value in tags.items() if (problem := tag_problem(key, value))]

@@ -15,13 +15,14 @@ from exasol_ci_setup.core.errors import DockerFailedError, RegistryConflictError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.core.text import counted
 from exasol_ci_setup.docker import program
+from exasol_ci_setup.platform.stacks import checked_tags, deploy, retry
 from exasol_ci_setup.platform.stacks import delete as delete_stack
-from exasol_ci_setup.platform.stacks import deploy, retry
 from exasol_ci_setup.stacks import state
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     import builtins
+    from collections.abc import Mapping
     from datetime import datetime
 
     from exasol_ci_setup.aws.context import Context
@@ -66,15 +67,19 @@ class Credentials:
     expires: datetime
 
 
-def create(name: str, *, keep: int | None = None, context: Context | None = None) -> Registry:
+def create(
+    name: str, *, keep: int | None = None, tags: Mapping[str, str] | None = None, context: Context | None = None
+) -> Registry:
     """Create a registry: tags other than ``latest`` are immutable, images are scanned, and untagged images expire.
 
-    With `keep`, only so many of the newest images are kept, and those that a space runs or can roll back to.
+    With `keep`, only so many of the newest images are kept, and those that a space runs or can roll back to. `tags` are those of the
+    stack and the repository.
 
     Raises RegistryConflictError if the registry exists, InputError for an invalid name, and the errors of a deployment.
     """
     context = context or default_context()
     construct = _construct(name, keep)
+    own_tags = checked_tags(tags)
     if (stack := _find(context, name)) is not None:
         raise RegistryConflictError(
             f"registry {name!r} already exists: its stack {stack.name} is in {stack.status}",
@@ -85,7 +90,7 @@ def create(name: str, *, keep: int | None = None, context: Context | None = None
             f"ECR already has a repository {construct.repository_name!r}, which is not managed by this tool",
             hint="use another name",
         )
-    return _describe(retry(context, construct.stack_name, lambda: deploy(context, construct)))
+    return _describe(retry(context, construct.stack_name, lambda: deploy(context, construct, tags=own_tags)))
 
 
 def list(*, context: Context | None = None) -> builtins.list[Registry]:  # noqa: A001 - the command's name

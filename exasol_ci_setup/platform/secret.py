@@ -13,6 +13,7 @@ from exasol_ci_setup.constructs.container_secrets import secret_arns
 from exasol_ci_setup.core.errors import InputError, SecretConflictError, SecretNotFoundError, SetupError
 from exasol_ci_setup.core.text import is_text
 from exasol_ci_setup.platform import space_stacks
+from exasol_ci_setup.platform.stacks import checked_tags
 from exasol_ci_setup.stacks import users
 from exasol_ci_setup.template.context import default_context
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import TagTypeDef
 
     from exasol_ci_setup.aws.context import Context
 
@@ -52,22 +54,28 @@ class SecretEntry:
     changed: datetime | None = None
 
 
-def create(name: str, value: str | bytes, *, context: Context | None = None) -> SecretEntry:
-    """Store a secret. A deleted one of the same name that AWS still keeps is restored with this value.
+def create(
+    name: str, value: str | bytes, *, tags: Mapping[str, str] | None = None, context: Context | None = None
+) -> SecretEntry:
+    """Store a secret. A deleted one of the same name that AWS still keeps is restored with this value, and `tags` are added to its own.
 
     `value` has at most 65,536 bytes; bytes that are UTF-8 are stored as text. Without `context` the default account and region of the AWS
     configuration are used. Raises SecretConflictError if the secret exists, InputError for an invalid name or value, and the errors of the
     AWS boundary. Errors and logs never contain the value.
     """
     _require(name, value)
+    own_tags = checked_tags(tags)
     client = (context or default_context()).account.client("secretsmanager")
-    return _create(client, name, value)
+    return _create(client, name, value, own_tags)
 
 
 def bulk_create(
-    secrets: Mapping[str, str | bytes] | Iterable[Mapping[str, Any]], *, context: Context | None = None
+    secrets: Mapping[str, str | bytes] | Iterable[Mapping[str, Any]],
+    *,
+    tags: Mapping[str, str] | None = None,
+    context: Context | None = None,
 ) -> builtins.list[SecretEntry]:
-    """Store several secrets, values by name or mappings with ``name`` and ``value``; none of them if one is invalid.
+    """Store several secrets with the same tags, values by name or mappings with ``name`` and ``value``; none of them if one is invalid.
 
     All are checked before the first is stored. Raises InputError without secrets or for an invalid one, and SecretConflictError with the
     names that already exist. If AWS rejects one after others were stored, the hint of the error names these.
@@ -77,6 +85,7 @@ def bulk_create(
         raise InputError("the input contains no secrets")
     for name, value in secrets.items():
         _require(name, value)
+    own_tags = checked_tags(tags)
     client = (context or default_context()).account.client("secretsmanager")
     taken = [name for name in secrets if _is_live(secretsmanager.find(client, _full(name)))]
     if taken:
@@ -87,7 +96,7 @@ def bulk_create(
     made: builtins.list[SecretEntry] = []
     for name, value in secrets.items():
         try:
-            made.append(_create(client, name, value))
+            made.append(_create(client, name, value, own_tags))
         except SetupError as error:  # noqa: PERF203 - each may fail, and the hint names those created before
             if made:
                 error.hint = f"{error.hint}\ncreated before that: {', '.join(each.name for each in made)}".strip()
@@ -95,18 +104,22 @@ def bulk_create(
     return made
 
 
-def set(name: str, value: str | bytes, *, context: Context | None = None) -> SecretEntry:  # noqa: A001 - the command's name
-    """Store a secret, or replace the value of an existing one; its ARN stays the same.
+def set(  # noqa: A001 - the command's name
+    name: str, value: str | bytes, *, tags: Mapping[str, str] | None = None, context: Context | None = None
+) -> SecretEntry:
+    """Store a secret, or replace the value of an existing one; its ARN stays the same, and `tags` are added to its own.
 
     Running tasks keep the old value: `spaces_with` returns the spaces to restart. Raises InputError for an invalid name or value, and the
     errors of the AWS boundary. Errors and logs never contain the value.
     """
     _require(name, value)
+    own_tags = checked_tags(tags)
     client = (context or default_context()).account.client("secretsmanager")
     try:
-        return _create(client, name, value)
+        return _create(client, name, value, own_tags)
     except SecretConflictError:
         with translate_aws_errors():
+            _add_tags(client, name, own_tags)
             stored = client.put_secret_value(SecretId=_full(name), **_as_stored(value))
         return SecretEntry(name, stored["ARN"])
 
@@ -207,14 +220,14 @@ def delete(name: str, *, context: Context | None = None) -> datetime:
         return client.delete_secret(SecretId=_full(name))["DeletionDate"]
 
 
-def _create(client: SecretsManagerClient, name: str, value: str | bytes) -> SecretEntry:
+def _create(client: SecretsManagerClient, name: str, value: str | bytes, tags: Mapping[str, str]) -> SecretEntry:
     stored = _as_stored(value)
     with translate_aws_errors():
         try:
             made = client.create_secret(
                 Name=_full(name),
                 Description=_DESCRIPTION,
-                Tags=[{"Key": key, "Value": text} for key, text in _TAGS.items()],
+                Tags=_listed({**tags, **_TAGS}),
                 **stored,
             )
         except ClientError as error:
@@ -229,19 +242,31 @@ def _create(client: SecretsManagerClient, name: str, value: str | bytes) -> Secr
                     f"secret {name!r} already exists in {client.meta.region_name}",
                     hint=f"`exasol-ci-setup secret set --name {name}` replaces its value",
                 ) from None
-            return _restore(client, name, stored)
+            return _restore(client, name, stored, tags)
     return SecretEntry(name, made["ARN"])
 
 
-def _restore(client: SecretsManagerClient, name: str, stored: Mapping[str, Any]) -> SecretEntry:
+def _restore(
+    client: SecretsManagerClient, name: str, stored: Mapping[str, Any], tags: Mapping[str, str]
+) -> SecretEntry:
     client.restore_secret(SecretId=_full(name))
     try:
+        _add_tags(client, name, tags)
         made = client.put_secret_value(SecretId=_full(name), **stored)
     except BaseException:
         # Delete it again: the old value must not reappear after its deletion.
         client.delete_secret(SecretId=_full(name))
         raise
     return SecretEntry(name, made["ARN"])
+
+
+def _add_tags(client: SecretsManagerClient, name: str, tags: Mapping[str, str]) -> None:
+    if tags:
+        client.tag_resource(SecretId=_full(name), Tags=_listed(tags))
+
+
+def _listed(tags: Mapping[str, str]) -> builtins.list[TagTypeDef]:
+    return [{"Key": key, "Value": text} for key, text in tags.items()]
 
 
 def _as_stored(value: str | bytes) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from exasol_ci_setup.platform.space_settings import AddSettings, SourceSettings,
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -107,7 +107,9 @@ def add(
     try:
         exposed: list[int] = []
         if source is not None:
-            image = _build_and_push(context, _ensure_registry(context, name, created), source, created)
+            image = _build_and_push(
+                context, _ensure_registry(context, name, created, settings.get("tags")), source, created
+            )
             wanted["image"] = image
             exposed = program.exposed_ports(image)
         space = _deploy_space(context, space_name, created, wanted, exposed)
@@ -206,11 +208,11 @@ def _require_acceptable(context: Context, name: str, wanted: dict[str, Any]) -> 
     spaces.require_acceptable(context, name, given)
 
 
-def _ensure_registry(context: Context, name: str, created: list[str]) -> Registry:
+def _ensure_registry(context: Context, name: str, created: list[str], tags: Mapping[str, str] | None) -> Registry:
     try:
         found = registry.get(name, context=context)
     except RegistryNotFoundError:
-        found = registry.create(name, context=context)
+        found = registry.create(name, tags=tags, context=context)
         created.append(f"registry {name}")
     else:
         context.note(f"registry {name} already exists: using it")

@@ -20,7 +20,8 @@ class SpaceSettings(TypedDict, total=False):
     Route 53 for the DNS record. `containers`: a list of one mapping with image, env, cpu, memory and port, instead of the arguments.
     `count`: number of tasks (1), or least and greatest number as text (``"1-4"``); 0 stops the space. `health_path` (``/``), `health_interval` (15) and `grace_period` (60), in seconds: the
     health check, and the time in which its failures stop no new task. `extra_hosts`: other host names. `managed_policy_arns` and
-    `task_role_policy`: the permissions of the program in the container. `enable_exec`: allow commands in running tasks.
+    `task_role_policy`: the permissions of the program in the container. `enable_exec`: allow commands in running tasks. `tags`: tags of the
+    stack and its resources, added to those that it has.
     """
 
     image: str | None
@@ -41,6 +42,7 @@ class SpaceSettings(TypedDict, total=False):
     managed_policy_arns: Sequence[str] | None
     task_role_policy: Sequence[PolicyStatement | Mapping[str, Any]] | None
     enable_exec: bool | None
+    tags: Mapping[str, str] | None
 
 
 class NewSpaceSettings(SpaceSettings, total=False):
@@ -91,6 +93,7 @@ class AddSettings(SourceSettings, total=False):
     managed_policy_arns: Sequence[str] | None
     task_role_policy: Sequence[PolicyStatement | Mapping[str, Any]] | None
     enable_exec: bool | None
+    tags: Mapping[str, str] | None
     unset: Sequence[str]
     vpc_id: str | None
     subnet_ids: Sequence[str]

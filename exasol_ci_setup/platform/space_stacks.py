@@ -154,10 +154,11 @@ def deploy_space(
     *,
     keep_number: bool = False,
     check: Callable[[Plan], Plan] = lambda plan: plan,
+    tags: Mapping[str, str],
 ) -> Stack:
     """Deploy the load balancer if it has to change, then the space, with a free priority for its rule, or port for its listener.
 
-    `keep_number` keeps that of the existing one. `check` is as for `platform.stacks.deploy`. Raises PlanOutdatedError if another
+    `keep_number` keeps that of the existing one. `check` and `tags` are as for `platform.stacks.deploy`. Raises PlanOutdatedError if another
     process changes the load balancer or takes the number meanwhile, NotApprovedError after both plans if plans are only shown, and the
     errors of a deployment.
     """
@@ -165,13 +166,18 @@ def deploy_space(
         balancer = load_balancer.ensure(context, space.load_balancer)
     except NotApprovedError:
         if context.plan_only:
-            preview(context, space, why=f"based on the template alone: it uses outputs of {load_balancer.STACK_NAME}")
+            preview(
+                context,
+                space,
+                why=f"based on the template alone: it uses outputs of {load_balancer.STACK_NAME}",
+                tags=tags,
+            )
         raise
     space = space.model_copy(update={"load_balancer": balancer})
     if not keep_number:
         space = space.model_copy(update=_free_number(context, space))
     try:
-        return deploy(context, space, check)
+        return deploy(context, space, check, tags=tags)
     except DeployFailedError as error:
         if load_balancer.is_number_taken(error):
             taken = f"port {space.listener_port}" if space.host is None else f"priority {space.priority}"

@@ -27,8 +27,8 @@ from exasol_ci_setup.platform import space_stacks as stacks
 from exasol_ci_setup.platform.space_releases import Release
 from exasol_ci_setup.platform.space_settings import NewSpaceSettings, SpaceSettings, SpaceUpdate, require_known
 from exasol_ci_setup.platform.space_stacks import Space
+from exasol_ci_setup.platform.stacks import checked_tags, retry
 from exasol_ci_setup.platform.stacks import delete as delete_stack
-from exasol_ci_setup.platform.stacks import retry
 from exasol_ci_setup.template.context import default_context
 from exasol_ci_setup.template.render import parse, render
 
@@ -73,6 +73,7 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
     require_known("create", settings, NewSpaceSettings)
     context = context or default_context()
     given = _container_values(settings)
+    tags = checked_tags(settings.get("tags"))
     stack = stacks.find(context, name)
     if stack is not None:
         raise SpaceConflictError(
@@ -93,7 +94,7 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
     wanted = _with_releases(_build_space(balancer, fields), ())
     stacks.require_free_hosts(context, existing, wanted)
     load_balancer_quotas.require_within_quotas(context, existing, _additions({}, wanted))
-    made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted)))
+    made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted, tags=tags)))
     _protect_image(context, wanted)
     stacks.drop_logs(context, wanted.log_group_prefix, keep=made.log_group)
     _report_address(context, made, wanted)
@@ -102,6 +103,7 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
 
 def require_acceptable(context: Context, name: str, settings: SpaceSettings) -> None:
     """Validate these values as `create` would, without changes; whether the space exists does not matter. Raises as `create`."""
+    checked_tags(settings.get("tags"))
     fields = _new_fields(replace(context, reporter=NullReporter()), name, _container_values(settings), settings)
     _build_space(LoadBalancer(), fields)
 
@@ -223,7 +225,8 @@ def _apply_update(
         return replace(plan, broadenings=tuple(marked))
 
     same_listener = _listener_of(before) == _listener_of(wanted.model_dump())
-    made = stacks.describe(stacks.deploy_space(context, wanted, keep_number=same_listener, check=check))
+    tags = checked_tags(settings.get("tags"))
+    made = stacks.describe(stacks.deploy_space(context, wanted, keep_number=same_listener, check=check, tags=tags))
     _protect_image(context, wanted)
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
         stacks.drop_certificate(context, before["certificate_arn"])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from exasol_ci_setup.constructs.base import build
+from exasol_ci_setup.constructs.values import Tags, Value
 from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import NotApprovedError, PlanOutdatedError, StackBusyError, StackNotUpdatableError
 from exasol_ci_setup.core.stacks import Options, Outcome
+from exasol_ci_setup.core.tags import tag_problem
 from exasol_ci_setup.programs.templates import placeholders
 from exasol_ci_setup.stacks import delete as deletion
 from exasol_ci_setup.stacks import deploy as deployment
@@ -19,7 +23,7 @@ from exasol_ci_setup.stacks.resources import of_id
 from exasol_ci_setup.template.render import render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.constructs.base import Construct
@@ -54,27 +58,45 @@ def retry(context: Context, stack_name: str, attempt: Callable[[], T]) -> T:
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def request_of(context: Context, construct: Construct) -> Request:
+class _Tagged(Value):
+    tags: Tags
+
+
+def checked_tags(tags: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return the tags of the user, an empty mapping for None. Raises InputError for an invalid tag."""
+    return {} if tags is None else build(_Tagged, tags=tags).tags
+
+
+def request_of(context: Context, construct: Construct, tags: Mapping[str, str]) -> Request:
     """Return the request for the stack of `construct`. Raises InputError if the account has no network for it.
 
-    A stack whose creation fails is deleted, so that the same command can be called again.
+    `tags` are added to those of the user that the stack has. A stack whose creation fails is deleted, so that the same command can be called again.
     """
+    stack = state.find(context.cfn, construct.stack_name)
+    kept = {} if stack is None or state.is_absent(stack) else stack.tags
     return Request(
         name=construct.stack_name,
         template=render(construct),
         parameters=parameters_of(context.account, construct),
-        tags=construct.tags,
+        tags={**{key: text for key, text in kept.items() if not tag_problem(key, text)}, **tags, **construct.tags},
         on_failure="delete",
     )
 
 
-def deploy(context: Context, construct: Construct, check: Callable[[Plan], Plan] = lambda plan: plan) -> Stack:
+def deploy(
+    context: Context,
+    construct: Construct,
+    check: Callable[[Plan], Plan] = lambda plan: plan,
+    *,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> Stack:
     """Deploy the stack of `construct` and return it; without differences AWS changes nothing.
 
-    If another operation on the stack runs, wait for its end. `check` returns the plan to confirm, or raises PlanOutdatedError.
+    If another operation on the stack runs, wait for its end. `check` returns the plan to confirm, or raises PlanOutdatedError. `tags` are
+    added to those of the user that the stack has.
     Raises NotApprovedError if the plan is not confirmed, and the errors of `stacks.deploy.deploy`. Call it in `retry`.
     """
-    request = request_of(context, construct)
+    request = request_of(context, construct, tags)
     try:
         with deployment.plan(context, request, _OPTIONS) as planned:
             planned.plan = check(planned.plan)
@@ -91,13 +113,13 @@ def deploy(context: Context, construct: Construct, check: Callable[[Plan], Plan]
     return result.stack
 
 
-def preview(context: Context, construct: Construct, *, why: str) -> None:
+def preview(context: Context, construct: Construct, *, why: str, tags: Mapping[str, str]) -> None:
     """Report the plan for the stack of `construct` before the stacks that it depends on exist; `why` is a note on the plan."""
     cfn = context.cfn
     for each in construct.dependencies:
         existing = state.find(cfn, each.stack_name)
         each.set_outputs({**placeholders(each), **(existing.outputs if existing is not None else {})})
-    request = request_of(context, construct)
+    request = request_of(context, construct, tags)
     context.reporter.plan(from_templates(cfn, request, state.find(cfn, request.name), note=why))
 
 

@@ -33,6 +33,7 @@ from exasol_ci_setup.platform.workspace_stacks import ensure
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from exasol_ci_setup.aws.context import Context
@@ -68,14 +69,16 @@ class Storage:
     created_at: datetime | None = None
 
 
-def create(*, workspace_id: str, storage_name: str, context: Context | None = None) -> Storage:
-    """Create a storage, and the workspace's stack if this is its first.
+def create(
+    *, workspace_id: str, storage_name: str, tags: Mapping[str, str] | None = None, context: Context | None = None
+) -> Storage:
+    """Create a storage, and the workspace's stack if this is its first; `tags` are added to those of that stack and its bucket.
 
     Raises StorageConflictError if it already exists, InputError for an invalid name, and the errors of `context.deploy`.
     """
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
     context = context or default_context()
-    bucket = ensure(context, address.workspace_id)
+    bucket = ensure(context, address.workspace_id, tags=tags)
     key = workspaces.marker(address.storage_name)
     exists = StorageConflictError(
         f"storage {address.storage_name!r} of workspace {address.workspace_id} already exists",

@@ -281,7 +281,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 SPACE: Final = PREFIX
 STACKS_OF_PLATFORM: Final = (f"space-{SPACE}", "spaces-load-balancer", f"workspace-{WORKSPACE}", f"registry-{PREFIX}")
-"""Stacks of commands without `--tag`."""
+"""Stacks of the commands of the platform; that of the load balancer has no tag."""
 STACKS_OF_TEMPLATES: Final[Mapping[str, str]] = {
     f"{PREFIX}-import": IMPORTED,
     f"{PREFIX}-nested": OUTER,

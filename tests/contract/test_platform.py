@@ -12,18 +12,19 @@ import urllib.request
 import pytest
 
 from tests.contract import scenario
-from tests.contract.scenario import PREFIX, SPACE, WORKSPACE
+from tests.contract.scenario import PREFIX, SPACE, TAG, WORKSPACE
 
 pytestmark = pytest.mark.contract
 
 _STORAGE = ("--workspace-id", WORKSPACE, "--storage-name", "files")
 _MEGABYTE = 1_000_000
+_TAG = ("--tag", "=".join(TAG))
 
 
 @pytest.fixture
 def storage(endpoint):
     """A storage, deleted with its bucket afterwards."""
-    endpoint.run("storage", "create", *_STORAGE, "--yes")
+    endpoint.run("storage", "create", *_STORAGE, *_TAG, "--yes")
     yield
     endpoint.run("storage", "delete", *_STORAGE, "--empty", "--yes")
     endpoint.run("delete", f"workspace-{WORKSPACE}", "--empty", "--yes")
@@ -66,7 +67,7 @@ def test_storage_round_trip_resumes_download(endpoint, storage):
 @pytest.mark.quick
 def test_secret_is_stored_changed_and_deleted(endpoint):
     name = ("--name", f"{PREFIX}-secret")
-    endpoint.run("secret", "create", *name, "--value", "-", stdin="one")
+    endpoint.run("secret", "create", *name, *_TAG, "--value", "-", stdin="one")
     try:
         assert endpoint.run("secret", "get", *name).stdout.strip() == "one"
         endpoint.run("secret", "set", *name, "--value", "-", stdin="two")
@@ -80,7 +81,7 @@ def test_secret_is_stored_changed_and_deleted(endpoint):
 @pytest.fixture
 def registry(endpoint):
     """A registry, deleted afterwards."""
-    endpoint.run("registry", "create", "--name", PREFIX, "--yes")
+    endpoint.run("registry", "create", "--name", PREFIX, *_TAG, "--yes")
     yield
     endpoint.run("registry", "delete", "--name", PREFIX, "--yes")
 
@@ -107,7 +108,7 @@ def test_registry_accepts_its_password(endpoint, registry):
 def space(whole_run):
     """A space with a public image, deleted with its load balancer afterwards."""
     try:
-        yield whole_run.run("space", "create", "--name", SPACE, "--image", scenario.IMAGE, "--yes")
+        yield whole_run.run("space", "create", "--name", SPACE, "--image", scenario.IMAGE, *_TAG, "--yes")
     finally:
         whole_run.run("space", "delete", "--name", SPACE, "--yes", code=None)
         whole_run.run("delete", "spaces-load-balancer", "--yes", code=None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from exasol_ci_setup.cli.options import TAGS
 from exasol_ci_setup.cli.platform import (
     acting,
     change_options,
@@ -61,11 +62,19 @@ def list_(session: Session) -> None:
     metavar="N",
     help="Newest images to keep, besides those of the last ten releases of each space; others are deleted.  [default: all]",
 )
+@TAGS
 @change_options
 @published_preview
 @common_options
 def create(
-    session: Session, name: str, *, kept_images: int | None, plan_only: bool, yes: bool, allow_data_loss: bool
+    session: Session,
+    name: str,
+    *,
+    kept_images: int | None,
+    tags: dict[str, str] | None,
+    plan_only: bool,
+    yes: bool,
+    allow_data_loss: bool,
 ) -> None:
     """Create a registry.
 
@@ -74,7 +83,7 @@ def create(
     from exasol_ci_setup.platform import registry as verbs
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
-        _show(session, verbs.create(name, keep=kept_images, context=context))
+        _show(session, verbs.create(name, keep=kept_images, tags=tags, context=context))
         done(session, "created", changed=True, name=name)
 
 

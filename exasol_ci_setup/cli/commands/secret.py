@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from exasol_ci_setup.cli.options import YES
+from exasol_ci_setup.cli.options import TAGS, YES
 from exasol_ci_setup.cli.platform import acting, done, listing, published_options, published_preview, require_yes
 from exasol_ci_setup.cli.session import Session, common_options
 from exasol_ci_setup.cli.spelling import typed_name
@@ -84,7 +84,8 @@ def list_(session: Session) -> None:
 @_name_option
 @_value_option
 @_file_option
-def create(session: Session, name: str, value: str | None, file: Path | None) -> None:
+@TAGS
+def create(session: Session, name: str, value: str | None, file: Path | None, tags: dict[str, str] | None) -> None:
     """Store a secret.
 
     Without --value and --file, the command prompts for the value and hides the input. One line break at the end of standard input
@@ -93,7 +94,7 @@ def create(session: Session, name: str, value: str | None, file: Path | None) ->
     from exasol_ci_setup.platform import secret as verbs
 
     with acting(session) as context:
-        created = verbs.create(name, _value(session, value, file), context=context)
+        created = verbs.create(name, _value(session, value, file), tags=tags, context=context)
     session.output.say(f"created secret {created.name}")
     session.output.record({"type": "secret", "name": created.name, "arn": created.arn})
     done(session, "created", changed=True, name=name)
@@ -104,7 +105,8 @@ def create(session: Session, name: str, value: str | None, file: Path | None) ->
 @_name_option
 @_value_option
 @_file_option
-def set_(session: Session, name: str, value: str | None, file: Path | None) -> None:
+@TAGS
+def set_(session: Session, name: str, value: str | None, file: Path | None, tags: dict[str, str] | None) -> None:
     """Store a secret, or replace the value of an existing one.
 
     The value is read as for create. Running tasks of spaces keep the old value until they are restarted; the command prints which.
@@ -112,7 +114,7 @@ def set_(session: Session, name: str, value: str | None, file: Path | None) -> N
     from exasol_ci_setup.platform import secret as verbs
 
     with acting(session) as context:
-        stored = verbs.set(name, _value(session, value, file), context=context)
+        stored = verbs.set(name, _value(session, value, file), tags=tags, context=context)
         session.output.say(f"stored secret {stored.name}")
         try:
             spaces = verbs.spaces_with(name, context=context)
@@ -138,7 +140,8 @@ def set_(session: Session, name: str, value: str | None, file: Path | None) -> N
     metavar="PATH",
     help="Read the secrets from a file; - is standard input.",
 )
-def bulk_create(session: Session, secrets: str | None, file: Path | None) -> None:
+@TAGS
+def bulk_create(session: Session, secrets: str | None, file: Path | None, tags: dict[str, str] | None) -> None:
     """Store many secrets, or none if one of them cannot be stored.
 
     The input is a JSON object of names and values, a JSON list of objects with "name" and "value", or the lines of a
@@ -151,7 +154,7 @@ def bulk_create(session: Session, secrets: str | None, file: Path | None) -> Non
         raise InputError("either --file or --secrets is needed", hint="use --file PATH or --secrets -")
     data = _stdin() if file is None or str(file) == _STDIN else _contents(file)
     with acting(session) as context:
-        created = verbs.bulk_create(secret_files.parse(data), context=context)
+        created = verbs.bulk_create(secret_files.parse(data), tags=tags, context=context)
     for each in created:
         session.output.say(f"created secret {each.name}")
         session.output.record({"type": "secret", "name": each.name, "arn": each.arn})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exasol_ci_setup.cli.commands import space_operations
-from exasol_ci_setup.cli.options import ROLE
+from exasol_ci_setup.cli.options import ROLE, TAGS
 from exasol_ci_setup.cli.platform import (
     acting,
     change_options,
@@ -61,6 +61,7 @@ def list_(session: Session) -> None:
 @name_option
 @click.option("--image", metavar="IMAGE", required=True, help="Image to run, with its tag or digest.")
 @space_options
+@TAGS
 @network_options
 @change_options
 @published_options
@@ -103,6 +104,7 @@ def create(session: Session, *, plan_only: bool, yes: bool, allow_data_loss: boo
     help="Package that pip installs in the workflow, such as git+https://…@COMMIT.  [default: as for generate-pipeline; without one, no workflow is written]",
 )
 @space_options
+@TAGS
 @unset_option
 @network_options
 @change_options
@@ -152,6 +154,7 @@ def get(session: Session, name: str) -> None:
 @name_option
 @click.option("--image", metavar="IMAGE", help="Image to run, with its tag or digest.")
 @space_options
+@TAGS
 @unset_option
 @change_options
 @published_options

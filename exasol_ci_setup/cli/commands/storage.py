@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from exasol_ci_setup.cli.options import YES
+from exasol_ci_setup.cli.options import TAGS, YES
 from exasol_ci_setup.cli.platform import (
     acting,
     change_options,
@@ -63,22 +63,33 @@ def storage() -> None:
 @storage.command("create")
 @workspace_option
 @storage_option
+@TAGS
 @change_options
 @published_preview
 @common_options
 def create(
-    session: Session, workspace_id: str, storage_name: str, *, plan_only: bool, yes: bool, allow_data_loss: bool
+    session: Session,
+    workspace_id: str,
+    storage_name: str,
+    *,
+    tags: dict[str, str] | None,
+    plan_only: bool,
+    yes: bool,
+    allow_data_loss: bool,
 ) -> None:
-    """Create a storage; for the first one, also the stack of the workspace."""
+    """Create a storage; for the first one, also the stack of the workspace.
+
+    --tag sets tags of that stack, which all storages of the workspace share.
+    """
     from exasol_ci_setup.platform import storage as verbs
     from exasol_ci_setup.platform.workspace_stacks import ensure
 
     with acting(session, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss) as context:
         if plan_only:
-            ensure(context, workspace_id)
+            ensure(context, workspace_id, tags=tags)
             report_no_change(session, workspace_id)
             return
-        created = verbs.create(workspace_id=workspace_id, storage_name=storage_name, context=context)
+        created = verbs.create(workspace_id=workspace_id, storage_name=storage_name, tags=tags, context=context)
         session.output.say(f"created storage {created.name} in workspace {created.workspace_id}")
         session.output.record(created)
         done(session, "created", changed=True)
