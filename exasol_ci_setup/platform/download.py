@@ -63,7 +63,7 @@ def download(s3: S3Client, *, bucket: str, key: str, target: Path, reporter: Rep
             f"{target} cannot be written: it is a device, a pipe or a socket", hint="choose a file as the destination"
         )
     with translate_aws_errors():
-        head = _head(s3, bucket, key, name)
+        head = head_object(s3, bucket, key, name)
         size, tag = head["ContentLength"], head["ETag"]
         request = {"Bucket": bucket, "Key": key, "IfMatch": tag}
         verification = Verification(s3, request, head)
@@ -92,7 +92,7 @@ def download_stream(
     boundary.
     """
     with translate_aws_errors():
-        head = _head(s3, bucket, key, name)
+        head = head_object(s3, bucket, key, name)
         request = {"Bucket": bucket, "Key": key, "IfMatch": head["ETag"]}
         verification = Verification(s3, request, head)
         hasher = verification.hasher()
@@ -136,7 +136,8 @@ def _report_unverified(reporter: Reporter, name: str, is_same: bool | None) -> N
         )
 
 
-def _head(s3: S3Client, bucket: str, key: str, name: str) -> HeadObjectOutputTypeDef:
+def head_object(s3: S3Client, bucket: str, key: str, name: str) -> HeadObjectOutputTypeDef:
+    """Return size, checksum and properties of an object. Raises ObjectNotFoundError, and botocore's errors."""
     try:
         return s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     except ClientError as error:

@@ -17,6 +17,7 @@ from exasol_ci_setup.core.errors import StorageConflictError
 from exasol_ci_setup.platform import asset, credentials, workspaces
 from exasol_ci_setup.platform.folders import Folder, FolderPlan, plan_download, plan_upload
 from exasol_ci_setup.platform.folders import run as transfer
+from exasol_ci_setup.platform.object_copies import copy_object, move_object
 from exasol_ci_setup.platform.objects import (
     StoredObject,
     delete_each,
@@ -45,12 +46,14 @@ __all__ = [
     "Storage",
     "StoredObject",
     "connect",
+    "copy_object",
     "create",
     "delete",
     "delete_object",
     "get_object",
     "list",
     "list_object",
+    "move_object",
     "plan_download",
     "plan_upload",
     "put_object",

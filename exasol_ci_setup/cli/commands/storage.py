@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,19 +21,20 @@ from exasol_ci_setup.cli.platform import (
     published_preview,
     require_yes,
 )
-from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.session import common_options, together
 from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import InputError, OperationInterruptedError, TransferFailedError
 from exasol_ci_setup.core.reporter import NullReporter
 from exasol_ci_setup.core.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from exasol_ci_setup.aws.context import Context
     from exasol_ci_setup.cli.output import Output
     from exasol_ci_setup.cli.session import Session
     from exasol_ci_setup.platform.folders import Folder, FolderPlan
+    from exasol_ci_setup.platform.objects import StoredObject
 
 workspace_option = click.option(
     "-w",
@@ -327,6 +328,85 @@ def sync(
         where = f"folder {path}" if is_download else f"storage {storage_name}"
         require_yes(session, f"Delete {counted(len(plan.deletions), 'file')} of {where}?", yes=yes)
     _transfer_folder(session, folder, plan)
+
+
+_copy_options: Final = together(
+    click.option(
+        "-src",
+        "--source",
+        "source",
+        metavar="NAME",
+        required=True,
+        help="Name of the object; with a slash at the end, all objects in that folder.",
+    ),
+    click.option(
+        "-dst",
+        "--destination",
+        "destination",
+        metavar="NAME",
+        default=".",
+        help="Name of the copy; . or a slash at the end keeps the last part of the name.  [default: .]",
+    ),
+    click.option("--to-storage", metavar="NAME", help="Storage of the copy.  [default: that of the source]"),
+    click.option("--to-workspace", metavar="ID", help="Workspace of the copy.  [default: that of the source]"),
+)
+
+
+@storage.command("copy-object")
+@workspace_option
+@storage_option
+@_copy_options
+@common_options
+def copy_object(session: Session, **values: Any) -> None:
+    """Copy an object, or all objects of a folder, within a storage or to another one.
+
+    S3 copies the content. Replaces an object of the same name; the bucket keeps the old version for 30 days.
+    """
+    from exasol_ci_setup.platform import object_copies
+
+    _copy(session, object_copies.copy_object, "copied", **values)
+
+
+@storage.command("move-object")
+@workspace_option
+@storage_option
+@_copy_options
+@common_options
+def move_object(session: Session, **values: Any) -> None:
+    """Rename an object or a folder, or move it to another storage.
+
+    Copies as copy-object, and deletes the sources after all copies are verified. The bucket keeps them for 30 days. Links of assets to a source end.
+    """
+    from exasol_ci_setup.platform import object_copies
+
+    _copy(session, object_copies.move_object, "moved", **values)
+
+
+def _copy(
+    session: Session,
+    verb: Callable[..., tuple[StoredObject, ...]],
+    what: str,
+    *,
+    source: str,
+    destination: str,
+    to_storage: str | None,
+    to_workspace: str | None,
+    **storage: str,
+) -> None:
+    """Copy or move objects, and print the names of the copies."""
+    copies = verb(
+        **storage,
+        src_file=source,
+        dst_file=destination,
+        dst_storage=to_storage,
+        dst_workspace=to_workspace,
+        context=session.context(NullReporter()),
+    )
+    for each in copies:
+        session.output.data(each.name)
+    session.output.record(*copies)
+    session.output.say(f"{what} {_objects(len(copies))}")
+    done(session, what, changed=True, objects=len(copies))
 
 
 @storage.command("delete-object")
