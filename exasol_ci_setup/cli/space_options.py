@@ -40,6 +40,14 @@ space_options: Final = together(
         help="Other host name, such as example.com; may be repeated, and replaces all others. An empty text removes them.",
     ),
     click.option(
+        "--redirect-host",
+        "redirect_hosts",
+        multiple=True,
+        callback=_given,
+        metavar="HOST",
+        help="Host name that redirects to the host of the space; may be repeated, and replaces all others. An empty text removes them.",
+    ),
+    click.option(
         "--env",
         type=Pairs("variable", 'write NAME=VALUE, or a JSON object such as {"NAME": "VALUE"}', json=True),
         multiple=True,

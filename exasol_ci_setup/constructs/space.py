@@ -93,6 +93,10 @@ class Space(ScopedConstruct):
     extra_hosts: Annotated[
         Items[Domain], Field(description="Other host names of the space, whose DNS records you create.")
     ] = ()
+    redirect_hosts: Annotated[
+        Items[Domain],
+        Field(description="Host names that redirect to the host of the space, whose DNS records you create."),
+    ] = ()
     port: Annotated[Port, Field(description="Port on which the container listens.")] = 80
     env: dict[VariableName, str] = Field(default_factory=dict, description="Environment variables by name.")
     secrets: dict[VariableName, SecretSource] = Field(
@@ -166,11 +170,21 @@ class Space(ScopedConstruct):
                 raise refusal(f"--{field.replace('_', '-')} needs a --domain")
         if self.max_count is not None and not 1 <= self.count < self.max_count:
             raise refusal("the least number of tasks must be at least 1, and below the greatest one")
-        if self.extra_hosts and self.domain is None:
-            raise refusal("--extra-host needs a --domain")
+        return self
+
+    @model_validator(mode="after")
+    def _validate_hosts(self) -> Self:
+        for option, given in (("--extra-host", self.extra_hosts), ("--redirect-host", self.redirect_hosts)):
+            if given and self.domain is None:
+                raise refusal(f"{option} needs a --domain")
         if len(self.hosts) > _MOST_HOSTS or len(set(self.hosts)) < len(self.hosts):
             raise refusal(f"use at most {_MOST_HOSTS} different hosts")
-        if long := [host for host in self.hosts if len(host) > _LONGEST_HOST]:
+        redirects = set(self.redirect_hosts)
+        if len(redirects) > _MOST_HOSTS or len(redirects) < len(self.redirect_hosts):
+            raise refusal(f"use at most {_MOST_HOSTS} different hosts that redirect")
+        if both := redirects.intersection(self.hosts):
+            raise refusal(f"{min(both)} is a host of the space, and cannot redirect to it")
+        if long := [host for host in (*self.hosts, *self.redirect_hosts) if len(host) > _LONGEST_HOST]:
             raise refusal(
                 f"the host {long[0]} has {len(long[0])} characters: a rule of a load balancer accepts {_LONGEST_HOST}"
             )
@@ -202,12 +216,22 @@ class Space(ScopedConstruct):
 
     @property
     def listener_rules(self) -> tuple[ListenerRule, ...]:
-        """The rule of a space with a domain."""
+        """The rules of a space with a domain: for its hosts, and for those that redirect."""
         if self.domain is None:
             return ()
         parameter = "Priority" if self.priority is None else None
         rule = ListenerRule(f"space {self.name!r}", parameter, "Listener", "Rule", hosts=self.hosts, keeps_any=True)
-        return (rule,)
+        if not self.redirect_hosts:
+            return (rule,)
+        redirect = ListenerRule(
+            f"the redirect of space {self.name!r}",
+            "RedirectPriority",
+            "Listener",
+            "RedirectRule",
+            hosts=tuple(self.redirect_hosts),
+            keeps_any=True,
+        )
+        return (rule, redirect)
 
     @property
     def cpu_percentage(self) -> int:

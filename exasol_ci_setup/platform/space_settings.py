@@ -19,7 +19,8 @@ class SpaceSettings(TypedDict, total=False):
     port of the container. `secrets`: names or ARNs of secrets by variable, also with a key of their JSON, or parameters of SSM. `certificate_arn`: certificate of ACM. `hosted_zone_id`: zone of
     Route 53 for the DNS record. `containers`: a list of one mapping with image, env, cpu, memory and port, instead of the arguments.
     `count`: number of tasks (1), or least and greatest number as text (``"1-4"``); 0 stops the space. `health_path` (``/``), `health_interval` (15) and `grace_period` (60), in seconds: the
-    health check, and the time in which its failures stop no new task. `extra_hosts`: other host names. `managed_policy_arns` and
+    health check, and the time in which its failures stop no new task. `extra_hosts`: other host names. `redirect_hosts`: host names that
+    redirect to the host. `managed_policy_arns` and
     `task_role_policy`: the permissions of the program in the container. `enable_exec`: allow commands in running tasks. `tags`: tags of the
     stack and its resources, added to those that it has.
     """
@@ -39,6 +40,7 @@ class SpaceSettings(TypedDict, total=False):
     health_interval: int | None
     grace_period: int | None
     extra_hosts: Sequence[str] | None
+    redirect_hosts: Sequence[str] | None
     managed_policy_arns: Sequence[str] | None
     task_role_policy: Sequence[PolicyStatement | Mapping[str, Any]] | None
     enable_exec: bool | None
@@ -90,6 +92,7 @@ class AddSettings(SourceSettings, total=False):
     health_interval: int | None
     grace_period: int | None
     extra_hosts: Sequence[str] | None
+    redirect_hosts: Sequence[str] | None
     managed_policy_arns: Sequence[str] | None
     task_role_policy: Sequence[PolicyStatement | Mapping[str, Any]] | None
     enable_exec: bool | None

@@ -198,7 +198,7 @@ def require_free_hosts(context: Context, balancer: Stack | None, space: construc
     listener = None if balancer is None or space.host is None else balancer.outputs.get(space.listener_output)
     if not listener:
         return
-    hosts = routes_of(space.hosts, ())
+    hosts = routes_of((*space.hosts, *space.redirect_hosts), ())
     taken = routes.find_taken(context.account, listener, hosts, but={space.stack_name})
     if taken is None:
         return

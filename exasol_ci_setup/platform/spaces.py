@@ -55,6 +55,7 @@ _OF_SERVICE: Final = (
     "health_interval",
     "grace_period",
     "extra_hosts",
+    "redirect_hosts",
     "managed_policy_arns",
     "task_role_policy",
     "enable_exec",
@@ -199,7 +200,7 @@ def _apply_update(
         **given,
         **_service_values(settings),
     }
-    moved = any(fields.get(name, []) != before.get(name, []) for name in ("domain", "extra_hosts"))
+    moved = any(fields.get(name, []) != before.get(name, []) for name in ("domain", "extra_hosts", "redirect_hosts"))
     look_up = moved and settings.get("certificate_arn") is None
     if look_up:
         fields.pop("certificate_arn", None)
@@ -249,7 +250,8 @@ def _additions(before: Mapping[str, Any], wanted: constructs.Space) -> dict[str,
     certificate = wanted.certificate_arn
     return {
         "target groups": 0 if before else 1,
-        "rules": int(moves and wanted.host is not None),
+        "rules": int(moves and wanted.host is not None)
+        + int(bool(wanted.redirect_hosts) and (moves or not before.get("redirect_hosts"))),
         "listeners": int(moves and wanted.host is None),
         "certificates": int(certificate is not None and certificate != before.get("certificate_arn")),
         "targets": max(0, wanted.most_tasks - before.get("max_count", before.get("count", 1 if before else 0))),
@@ -393,7 +395,8 @@ def _variables(
 
 def _complete_host(context: Context, fields: dict[str, Any], *, look_up: bool, zone: str | None) -> dict[str, Any]:
     """Validate the fields before any change, and return them with the ACM certificate of the host if it is to be looked up."""
-    host, *others = _build_space(LoadBalancer(), fields).hosts or (None,)
+    space = _build_space(LoadBalancer(), fields)
+    host, *others = (*space.hosts, *space.redirect_hosts) or (None,)
     if host is None:
         return fields
     if zone is not None:
@@ -418,5 +421,6 @@ def _build_space(balancer: LoadBalancer, fields: Mapping[str, Any]) -> construct
 
 def _report_address(context: Context, made: Space, wanted: constructs.Space) -> None:
     """Report the DNS records that the user has to create."""
-    for host in wanted.hosts if wanted.hosted_zone_id is None else wanted.extra_hosts:
+    named = wanted.hosts if wanted.hosted_zone_id is None else wanted.extra_hosts
+    for host in (*named, *wanted.redirect_hosts):
         context.note(f"point {host} to the load balancer: create a CNAME record with {made.dns_name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 import pytest
 
@@ -472,6 +473,43 @@ def test_host_of_another_space_is_refused(create, here, live):
     assert (own.code, again.code) == (0, 0)
     names = {stack["StackName"] for stack in live.client("cloudformation").describe_stacks()["Stacks"]}
     assert names == {"spaces-load-balancer", "space-web", "space-third"}
+
+
+def rules_of(live) -> dict[str, dict[str, Any]]:
+    """Return the action of each rule of all listeners by its first host."""
+    elb = live.client("elbv2")
+    [balancer] = elb.describe_load_balancers()["LoadBalancers"]
+    listeners = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    rules = [each for one in listeners for each in elb.describe_rules(ListenerArn=one["ListenerArn"])["Rules"]]
+    return {
+        each["Conditions"][0]["HostHeaderConfig"]["Values"][0]: each["Actions"][0]
+        for each in rules
+        if each["Priority"] != "default"
+    }
+
+
+def test_host_redirects_to_host_of_space(create, here, live):
+    ran = create("--domain", "example.com", "--redirect-host", "example.com", "--redirect-host", "www.example.com")
+
+    assert ran.code == 0
+    assert "point example.com to the load balancer" in ran.stderr
+    redirect = rules_of(live)["example.com"]
+    assert redirect["Type"] == "redirect"
+    assert (redirect["RedirectConfig"]["Host"], redirect["RedirectConfig"]["StatusCode"]) == (
+        "web.example.com",
+        "HTTP_301",
+    )
+
+    taken = create("--domain", "example.com", "--extra-host", "www.example.com", name="other")
+    assert taken.code == 1
+    assert "host www.example.com is that of space 'web'" in taken.stderr
+
+    assert here("space", "update", "--name", "web", "--env", "A=1").code == 0
+    assert set(rules_of(live)) == {"web.example.com", "example.com"}
+    assert here("space", "update", "--name", "web", "--redirect-host", "").code == 0
+    assert set(rules_of(live)) == {"web.example.com"}
+    assert here("space", "update", "--name", "web", "--redirect-host", "example.org").code == 0
+    assert set(rules_of(live)) == {"web.example.com", "example.org"}
 
 
 def test_load_balancer_of_other_stack_is_kept_after_last_space(create, here, live):

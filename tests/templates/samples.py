@@ -242,6 +242,7 @@ SPACE_WITH_ALL = Space(
     secrets={"PASSWORD": SECRET, "SAME": SECRET, "USER": f"{SECRET}:user::", "LEVEL": PARAMETER},
     kms_keys=(KEY,),
     extra_hosts=("example.com", "www.example.com"),
+    redirect_hosts=("example.org",),
     task_role_policy=(PolicyStatement(actions=["s3:GetObject"], resources=["arn:aws:s3:::files/key"]),),
     managed_policy_arns=("arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",),
     enable_exec=True,
