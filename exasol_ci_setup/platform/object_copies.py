@@ -12,6 +12,7 @@ from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress
 from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageConflictError, TransferFailedError
 from exasol_ci_setup.platform import workspaces
+from exasol_ci_setup.platform.arguments import require_text
 from exasol_ci_setup.platform.download import head_object
 from exasol_ci_setup.platform.objects import StoredObject, delete_each, iter_objects
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage, open_storage
@@ -62,6 +63,7 @@ def copy_object(
     object that changes meanwhile, and the errors of the AWS boundary.
     """
     context = context or default_context()
+    require_text("src_file", src_file)
     source = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
     return _copy(_prepare(context, source, dst_file, dst_storage, dst_workspace))[0]
 
@@ -81,6 +83,7 @@ def move_object(
     Raises as `copy_object`, and StorageConflictError if a source was replaced meanwhile; then none is deleted.
     """
     context = context or default_context()
+    require_text("src_file", src_file)
     source = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
     copies = _prepare(context, source, dst_file, dst_storage, dst_workspace)
     copied, tags = _copy(copies)
@@ -102,6 +105,7 @@ def _delete_sources(copies: _Copies, tags: dict[str, str]) -> None:
 def _prepare(
     context: Context, source: ObjectAddress, dst_file: str, dst_storage: str | None, dst_workspace: str | None
 ) -> _Copies:
+    require_text("dst_file", dst_file)
     target = build(
         StorageAddress,
         workspace_id=source.workspace_id if dst_workspace is None else dst_workspace,

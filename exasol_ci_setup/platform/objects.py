@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from exasol_ci_setup.aws.session import translate_aws_errors
@@ -13,12 +12,14 @@ from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress
 from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageError
 from exasol_ci_setup.platform import download, upload, workspaces
+from exasol_ci_setup.platform.arguments import as_path, require_text
 from exasol_ci_setup.platform.storage_session import open_storage
 from exasol_ci_setup.template.context import default_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from mypy_boto3_s3 import S3Client
 
@@ -42,8 +43,8 @@ def list_object(
 ) -> Iterator[StoredObject]:
     """Return the objects of a storage whose names begin with `storage_prefix`, by name. Raises StorageNotFoundError."""
     address = build(StorageAddress, workspace_id=workspace_id, storage_name=storage_name)
-    if storage_prefix is not None and not isinstance(storage_prefix, str):
-        raise InputError(f"storage_prefix: {storage_prefix!r} is not text")
+    if storage_prefix is not None:
+        require_text("storage_prefix", storage_prefix)
     storage = open_storage(context or default_context(), address)
     folder = workspaces.folder(storage_name)
     return iter_objects(storage.client(), storage.bucket.name, folder + (storage_prefix or ""), below=folder)
@@ -62,7 +63,8 @@ def put_object(
     An existing object is replaced. An interrupted upload is resumed. The reporter of `context` receives the progress in bytes. Raises
     StorageNotFoundError, InputError for an unreadable file or an invalid name, and the errors of `upload.upload`.
     """
-    source = Path(src_file)
+    source = as_path("src_file", src_file)
+    require_text("dst_file", dst_file)
     upload.size_of(source)
     name = dst_file.removesuffix(".") + source.name if dst_file == "." or dst_file.endswith("/") else dst_file
     address = build(NewObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=name)
@@ -85,6 +87,7 @@ def put_stream(
 
     Raises StorageNotFoundError, InputError for an invalid name or a stream that cannot be read, and the errors of `upload.upload_stream`.
     """
+    require_text("dst_file", dst_file)
     if dst_file == "." or dst_file.endswith("/"):
         raise InputError("an upload from standard input needs the name of the object", hint="add --destination NAME")
     address = build(NewObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=dst_file)
@@ -107,6 +110,7 @@ def read_object(
 
     Raises StorageNotFoundError, ObjectNotFoundError, and the errors of `download.download_stream`, also after pieces were written.
     """
+    require_text("src_file", src_file)
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
     context = context or default_context()
     opened = open_storage(context, address)
@@ -134,8 +138,9 @@ def get_object(
     `context` receives the progress in bytes. Raises StorageNotFoundError, ObjectNotFoundError, InputError for a folder that does not exist, or if the
     object's name has no last part that a file can have, and the errors of `download.download`.
     """
+    require_text("src_file", src_file)
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
-    target = Path(dst_file)
+    target = as_path("dst_file", dst_file)
     if target.is_dir() or str(dst_file).endswith("/"):
         name = address.object_name.rpartition("/")[2]
         if name in {"", ".", ".."}:
@@ -167,6 +172,7 @@ def delete_object(*, workspace_id: str, storage_name: str, object_name: str, con
     The name is used unchanged: ``a//`` is the folder of ``a//b``, not that of ``a/b``. The bucket keeps deleted versions for some time.
     Raises StorageNotFoundError, and ObjectNotFoundError if no object matches.
     """
+    require_text("object_name", object_name)
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=object_name)
     storage = open_storage(context or default_context(), address)
     s3, bucket, folder = storage.client(), storage.bucket.name, workspaces.folder(storage_name)

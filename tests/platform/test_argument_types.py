@@ -80,6 +80,25 @@ def test_asset_id_of_other_type_is_reported(context, value):
         naas.asset.get(workspace_id="123", asset_id=value, context=context)
 
 
+@given(value=OTHERS)
+@pytest.mark.parametrize(
+    ("verb", "argument"),
+    [
+        *(("put_object", name) for name in ("src_file", "dst_file", "workspace_id", "storage_name")),
+        *(("get_object", name) for name in ("src_file", "dst_file")),
+        *(("copy_object", name) for name in ("src_file", "dst_file", "dst_storage", "dst_workspace")),
+        *(("move_object", name) for name in ("src_file", "dst_file")),
+        *(("list_object", name) for name in ("storage_prefix", "storage_name")),
+        ("delete_object", "object_name"),
+    ],
+)
+def test_argument_of_object_of_other_type_is_reported(context, verb, argument, value):
+    names = {"delete_object": {"object_name": "a"}, "list_object": {}}.get(verb, {"src_file": __file__})
+    arguments = {"workspace_id": "1", "storage_name": "s", **names, argument: value}
+    with pytest.raises(SetupError):
+        getattr(naas.storage, verb)(**arguments, context=context)
+
+
 @pytest.mark.live
 def test_numbers_are_accepted_as_by_commands(live):
     context = Context(live)
