@@ -8,7 +8,11 @@ from typing import Final
 DEPLOY_SOURCE_CREDENTIALS: Final = (
     "exasol-ci-setup deploy-source-credentials --secret-name github --secret-user-key user --secret-token-key token"
 )
-LIST_OBJECTS_HINT: Final = "list the objects with `exasol-ci-setup storage list-object`"
+
+
+def list_objects_hint(workspace_id: str, storage_name: str) -> str:
+    """Return the hint with the command that lists the objects of a storage."""
+    return f"list the objects with `exasol-ci-setup storage list-object --workspace-id {workspace_id} --storage {storage_name}`"
 
 
 def status_hint(stack_name: str) -> str:

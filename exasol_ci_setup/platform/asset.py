@@ -324,7 +324,7 @@ def _revoke_public_access_if_unused(context: Context, bucket: Bucket) -> Bucket:
 def _conflict(asset: Asset) -> AssetConflictError:
     return AssetConflictError(
         f"{asset.object_name} of storage {asset.storage_name} already is an asset: {asset.id}",
-        hint="`exasol-ci-setup asset get` shows its link, `exasol-ci-setup asset update` changes it",
+        hint=f"`exasol-ci-setup asset get --workspace-id {asset.workspace_id} --asset-id {asset.id}` shows its link, `asset update` changes it",
     )
 
 

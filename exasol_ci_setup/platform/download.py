@@ -14,7 +14,6 @@ from exasol_ci_setup.aws.session import (
     is_transient,
     translate_aws_errors,
 )
-from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, TransferFailedError
 from exasol_ci_setup.core.files import is_stream
 from exasol_ci_setup.platform import part_file
@@ -240,4 +239,4 @@ def object_exists(s3: S3Client, bucket: str, key: str) -> bool:
 
 
 def _not_found(name: str) -> ObjectNotFoundError:
-    return ObjectNotFoundError(f"object {name!r} does not exist", hint=LIST_OBJECTS_HINT)
+    return ObjectNotFoundError(f"object {name!r} does not exist")

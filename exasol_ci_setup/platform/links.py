@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from exasol_ci_setup.aws.roles import holding
 from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
-from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
+from exasol_ci_setup.core.commands import list_objects_hint
 from exasol_ci_setup.core.errors import ObjectNotFoundError
 from exasol_ci_setup.platform import workspaces
 from exasol_ci_setup.platform.storage_session import keys
@@ -36,7 +36,7 @@ def require_object(context: Context, bucket: Bucket, storage_name: str, name: st
     codes = {"404", "NoSuchKey", "NoSuchVersion", *(["400"] if version else [])}
     missing = ObjectNotFoundError(
         f"storage {storage_name!r} has no object {name!r}{f' in version {version}' if version else ''}",
-        hint=LIST_OBJECTS_HINT,
+        hint=list_objects_hint(bucket.workspace_id, storage_name),
     )
     with replace_aws_errors(codes, lambda _message: missing):
         s3 = context.account.client("s3")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
-from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
+from exasol_ci_setup.core.commands import list_objects_hint
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageConflictError, TransferFailedError
 from exasol_ci_setup.platform import workspaces
 from exasol_ci_setup.platform.arguments import require_text
 from exasol_ci_setup.platform.download import head_object
-from exasol_ci_setup.platform.objects import StoredObject, delete_each, iter_objects
+from exasol_ci_setup.platform.objects import StoredObject, delete_each, hinting_at_objects, iter_objects
 from exasol_ci_setup.platform.storage_session import has_storage, no_storage, open_storage
 from exasol_ci_setup.template.context import default_context
 
@@ -65,7 +65,8 @@ def copy_object(
     context = context or default_context()
     require_text("src_file", src_file)
     source = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
-    return _copy(_prepare(context, source, dst_file, dst_storage, dst_workspace))[0]
+    with hinting_at_objects(source):
+        return _copy(_prepare(context, source, dst_file, dst_storage, dst_workspace))[0]
 
 
 def move_object(
@@ -86,8 +87,9 @@ def move_object(
     require_text("src_file", src_file)
     source = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
     copies = _prepare(context, source, dst_file, dst_storage, dst_workspace)
-    copied, tags = _copy(copies)
-    _delete_sources(copies, tags)
+    with hinting_at_objects(source):
+        copied, tags = _copy(copies)
+        _delete_sources(copies, tags)
     return copied
 
 
@@ -153,7 +155,10 @@ def _names(
         )
     found = [each.name for each in iter_objects(s3, bucket, folder + name, below=folder)]
     if not found:
-        raise ObjectNotFoundError(f"storage {source.storage_name!r} has no object {name!r}", hint=LIST_OBJECTS_HINT)
+        raise ObjectNotFoundError(
+            f"storage {source.storage_name!r} has no object {name!r}",
+            hint=list_objects_hint(source.workspace_id, source.storage_name),
+        )
     names = {each: prefix + each.removeprefix(name) for each in found}
     if (
         target.storage_name == source.storage_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from exasol_ci_setup.aws.session import translate_aws_errors
 from exasol_ci_setup.constructs.base import build
 from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
-from exasol_ci_setup.core.commands import LIST_OBJECTS_HINT
+from exasol_ci_setup.core.commands import list_objects_hint
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageError
 from exasol_ci_setup.platform import download, upload, workspaces
 from exasol_ci_setup.platform.arguments import as_path, require_text
@@ -114,14 +115,15 @@ def read_object(
     address = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
     context = context or default_context()
     opened = open_storage(context, address)
-    return download.download_stream(
-        opened.client(),
-        write,
-        bucket=opened.bucket.name,
-        key=workspaces.folder(storage_name) + address.object_name,
-        reporter=context.reporter,
-        name=address.object_name,
-    )
+    with hinting_at_objects(address):
+        return download.download_stream(
+            opened.client(),
+            write,
+            bucket=opened.bucket.name,
+            key=workspaces.folder(storage_name) + address.object_name,
+            reporter=context.reporter,
+            name=address.object_name,
+        )
 
 
 def get_object(
@@ -155,14 +157,15 @@ def get_object(
         raise InputError(f"{target} is a folder", hint="choose another destination")
     context = context or default_context()
     storage = open_storage(context, address)
-    download.download(
-        storage.client(),
-        bucket=storage.bucket.name,
-        key=workspaces.folder(storage_name) + address.object_name,
-        target=target,
-        reporter=context.reporter,
-        name=address.object_name,
-    )
+    with hinting_at_objects(address):
+        download.download(
+            storage.client(),
+            bucket=storage.bucket.name,
+            key=workspaces.folder(storage_name) + address.object_name,
+            target=target,
+            reporter=context.reporter,
+            name=address.object_name,
+        )
     return target
 
 
@@ -184,9 +187,19 @@ def delete_object(*, workspace_id: str, storage_name: str, object_name: str, con
     if not gone:
         raise ObjectNotFoundError(
             f"storage {storage_name!r} has no object {object_name!r}",
-            hint=LIST_OBJECTS_HINT,
+            hint=list_objects_hint(workspace_id, storage_name),
         )
     return gone
+
+
+@contextmanager
+def hinting_at_objects(address: StorageAddress) -> Iterator[None]:
+    """Add the command that lists the objects of the storage to the error for a missing one."""
+    try:
+        yield
+    except ObjectNotFoundError as error:
+        error.hint = list_objects_hint(address.workspace_id, address.storage_name)
+        raise
 
 
 def iter_objects(s3: S3Client, bucket: str, prefix: str, *, below: str) -> Iterator[StoredObject]:

@@ -86,7 +86,7 @@ def no_storage(context: Context, address: StorageAddress) -> StorageNotFoundErro
     return StorageNotFoundError(
         f"storage {address.storage_name!r} does not exist in workspace {address.workspace_id} in {context.account.region}",
         hint=f"list the storages with `exasol-ci-setup storage list --workspace-id {address.workspace_id}`,"
-        " or create it with `exasol-ci-setup storage create`",
+        f" or create it with `exasol-ci-setup storage create --workspace-id {address.workspace_id} --storage {address.storage_name}`",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -405,3 +406,25 @@ def test_link_expires_after_chosen_time(here, home):
     assert "X-Amz-Expires=90&" in get("90s").records[0]["url"]
     assert get("2h").code == 2
     assert "from 1s to 1h" in get("2h").stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("get-object", "--source", "none"),
+        ("get-object", "--source", "none", "--destination", "-"),
+        ("delete-object", "--object", "none"),
+        ("copy-object", "--source", "none", "--destination", "b"),
+        ("move-object", "--source", "none/", "--destination", "b/"),
+    ],
+)
+def test_missing_object_hints_at_command_that_works(here, command):
+    storage = ("--workspace-id", "7", "--storage", "files")
+    here("storage", "create", *storage)
+
+    ran = here("storage", command[0], *storage, *command[1:])
+
+    assert ran.code == 1
+    assert "object 'none" in ran.stderr
+    (hint,) = re.findall(r"list the objects with `exasol-ci-setup (.+)`", ran.stderr)
+    assert here(*hint.split()).code == 0
