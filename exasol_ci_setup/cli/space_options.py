@@ -154,6 +154,8 @@ def show_space(session: Session, space: Space) -> None:
         "status": space.status,
         "url": space.url,
         "host": space.host,
+        "other hosts": ", ".join(space.extra_hosts),
+        "redirects": ", ".join(space.redirect_hosts),
         "load balancer": space.dns_name,
         "image": space.image,
         "size": f"{space.cpu:g} vCPU, {space.memory} MiB" if space.cpu else "",
@@ -164,6 +166,7 @@ def show_space(session: Session, space: Space) -> None:
         "certificate": space.certificate_arn,
         "log group": space.log_group,
         "stack": space.stack_name,
+        "tags": ", ".join(f"{key}={text}" for key, text in sorted(space.tags.items())),
     }
     details(session, values)
     session.output.record(space)

@@ -24,7 +24,7 @@ from exasol_ci_setup.core.stacks import Change
 from exasol_ci_setup.core.tags import TAG_PREFIX
 from exasol_ci_setup.core.text import is_text
 from exasol_ci_setup.platform import load_balancer, sizes
-from exasol_ci_setup.platform.stacks import deploy, preview
+from exasol_ci_setup.platform.stacks import deploy, own_tags, preview
 from exasol_ci_setup.stacks import routes, state
 from exasol_ci_setup.stacks.plan import deployed_template
 
@@ -45,8 +45,8 @@ LOG_GROUP: Final = "LogGroup"
 class Space:
     """A deployed space.
 
-    `status` is CloudFormation's status of its stack. `host` is the load balancer's name for a space without a domain; `url` has its port. `cpu` is in vCPUs, `memory` in MiB. Only `get` fills `env`, `secrets` (ARNs by variable),
-    `desired` (wanted tasks) and `running` (running tasks).
+    `status` is CloudFormation's status of its stack. `host` is the load balancer's name for a space without a domain; `url` has its port. `cpu` is in vCPUs, `memory` in MiB. `tags` are those of the user. Only `get` fills `env`, `secrets` (ARNs by variable),
+    `extra_hosts`, `redirect_hosts`, `desired` (wanted tasks) and `running` (running tasks).
     """
 
     name: str
@@ -65,6 +65,9 @@ class Space:
     secrets: Mapping[str, str] = field(default_factory=dict)
     running: int | None = None
     desired: int | None = None
+    extra_hosts: tuple[str, ...] = ()
+    redirect_hosts: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def find(context: Context, name: str) -> Stack | None:
@@ -115,6 +118,7 @@ def describe(stack: Stack) -> Space:
         stack_name=stack.name,
         log_group=outputs.get("LogGroupName", ""),
         certificate_arn=outputs.get("CertificateArn", ""),
+        tags=own_tags(stack),
     )
 
 

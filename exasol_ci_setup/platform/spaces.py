@@ -130,6 +130,8 @@ def get(name: str, *, context: Context | None = None) -> Space:
         found,
         env=fields.get("env", {}),
         secrets=fields.get("secrets", {}),
+        extra_hosts=tuple(fields.get("extra_hosts", ())),
+        redirect_hosts=tuple(fields.get("redirect_hosts", ())),
         running=sum(service["runningCount"] for service in services),
         desired=sum(service["desiredCount"] for service in services),
     )

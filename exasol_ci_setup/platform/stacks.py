@@ -67,18 +67,23 @@ def checked_tags(tags: Mapping[str, str] | None) -> Mapping[str, str]:
     return {} if tags is None else build(_Tagged, tags=tags).tags
 
 
+def own_tags(stack: Stack) -> dict[str, str]:
+    """Return the tags of the user that a stack has: without those of AWS and of this tool."""
+    return {key: text for key, text in stack.tags.items() if not tag_problem(key, text)}
+
+
 def request_of(context: Context, construct: Construct, tags: Mapping[str, str]) -> Request:
     """Return the request for the stack of `construct`. Raises InputError if the account has no network for it.
 
     `tags` are added to those of the user that the stack has. A stack whose creation fails is deleted, so that the same command can be called again.
     """
     stack = state.find(context.cfn, construct.stack_name)
-    kept = {} if stack is None or state.is_absent(stack) else stack.tags
+    kept = {} if stack is None or state.is_absent(stack) else own_tags(stack)
     return Request(
         name=construct.stack_name,
         template=render(construct),
         parameters=parameters_of(context.account, construct),
-        tags={**{key: text for key, text in kept.items() if not tag_problem(key, text)}, **tags, **construct.tags},
+        tags={**kept, **tags, **construct.tags},
         on_failure="delete",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,9 @@ def test_space_keeps_tags_and_adds_others(here, live):
 
     assert here("space", "update", "--name", "web", "--tag", "stage=live", "--tag", "cost=7").code == 0
     assert of_stack(live, "space-web") == {"team": "blue", "stage": "live", "cost": "7"}
+    assert re.search(
+        "^tags +cost=7, stage=live, team=blue$", here("space", "get", "--name", "web").stdout, re.MULTILINE
+    )
     again = here("space", "update", "--name", "web", "--tag", "cost=7")
     assert "space web is up to date" in again.stderr
 

@@ -500,6 +500,9 @@ def test_host_redirects_to_host_of_space(create, here, live):
         "HTTP_301",
     )
 
+    shown = here("space", "get", "--name", "web").stdout
+    assert re.search(r"^redirects +example\.com, www\.example\.com$", shown, re.MULTILINE)
+
     taken = create("--domain", "example.com", "--extra-host", "www.example.com", name="other")
     assert taken.code == 1
     assert "host www.example.com is that of space 'web'" in taken.stderr
