@@ -20,7 +20,7 @@ from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import PasswordDeleteError
 
-from exasol_ci_setup.containers.hosted.client import parse_url
+from exasol_ci_setup.containers.hosted.client import Client, parse_url
 from exasol_ci_setup.core.errors import InputError
 from tests.certificates import create_certificate
 from tests.cli.conftest import Ran
@@ -337,6 +337,17 @@ def test_followed_log_that_host_closes_is_failure(program: Program, key_file, en
         thread.join()
     assert (ran.code, ran.stdout.splitlines()[0]) == (code, "hello")
     assert ("has closed the log of app1" in ran.stderr) is (code == 1)
+
+
+def test_followed_line_without_end_is_printed_in_parts(site):
+    length = 300_000
+    url, _ = site(logs=(200, {}, "x" * length))
+
+    parts = list(Client(url, KEY, seconds=30).follow_logs("app1", 1))
+
+    assert "".join(parts) == "x" * length
+    assert len(parts) > 1
+    assert max(map(len, parts)) < 3 * 65536
 
 
 def test_foreign_list_is_no_hosted_api(program: Program, site):

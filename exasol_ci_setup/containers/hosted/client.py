@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _OK: Final = 200
 _MAX_BODY_BYTES: Final = 64 * 1024
+_MAX_LINE_BYTES: Final = 64 * 1024
 _READING: Final = frozenset({"/", "/get", "/logs", "/releases"})
 _ERRORS: Final[Mapping[int, type[AppError | KeyRefusedError]]] = {
     403: KeyRefusedError,
@@ -158,7 +159,7 @@ class Client:
         return str(self._succeed("/logs", name=name, lines=lines).get("logs", ""))
 
     def follow_logs(self, name: str, lines: int) -> Iterator[str]:
-        """Yield the last lines of the log of an app, and new ones, until its container ends.
+        """Yield the last lines of the log of an app, and new ones, until its container ends. Longer lines than 64 KiB are divided.
 
         Raises AppError if the host closes the connection earlier.
         """
@@ -174,6 +175,10 @@ class Client:
                 while part := body.read1(_MAX_BODY_BYTES):
                     *lines_read, rest = (rest + part).split(b"\n")
                     yield from (_decode(line) for line in lines_read)
+                    if len(rest) >= _MAX_LINE_BYTES:
+                        # An app may never end a line, such as one that draws a progress bar.
+                        yield _decode(rest)
+                        rest = b""
                 if rest:
                     yield _decode(rest)
         except (URLError, HTTPException, OSError) as error:
