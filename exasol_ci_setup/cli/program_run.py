@@ -74,6 +74,7 @@ def up(session: Session, file: Path, flags: UpFlags) -> None:
     run.deployment.builds = declared.builds_of
     removals = ManyRemovals(session, reporter, flags)
     removed = _pruned(run, removals, declared, connect)
+    run.deployment.removed = [each.stack.name for each in removed.values()]
     if flags.shows_plans:
         changes = _show_all(run, removals, declared, removed, actions)
         if flags.plan_only:

@@ -23,7 +23,7 @@ from exasol_ci_setup.stacks.preview import from_templates
 from exasol_ci_setup.stacks.request import resolve_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from exasol_ci_setup.aws.session import Account
     from exasol_ci_setup.constructs.base import Construct
@@ -67,6 +67,7 @@ class Deployment:
     from AWS. `stacks` holds the stacks that were deployed, or had no changes, and `results` the results, by name. `followed` are
     the stacks with an operation of an earlier run that this one followed to its end. `settings` returns those of a stack name. With `plan_only` no plan is applied. With `drift`, existing stacks are compared with
     their resources, once in a run, and drift is reverted. `builds` returns those that the program starts for the images of a stack. `planned` is called for each checked stack.
+    `removed` are the names of the stacks that are deleted afterwards.
     `engine` returns the function that plans the stack with a name, called as `stacks.deploy.plan`.
     The reporter confirms the plans, and receives the result of each stack as `task_graph.Ended`; it is called from several threads.
     """
@@ -87,6 +88,7 @@ class Deployment:
     complete: Callable[[Construct, Account], Construct] = resolve_secrets
     planned: Callable[[Ended], None] = lambda _ended: None
     builds: Callable[[str], Sequence[PlannedBuild]] = lambda _name: ()
+    removed: Collection[str] = ()
     engine: Callable[[str], Callable[[Context, Request, Options], OpenPlan]] = lambda _name: plan_stack
     _found: dict[str, Drift | None] = field(default_factory=dict, repr=False)
     _shown_images: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -238,7 +240,7 @@ class Deployment:
             find_network=self._network_of,
             share_lint=True,
             builds=self.builds(name),
-            declared=[each.stack_name for each in declared.constructs.values()],
+            declared=[*(each.stack_name for each in declared.constructs.values()), *self.removed],
         )
 
     def _network_of(self, account: Account, construct: Construct) -> Mapping[str, str]:

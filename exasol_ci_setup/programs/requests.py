@@ -35,7 +35,7 @@ def declared_request(
 ) -> Request:
     """Return the request for the stack of `construct`; an output of a stack that does not exist yet is a placeholder in it.
 
-    `builds` are those that the program starts for its images, and `declared` the names of the stacks that are deployed in the same run.
+    `builds` are those that the program starts for its images, and `declared` the names of the stacks that are deployed or deleted in the same run.
 
     Raises InputError for a value that breaks the rule of its field or parameter, and for a host and path that a deployed stack has,
     and the errors of `request_of`.

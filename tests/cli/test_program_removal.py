@@ -224,3 +224,25 @@ def test_delete_checks_before_it_deletes(here, live, declaring, up, data):
     assert set(before.values()) == {"CREATE_COMPLETE"}
     assert emptied.code == 0, emptied.stderr
     assert sorted(stacks(live)) == ["clu", "grp", "keep"]
+
+
+BEHIND = """
+    from exasol_ci_setup import LoadBalancer, PortMappings
+    listening = Container(source="nginx", tag="1", port_mappings=[PortMappings(container_port=80)])
+    balancer = LoadBalancer(scope=scope, name="front")
+    web = Service(name="web", container=listening, load_balancer=balancer, host="web.example.com")
+    Cluster(scope=scope, name={name!r}, services=[web]).deploy()
+"""
+
+
+def test_route_of_pruned_stack_is_free(declaring, up, live):
+    assert up(declaring(BEHIND.format(name="old")), "--allow-broadening").code == 0
+
+    after = declaring(BEHIND.format(name="new"))
+    refused = up(after, "--allow-broadening")
+    assert refused.code == 2
+    assert "service 'web' has the host web.example.com and path /* of stack pr-old" in refused.stderr
+    assert "new" not in stacks(live)
+
+    assert up(after, "--allow-broadening", "--prune").code == 0
+    assert set(stacks(live)) == {"keep", "front", "new"}
