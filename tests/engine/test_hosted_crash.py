@@ -15,7 +15,7 @@ pytestmark = pytest.mark.engine
 
 
 def assert_consistent(host: Host) -> dict[str, Any]:
-    """Check that the list, the containers, the reserved ports and the files of nginx agree; return the list."""
+    """Check that the list, the containers, the releases, the reserved ports and the files of nginx agree; return the list."""
     shown: dict[str, Any] = host.curl("/").json
     ours = docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}").split()
     described = json.loads(docker("inspect", *ours)) if ours else []
@@ -24,6 +24,9 @@ def assert_consistent(host: Host) -> dict[str, Any]:
     with sqlite3.connect(host.state / "hosted.sqlite3") as database:
         reserved = dict(database.execute("SELECT app, port FROM ports"))
         assert [phase for (phase,) in database.execute("SELECT phase FROM apps")] == ["ready"] * len(shown)
+        running = set(database.execute("SELECT name, container FROM apps"))
+        last = "SELECT app, container FROM releases GROUP BY app HAVING number = MAX(number)"
+        assert set(database.execute(last)) == running
     database.close()
     bound = {
         each["Config"]["Labels"][f"{LABEL}.app"]: int(
