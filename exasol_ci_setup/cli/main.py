@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from exasol_ci_setup.cli import interruption
+from exasol_ci_setup.cli.help_text import HelpFormatter
 from exasol_ci_setup.cli.session import FORMATS, Session, sandbox_option
 from exasol_ci_setup.cli.spelling import typed_name, with_typed_names
 from exasol_ci_setup.cli.verbs import suggestion
@@ -145,6 +146,10 @@ SPELLINGS: Final[dict[str, dict[str, str]]] = {
 
 # Commands that the overview shows in one row.
 _KINDS: Final = "validate"
+
+
+# The contexts of all commands create their formatter with it.
+click.Context.formatter_class = HelpFormatter
 
 
 class Spellings(click.Group):

@@ -35,6 +35,28 @@ def all_commands() -> dict[str, click.Command]:
 ALL = all_commands()
 
 
+SHARED = {"--aws-profile", "--region", "--log-level", "--output", "--sandbox"}
+
+
+@pytest.mark.parametrize("name", all_commands())
+def test_help_lists_own_options_before_shared_ones(name):
+    options = [each for each in all_commands()[name].params if isinstance(each, click.Option) and not each.hidden]
+    is_shared = [each.opts[0] in SHARED and not each.expose_value for each in options]
+
+    assert is_shared == sorted(is_shared)
+
+
+@pytest.mark.parametrize("words", [["deploy-ci-build"], ["space", "add"], ["generate-buildspec"], []])
+def test_help_in_80_columns_breaks_no_word_at_hyphen(program, words):
+    shown = program(*words, "--help").stdout
+
+    # Click's runner sets the width.
+    broken = [line.split()[-1] for line in shown.splitlines() if line.endswith("-")]
+    # The name of an image is longer than a line of the column.
+    assert broken in ([], ["aws/codebuild/amazonlinux-"])
+    assert "\N{NON-BREAKING HYPHEN}" not in shown
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_command_has_help(name, program):
     ran = program(*name.split(), "--help")

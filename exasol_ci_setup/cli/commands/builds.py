@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 @click.command("start-ci-build")
-@common_options
 @project_options("the project's name")
 @follow_options
+@common_options
 def start_ci_build(
     session: Session, project: str | None, branch: str | None, stack_name: str | None, flags: FollowFlags
 ) -> None:
@@ -50,7 +50,6 @@ def start_ci_build(
 
 
 @click.command("builds")
-@common_options
 @click.option("--project", metavar="NAME", help="Only batches of the CI and release stacks of this project.")
 @click.option("--stack-name", metavar="NAME", help="Only batches of this stack.")
 @click.option(
@@ -61,6 +60,7 @@ def start_ci_build(
     metavar="N",
     help="Maximum number of batches.",
 )
+@common_options
 def builds(session: Session, project: str | None, stack_name: str | None, limit: int) -> None:
     """List batches of builds, the newest first."""
     from exasol_ci_setup.builds import read
@@ -81,7 +81,6 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
 
 
 @click.command("logs")
-@common_options
 @batch_options
 @click.option("--group", metavar="IDENTIFIER", help="Only the build with this identifier in the batch.")
 @click.option(
@@ -89,6 +88,7 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
     is_flag=True,
     help="Follow the batch until it ends; the exit code is that of the batch.",
 )
+@common_options
 def logs(session: Session, choice: BatchChoice, group: str | None, follow: bool) -> None:
     """Print the logs of a build or a batch.
 
@@ -128,9 +128,9 @@ def logs(session: Session, choice: BatchChoice, group: str | None, follow: bool)
 
 
 @click.command("stop")
-@common_options
 @batch_options
 @click.option("--no-wait", is_flag=True, help="Do not wait until the batch has stopped.")
+@common_options
 def stop(session: Session, choice: BatchChoice, no_wait: bool) -> None:
     """Stop a batch with all its builds.
 
@@ -158,10 +158,10 @@ def stop(session: Session, choice: BatchChoice, no_wait: bool) -> None:
 
 
 @click.command("retry")
-@common_options
 @batch_options
 @click.option("--failed-only", is_flag=True, help="Retry only builds that did not succeed.")
 @follow_options
+@common_options
 def retry(session: Session, choice: BatchChoice, failed_only: bool, flags: FollowFlags) -> None:
     """Retry a batch that did not succeed.
 

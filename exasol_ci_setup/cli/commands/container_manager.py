@@ -79,8 +79,8 @@ class IpAddress(click.ParamType):  # type: ignore[type-arg] # as above
     help="Address of this machine for ports without an address; 0.0.0.0 publishes them on all.",
 )
 @click.option("--non-interactive", is_flag=True, expose_value=False, hidden=True, help="Accepted without effect.")
-@log_level_option
 @pass_session
+@log_level_option
 def container_manager(
     session: Session,
     target: tuple[Path | None, int],

@@ -57,10 +57,10 @@ def _show(session: Session, request: Request, *, exit_code: bool) -> None:
 
 
 @diff.command(TEMPLATE, help=f"Compare {DESCRIPTION}.")
-@markdown_options
 @_exit_code_option
 @click.option("--template-bucket", metavar="NAME", help="Bucket of local artifacts.  [default: that of this tool]")
 @template_options
+@markdown_options
 def _template(session: Session, *, exit_code: bool, template_bucket: str | None, **values: Any) -> None:
     from exasol_ci_setup.stacks.user_template import build_request, known_choice
 
@@ -71,9 +71,9 @@ def _template(session: Session, *, exit_code: bool, template_bucket: str | None,
 
 def _command(kind: type[Construct], description: str) -> None:
     @diff.command(NAMES[kind], help=f"Compare the template of {description}.")
-    @markdown_options
     @_exit_code_option
     @construct_options(kind)
+    @markdown_options
     def command(session: Session, **values: Any) -> None:
         _diff(session, kind, values)
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 @click.command("drift")
-@markdown_options
 @click.argument("name", type=STACK, metavar="STACK")
 @click.option("--revert", is_flag=True, help="Revert the drift, after confirmation.")
 @click.option("--yes", "-y", is_flag=True, help="With --revert: do not prompt for confirmation.")
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 )
 @ALLOW_DATA_LOSS
 @click.option("--exit-code", is_flag=True, help="Exit with 5 if there is drift that is not reverted.")
+@markdown_options
 def drift(
     session: Session,
     name: str,

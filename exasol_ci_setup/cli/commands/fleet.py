@@ -32,7 +32,6 @@ _select_option: Final = click.option(
 
 
 @click.command("deploy-fleet")
-@markdown_options
 @_file_argument
 @click.option(
     "--schema",
@@ -54,6 +53,7 @@ _select_option: Final = click.option(
 )
 @click.option("--empty", is_flag=True, help="With --prune: also delete the contents of their buckets and repositories.")
 @many_stacks_options
+@markdown_options
 def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
     """Deploy the build stacks of many projects.
 
@@ -66,11 +66,11 @@ def deploy_fleet(session: Session, file: Path, **values: Any) -> None:
 
 
 @click.command("delete-fleet")
-@markdown_options
 @_file_argument
 @_select_option
 @click.option("--prune", is_flag=True, help="Also delete the stacks of the fleet that FILE no longer declares.")
 @many_deletions_options
+@markdown_options
 def delete_fleet(session: Session, file: Path, **values: Any) -> None:
     """Delete the stacks that a fleet declares.
 

@@ -90,8 +90,8 @@ def hosted() -> None:
     help="Addresses for the networks of apps, 16 for each app.  [default: 10.213.0.0/16]",
 )
 @click.option("--workers", type=click.IntRange(1, 64), hidden=True, help="Ignored: one process serves all requests.")
-@log_level_option
 @pass_session
+@log_level_option
 def serve(session: Session, path: Path | None, host: str, port: int, workers: int | None, **options: Any) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
 
@@ -131,8 +131,8 @@ def serve(session: Session, path: Path | None, host: str, port: int, workers: in
     metavar="DIR",
     help="Directory for the files.",
 )
-@output_option
 @pass_session
+@output_option
 def init(session: Session, user: str, into: Path, **options: Any) -> None:
     """Write the files that nginx and systemd need for the API, and a deploy key.
 

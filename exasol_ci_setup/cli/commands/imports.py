@@ -107,9 +107,9 @@ _options: Final = together(
 
 
 @import_.command(TEMPLATE, help=f"Import resources of {DESCRIPTION}.")
-@markdown_options
 @_options
 @template_options
+@markdown_options
 def _template(session: Session, **values: Any) -> None:
     stack, options = template_of(values)
     request, _ = request_of_template(session, stack)
@@ -118,9 +118,9 @@ def _template(session: Session, **values: Any) -> None:
 
 def _command(kind: type[Construct], description: str) -> None:
     @import_.command(NAMES[kind], help=f"Import resources of {description}.")
-    @markdown_options
     @_options
     @construct_options(kind)
+    @markdown_options
     def command(session: Session, **values: Any) -> None:
         construct, options = construct_of(kind, values)
         _import_construct(session, construct, **options)

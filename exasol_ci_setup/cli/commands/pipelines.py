@@ -32,8 +32,6 @@ _SPACE_OPTIONS = (
 @click.command("generate-pipeline")
 @pass_session
 @require_preview
-@markdown_output_option
-@log_level_option
 @click.option(
     "--target",
     type=click.Choice(["space", "codebuild"]),
@@ -92,6 +90,8 @@ _SPACE_OPTIONS = (
     help="Directory of the file; created if missing.",
 )
 @check_option
+@markdown_output_option
+@log_level_option
 def generate_pipeline(session: Session, target: str, output_path: Path, check: bool, **values: Any) -> None:
     """Generate the GitHub Actions workflow of a space or a CI stack.
 

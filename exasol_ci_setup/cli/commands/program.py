@@ -28,10 +28,10 @@ _program_options: Final = together(
 
 
 @click.command("up")
-@markdown_options
 @_file_argument
 @_program_options
 @many_stacks_options
+@markdown_options
 def up(session: Session, file: Path, **values: Any) -> None:
     """Deploy what a Python program declares.
 
@@ -42,10 +42,10 @@ def up(session: Session, file: Path, **values: Any) -> None:
 
 
 @click.command("plan")
-@markdown_options
 @_file_argument
 @_program_options
 @many_plans_options
+@markdown_options
 def plan(session: Session, file: Path, **values: Any) -> None:
     """Show what `up` would change.
 
@@ -65,11 +65,11 @@ def _up(session: Session, file: Path, values: Mapping[str, Any]) -> None:
 
 
 @click.command("down")
-@markdown_options
 @_file_argument
 @click.option("--prune", is_flag=True, help="Also delete the scope's stacks that FILE does not declare.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for deletions on which no other deletion depends.")
 @many_deletions_options
+@markdown_options
 def down(session: Session, file: Path, **values: Any) -> None:
     """Delete the stacks that a Python program declares.
 

@@ -40,7 +40,6 @@ _release_options: Final = together(
 
 
 @click.command("start-release-build")
-@common_options
 @project_options("the project's name + Release")
 @click.option(
     "--upload-url",
@@ -53,6 +52,7 @@ _release_options: Final = together(
 )
 @follow_options
 @_release_options
+@common_options
 def start_release_build(
     session: Session,
     project: str | None,
@@ -88,7 +88,6 @@ def start_release_build(
 
 
 @click.command("start-test-release-build")
-@common_options
 @project_options("the project's name + Release")
 @click.option(
     "--repo-name",
@@ -100,6 +99,7 @@ def start_release_build(
 @click.option("--keep-draft", is_flag=True, help="Keep the draft even if the build cannot be started.")
 @follow_options
 @_release_options
+@common_options
 def start_test_release_build(
     session: Session,
     project: str | None,

@@ -49,8 +49,6 @@ class _RunFlags:
 
 
 @click.command("run-buildspec")
-@output_option
-@log_level_option
 @pass_session
 @click.argument("buildspec", type=click.Path(path_type=Path), default=_DEFAULT, required=False)
 @click.option("--flavor", metavar="NAME", default="", help="Run the build of this flavor in a batch file.")
@@ -101,6 +99,8 @@ class _RunFlags:
     default=None,
     help="Let the container run its own Docker engine.  [default: as in the batch]",
 )
+@output_option
+@log_level_option
 def run_buildspec(session: Session, **options: Any) -> None:
     """Run a build in a local container, as CodeBuild would.
 

@@ -39,8 +39,8 @@ def scopes_list(session: Session) -> None:
 
 
 @scopes.command("show")
-@common_options
 @click.argument("name", metavar="SCOPE")
+@common_options
 def scopes_show(session: Session, name: str) -> None:
     """Show the stacks of a scope."""
     from exasol_ci_setup.cli.render import show
@@ -58,8 +58,8 @@ def resources(_session: Session) -> None:
 
 
 @resources.command("list")
-@common_options
 @click.argument("scope", metavar="[SCOPE]", required=False)
+@common_options
 def resources_list(session: Session, scope: str | None) -> None:
     """List the resources of a scope, or of all scopes."""
     from exasol_ci_setup.cli.render import show
@@ -79,9 +79,9 @@ def resources_list(session: Session, scope: str | None) -> None:
 
 
 @resources.command("show")
-@common_options
 @click.argument("stack", type=STACK, metavar="STACK")
 @click.argument("resource", metavar="RESOURCE")
+@common_options
 def resources_show(session: Session, stack: str, resource: str) -> None:
     """Show one resource of a stack."""
     from exasol_ci_setup.cli.render import show

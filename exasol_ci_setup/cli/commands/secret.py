@@ -80,11 +80,11 @@ def list_(session: Session) -> None:
 
 @secret.command("create", cls=RedactedCommand)
 @published_preview
-@common_options
 @_name_option
 @_value_option
 @_file_option
 @TAGS
+@common_options
 def create(session: Session, name: str, value: str | None, file: Path | None, tags: dict[str, str] | None) -> None:
     """Store a secret.
 
@@ -101,11 +101,11 @@ def create(session: Session, name: str, value: str | None, file: Path | None, ta
 
 
 @secret.command("set", cls=RedactedCommand)
-@common_options
 @_name_option
 @_value_option
 @_file_option
 @TAGS
+@common_options
 def set_(session: Session, name: str, value: str | None, file: Path | None, tags: dict[str, str] | None) -> None:
     """Store a secret, or replace the value of an existing one.
 
@@ -131,7 +131,6 @@ def set_(session: Session, name: str, value: str | None, file: Path | None, tags
 
 
 @secret.command("bulk-create", cls=RedactedCommand)
-@common_options
 @click.option("--secrets", callback=_only_stdin, metavar="-", help="Read the secrets from standard input.")
 @click.option(
     "--file",
@@ -141,6 +140,7 @@ def set_(session: Session, name: str, value: str | None, file: Path | None, tags
     help="Read the secrets from a file; - is standard input.",
 )
 @TAGS
+@common_options
 def bulk_create(session: Session, secrets: str | None, file: Path | None, tags: dict[str, str] | None) -> None:
     """Store many secrets, or none if one of them cannot be stored.
 
@@ -163,8 +163,8 @@ def bulk_create(session: Session, secrets: str | None, file: Path | None, tags: 
 
 @secret.command("get")
 @published_preview
-@common_options
 @_name_option
+@common_options
 def get(session: Session, name: str) -> None:
     """Print the value of a secret, and nothing else."""
     from exasol_ci_setup.platform import secret as verbs
@@ -180,9 +180,9 @@ def get(session: Session, name: str) -> None:
 
 
 @secret.command("delete")
-@common_options
 @_name_option
 @YES
+@common_options
 def delete(session: Session, name: str, yes: bool) -> None:
     """Delete a secret; AWS keeps it for 30 days, but its name is available again."""
     from exasol_ci_setup.platform import secret as verbs
