@@ -34,13 +34,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
+def today() -> str:
+    """Return the date of a measurement."""
+    return f"{datetime.now(timezone.utc):%Y-%m-%d}"
+
+
 def machine() -> str:
     """Return a description of the machine, and the date."""
     system = platform.freedesktop_os_release()["PRETTY_NAME"] if hasattr(platform, "freedesktop_os_release") else ""
     model = _processor()
     load = os.getloadavg()[0]
     return (
-        f"{datetime.now(timezone.utc):%Y-%m-%d}, {system or platform.platform()}, {os.cpu_count()} cores{model}, "
+        f"{today()}, {system or platform.platform()}, {os.cpu_count()} cores{model}, "
         f"Python {platform.python_version()}; load at the start {load:.1f}"
     )
 

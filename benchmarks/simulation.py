@@ -80,7 +80,7 @@ def main() -> None:
         f"**{count:,} stacks**\n\n" + page.table(head, [_row(tool, found[tool, count]) for tool in (*_OURS, *_PEERS)])
         for count in counts
     ]
-    page.write("simulation", "\n\n".join(parts))
+    page.write("simulation", "\n\n".join([f"{page.today()}, in virtual time.", *parts]))
 
 
 if __name__ == "__main__":
