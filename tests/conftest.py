@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,15 @@ def _no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     # Output must not depend on the environment of the tests. Tests of these variables set them.
     for name in ("CI", "NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def _usual_recursion() -> Iterator[None]:
+    """Python's default limit of recursion: a library of the sandbox raises it, and the parser of YAML needs seconds to reach that."""
+    raised = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(raised)
 
 
 @pytest.fixture

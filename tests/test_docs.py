@@ -7,6 +7,7 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +15,10 @@ from click.testing import CliRunner, Result
 from exasol_ci_setup import sandbox
 from exasol_ci_setup.cli.main import PROGRAM, cli
 from exasol_ci_setup.cli.session import Session
+from exasol_ci_setup.sandbox.daemon import DIRECTORY_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,12 +60,22 @@ def examples(page: Path) -> list[Example]:
 WITH_EXAMPLES = [page for page in PAGES if examples(page)]
 
 
+@pytest.fixture(scope="module")
+def sandbox_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of one sandbox for all pages, which a command of the first page starts."""
+    folder = tmp_path_factory.mktemp("pages") / "sandbox"
+    yield folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DIRECTORY_VARIABLE, str(folder))
+        sandbox.stop()
+
+
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
-def test_commands_on_page_print_documented_output(page, tmp_path, monkeypatch):
+def test_commands_on_page_print_documented_output(page, sandbox_folder, tmp_path, monkeypatch):
     folder = tmp_path / "repository"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("EXASOL_CI_SETUP_SANDBOX_DIR", str(tmp_path / "sandbox"))
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(sandbox_folder))
     monkeypatch.setenv("HOME", str(tmp_path))
 
     def run(words: list[str]) -> Result:
@@ -83,7 +98,7 @@ def test_commands_on_page_print_documented_output(page, tmp_path, monkeypatch):
             for expected in example.expected:
                 assert expected in lines, f"{page.name}:{example.line}: {expected!r} is not printed in\n{ran.output}"
     finally:
-        sandbox.stop()
+        sandbox.reset()
         logging.getLogger().handlers.clear()
         logging.getLogger("exasol_ci_setup").setLevel(logging.NOTSET)
 

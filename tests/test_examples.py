@@ -1,4 +1,4 @@
-"""The programs in `examples/` have types, and run in the sandbox."""
+"""The programs in `examples/` run in the sandbox; tests/test_library_page.py checks their types."""
 
 from __future__ import annotations
 
@@ -38,15 +38,6 @@ def test_each_example_is_listed():
     assert folders == set(RESOURCES)
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(f"({name}/program.py)" in readme for name in folders)
-
-
-def test_examples_pass_mypy():
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, "--no-error-summary"]
-    for name in RESOURCES:
-        ran = subprocess.run(
-            [*command, str(EXAMPLES / name / "program.py")], capture_output=True, text=True, check=False
-        )
-        assert ran.stdout == "", name
 
 
 @pytest.fixture

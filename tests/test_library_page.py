@@ -1,4 +1,4 @@
-"""The programs in the documentation have types, and those of the page of the library run."""
+"""The programs in the documentation and in `examples/` have types, and those of the page of the library run."""
 
 from __future__ import annotations
 
@@ -121,8 +121,13 @@ def test_program_of_page_runs_in_sandbox_of_shell(tmp_path):
     assert re.findall(r"^(\S+) +CREATE_COMPLETE", ran.stdout, re.MULTILINE) == ["SLCSourceCredentials", "Slc"]
 
 
-def test_programs_in_documentation_pass_mypy(tmp_path):
+def test_programs_in_documentation_and_examples_pass_mypy(tmp_path):
     files = []
+    for path in sorted((ROOT / "examples").glob("*/program.py")):
+        file = tmp_path / f"example_{path.parent.name}.py"
+        file.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+        files.append(str(file))
+    assert len(files) >= 3
     for page in PAGES:
         for name, text in programs(page).items():
             if "import exasol_ci_setup" in text or "from exasol_ci_setup import" in text:

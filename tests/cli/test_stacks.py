@@ -190,11 +190,15 @@ def test_retain_of_unknown_resource_fails(ready):
 
 @pytest.mark.parametrize("name", ["", "a b", "-x", "1Slc", "x" * 129])
 @pytest.mark.parametrize("command", ["status", "outputs", "watch", "delete"])
-def test_invalid_stack_name_exits_2(ready, command, name):
-    ran = ready(command, *(["--yes"] if command == "delete" else []), "--", name)
+def test_invalid_stack_name_exits_2(here, command, name):
+    ran = here(command, *(["--yes"] if command == "delete" else []), "--", name)
 
     assert ran.code == 2
     assert "letters, digits and hyphens" in ran.stderr
+
+
+def test_invalid_name_besides_valid_one_deletes_nothing(ready):
+    assert ready("delete", "--yes", "--", "SlcRelease", "a b").code == 2
     assert ready("status", "SlcRelease").code == 0
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -16,25 +16,43 @@ from exasol_ci_setup.access.deployer import LARGEST_POLICY, size
 from exasol_ci_setup.access.resource_arns import Place
 from tests.answers import AwsError
 from tests.contract import evidence, preview, scenario
+from tests.contract.__main__ import main
 from tests.contract.conftest import create_github_secret
 from tests.contract.endpoint import environment
 from tests.contract.scenario import TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "711122224444"
 
 
-def program(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m tests.contract` without credentials, except those in `more`."""
-    return subprocess.run(
-        [sys.executable, "-m", "tests.contract", *words],
-        cwd=ROOT,
-        env={**environment(), **more},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+class Ran(NamedTuple):
+    """The exit code and the output of a run."""
+
+    code: object
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Return a function that runs `python -m tests.contract` in this process, without credentials, except those in `more`."""
+
+    def run(*words: str, **more: str) -> Ran:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", ["tests.contract", *words])
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        try:
+            code: object = main()
+        except SystemExit as end:
+            code = end.code
+        return Ran(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +61,20 @@ def shown():
     return preview.text(Place("111122223333", "eu-central-1"))
 
 
-def test_dry_run_needs_no_credentials():
+def test_dry_run_needs_no_credentials(program):
     ran = program("aws", "--dry-run", "--region", "eu-central-1", "--account", "111122223333")
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.stderr
     assert "contract-images: ECR::Repository" in ran.stdout
     assert json.loads(ran.stdout[ran.stdout.index("\n[\n") :])[0]["Version"] == "2012-10-17"
 
 
-def test_dry_run_writes_each_policy_to_file_and_prints_commands(tmp_path: Path):
+def test_dry_run_writes_each_policy_to_file_and_prints_commands(tmp_path: Path, program):
     ran = program(
         *("aws", "--dry-run", "--region", "eu-central-1", "--account", ACCOUNT, "--into", str(tmp_path / "new"))
     )
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.stderr
     files = sorted((tmp_path / "new").iterdir())
     documents = [json.loads(path.read_text()) for path in files]
     place = Place(ACCOUNT, "eu-central-1")
@@ -92,10 +110,10 @@ def test_each_document_of_policy_can_be_attached():
         (("--account", "111122223333"), "name the region"),
     ],
 )
-def test_run_without_account_or_region_is_refused(options, message):
+def test_run_without_account_or_region_is_refused(options, message, program):
     ran = program("clean", *options)
 
-    assert (ran.returncode, ran.stdout) == (2, "")
+    assert (ran.code, ran.stdout) == (2, "")
     assert message in ran.stderr
 
 
@@ -111,15 +129,15 @@ def credentials(server):
 
 
 @pytest.mark.live
-def test_run_in_other_account_is_refused(credentials):
+def test_run_in_other_account_is_refused(credentials, program):
     ran = program("clean", "--region", "eu-central-1", "--account", "111122223333", **credentials)
 
-    assert ran.returncode == 2
+    assert ran.code == 2
     assert f"belong to account {ACCOUNT}, not to 111122223333: nothing was created" in ran.stderr
 
 
 @pytest.mark.live
-def test_leftovers_are_listed_and_deleted(server, credentials):
+def test_leftovers_are_listed_and_deleted(server, credentials, program):
     from exasol_ci_setup.aws.session import connect  # noqa: PLC0415 - boto3 is slow to import
 
     account = connect(region="eu-central-1", endpoint_url=server.url, access_key=(ACCOUNT, "test"))
@@ -144,11 +162,11 @@ def test_leftovers_are_listed_and_deleted(server, credentials):
     words = ("clean", "--region", "eu-central-1", "--account", ACCOUNT)
 
     refused = program(*words, **credentials)
-    assert refused.returncode == 2
+    assert refused.code == 2
     assert "confirmation is needed" in refused.stderr
     ran = program(*words, "--yes", **credentials)
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.stderr
     assert ran.stdout.splitlines() == [
         "stack left-behind",
         f"bucket {bucket}",
@@ -185,7 +203,17 @@ def test_names_of_leftovers_include_each_stack_bucket_and_log_group():
 
 
 def test_missing_credentials_are_one_line():
-    ran = program("clean", "--region", "eu-central-1", "--account", "111122223333", "--profile", "no-such-profile")
+    # A process, as `make` starts it.
+    words = ("clean", "--region", "eu-central-1", "--account", "111122223333", "--profile", "no-such-profile")
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.contract", *words],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
 
     assert ran.returncode == 2
     assert ran.stderr.startswith("error: AWS profile 'no-such-profile' does not exist\nhint: ")

