@@ -340,9 +340,6 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the program. The entry point of the console script."""
-    # Nearly all objects of a command are modules, rules and models that exist until its end: searching them for garbage takes a fifth of the
-    # time of the linter's first run.
-    gc.set_threshold(50_000, 20, 100)
     # Python collects all objects again when it ends, which takes a quarter of the time of a deployment without changes.
     atexit.register(gc.freeze)
     session = Session()

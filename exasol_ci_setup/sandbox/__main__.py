@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
-import gc
 import os
 from pathlib import Path
 
@@ -26,9 +24,6 @@ def main() -> None:
     # The caller waits for this first process. The serving process has no parent, and so leaves no zombie.
     if os.fork():
         os._exit(0)
-    # As for commands: nearly all objects are modules that exist until the end, and Python would search them again then.
-    gc.set_threshold(50_000, 20, 100)
-    atexit.register(gc.freeze)
     from exasol_ci_setup.sandbox.server import serve_forever  # noqa: PLC0415 - after the fork: it imports half of the extra
 
     serve_forever(
