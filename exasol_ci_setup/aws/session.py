@@ -243,7 +243,8 @@ def connect(
         raise RegionMissingError(
             f"no AWS region is set{of}",
             hint="use --region, or set AWS_REGION, or run `aws configure set region eu-central-1"
-            + (f" --profile {shlex.quote(profile)}`" if profile else "`"),
+            + (f" --profile {shlex.quote(profile)}`" if profile else "`")
+            + "; --sandbox needs none",
         )
     return Account(session=session, region=found, endpoint_url=endpoint_url)
 

@@ -16,7 +16,7 @@ from exasol_ci_setup.cli import interruption
 from exasol_ci_setup.cli.help_text import HelpFormatter
 from exasol_ci_setup.cli.session import FORMATS, Session, sandbox_option
 from exasol_ci_setup.cli.spelling import typed_name, with_typed_names
-from exasol_ci_setup.cli.verbs import suggestion
+from exasol_ci_setup.cli.verbs import VerbGroup, require_command
 from exasol_ci_setup.core.errors import InputError, MissingExtraError, OperationInterruptedError, SetupError
 from exasol_ci_setup.core.version import __version__
 
@@ -152,7 +152,7 @@ _KINDS: Final = "validate"
 click.Context.formatter_class = HelpFormatter
 
 
-class Spellings(click.Group):
+class Spellings(VerbGroup):
     """The commands whose spelling in two words begins with the same word."""
 
     def __init__(self, program: Program, word: str) -> None:
@@ -197,12 +197,7 @@ class Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command. Click knows the names of loaded commands only, so a mistyped name is handled here."""
-        name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-") and not ctx.resilient_parsing:
-            from difflib import get_close_matches  # noqa: PLC0415 - only after a mistake
-
-            near = get_close_matches(name, self.list_commands(ctx))
-            ctx.fail(f"No such command {name!r}.{suggestion(near)}")
+        require_command(self, ctx, args[0])
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -29,16 +29,29 @@ class VerbGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command. For a word of another program, the error names the commands that mean the same."""
-        word = args[0]
-        if word not in self.commands and not ctx.resilient_parsing:
-            same = _WORDS.get(word, ())
-            near = [name for name in self.list_commands(ctx) if name in same or name.startswith(f"{word}-")]
-            if near:
-                ctx.fail(f"No such command {word!r}.{suggestion(near)}")
+        require_command(self, ctx, args[0])
         return super().resolve_command(ctx, args)
 
 
-def suggestion(near: Sequence[str]) -> str:
+def require_command(group: click.Group, ctx: click.Context, word: str) -> None:
+    """Raise UsageError with the nearest commands if the group has no command of this name.
+
+    Click suggests the names of loaded commands only, and none for the beginning of a name.
+    """
+    if word.startswith("-") or ctx.resilient_parsing or group.get_command(ctx, word) is not None:
+        return
+    names = group.list_commands(ctx)
+    same = _WORDS.get(word, ())
+    near = [name for name in names if name in same or name.startswith(f"{word}-")]
+    near = near or [name for name in names if f"-{word}-" in f"-{name}-"]
+    if not near:
+        from difflib import get_close_matches  # noqa: PLC0415 - only after a mistake
+
+        near = get_close_matches(word, names) or [name for name in names if name.startswith(word)]
+    ctx.fail(f"No such command {word!r}.{_suggestion(near)}")
+
+
+def _suggestion(near: Sequence[str]) -> str:
     """Return a sentence that names the commands, or an empty text without any."""
     if not near:
         return ""

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _AS_WRITTEN: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp"))
 _DEEPEST: Final = 10
+_NEW_FILE: Final = (
+    "to write one with the repositories of a GitHub organization: `exasol-ci-setup init-fleet --organization NAME`"
+)
 _ANY_OUTPUT: Final = StackOutput("", "")
 
 
@@ -40,7 +43,7 @@ def load(path: Path, *, templates: Sequence[str] | None = None) -> Fleet:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"the fleet file {path} does not exist", hint=HINT) from None
+        raise InputError(f"the fleet file {path} does not exist", hint=f"{_NEW_FILE}\n{HINT}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise read_error(str(path), error) from None
     root, data = _parsed(path, text)

@@ -195,10 +195,21 @@ def test_unknown_command_is_bad_usage(program):
 
 @pytest.mark.parametrize(
     ("name", "suggestion"),
-    [("lst", "Did you mean 'list'?"), ("deploy-ci-buil", "'deploy-ci-build'"), ("qqq", "'qqq'.")],
+    [
+        ("lst", "Did you mean 'list'?"),
+        ("deploy-ci-buil", "'deploy-ci-build'"),
+        ("heal", "Did you mean 'health'?"),
+        ("ci-build", "Did you mean one of: 'deploy-ci-build', 'start-ci-build', 'validate-ci-build'?"),
+        ("deploy ci", "Did you mean 'ci-build'?"),
+        ("deploy ci-buid", "Did you mean 'ci-build'?"),
+        ("cost ci", "Did you mean 'ci-build'?"),
+        ("fleet ini", "Did you mean 'init'?"),
+        ("qqq", "'qqq'.\n"),
+        ("deploy qqq", "'qqq'.\n"),
+    ],
 )
 def test_mistyped_command_has_suggestion(program, name, suggestion):
-    ran = program(name)
+    ran = program(*name.split())
 
     assert ran.code == 2
     assert suggestion in ran.stderr
@@ -255,7 +266,7 @@ def test_offline_validation_does_not_import_boto3():
     [
         (("space", "status"), "'get'"),
         (("space", "ssh"), "'exec'"),
-        (("space", "restat"), "one of: 'create', 'restart'"),
+        (("space", "restat"), "one of: 'restart', 'create'"),
         (("registry", "rm"), "'delete'"),
         (("storage", "ls"), "one of: 'list', 'list-object'"),
         (("storage", "cp"), "one of: 'get-object', 'put-object'"),

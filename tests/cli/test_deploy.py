@@ -198,6 +198,7 @@ def test_missing_region_differs_from_missing_credentials(program):
 
     assert (nowhere.code, anonymous.code) == (4, 4)
     assert "no AWS region is set" in nowhere.stderr
+    assert "--sandbox needs none" in nowhere.stderr
     assert "no AWS credentials were found" in anonymous.stderr
 
 

@@ -135,3 +135,10 @@ def test_unexpected_response_of_github_is_reported(hub, program, answer):
 
     assert ran.code == 1
     assert "error: GitHub did not list the repositories of acme" in ran.stderr
+
+
+def test_missing_fleet_file_names_this_command(program, tmp_path):
+    ran = program("deploy-fleet", str(tmp_path / "none.yaml"))
+
+    assert ran.code == 2
+    assert "`exasol-ci-setup init-fleet --organization NAME`" in ran.stderr

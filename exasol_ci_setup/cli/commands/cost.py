@@ -9,6 +9,7 @@ import click
 from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construct_options  # noqa: TID253 - the options are those of the models
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
+from exasol_ci_setup.cli.verbs import VerbGroup
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.costs import Cost
 
 
-@click.group("cost")
+@click.group("cost", cls=VerbGroup)
 def cost() -> None:
     """Estimate the monthly cost of a template.
 

@@ -10,6 +10,7 @@ from exasol_ci_setup.cli.constructs import NAMES, STACKS, construct_of, construc
 from exasol_ci_setup.cli.session import markdown_options
 from exasol_ci_setup.cli.spelling import option_of
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import DifferencesFoundError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _exit_code_option = click.option("--exit-code", is_flag=True, help="Exit with 5 if there are differences.")
 
 
-@click.group("diff")
+@click.group("diff", cls=VerbGroup)
 def diff() -> None:
     """Compare a template with the deployed one.
 

@@ -17,6 +17,7 @@ from exasol_ci_setup.cli.dry_run import collect_only, dry_run
 from exasol_ci_setup.cli.options import ROLE, Pattern
 from exasol_ci_setup.cli.session import common_options, together
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _OMITTED: Final = {
 }
 
 
-@click.group("iam-policy")
+@click.group("iam-policy", cls=VerbGroup)
 def iam_policy() -> None:
     """Print the IAM policy that deploying needs.
 

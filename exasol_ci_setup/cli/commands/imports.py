@@ -14,6 +14,7 @@ from exasol_ci_setup.cli.session import markdown_options, together
 from exasol_ci_setup.cli.spelling import option_of
 from exasol_ci_setup.cli.templates import DESCRIPTION, TEMPLATE, template_of, template_options
 from exasol_ci_setup.cli.templates import request_of as request_of_template
+from exasol_ci_setup.cli.verbs import VerbGroup
 
 if TYPE_CHECKING:
     from exasol_ci_setup.cli.session import Session
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.stacks.request import Request
 
 
-@click.group("import")
+@click.group("import", cls=VerbGroup)
 def import_() -> None:
     """Import existing resources into a stack.
 

@@ -8,6 +8,7 @@ import click
 
 from exasol_ci_setup.cli.options import STACK
 from exasol_ci_setup.cli.session import common_options
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import InputError, StackError
 from exasol_ci_setup.core.tags import TAG_PREFIX
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.stacks import Stack
 
 
-@click.group("scopes")
+@click.group("scopes", cls=VerbGroup)
 @common_options
 def scopes(_session: Session) -> None:
     """Show the scopes of programs and their stacks."""
@@ -51,7 +52,7 @@ def scopes_show(session: Session, name: str) -> None:
     session.output.record(*stacks)
 
 
-@click.group("resources")
+@click.group("resources", cls=VerbGroup)
 @common_options
 def resources(_session: Session) -> None:
     """Show the AWS resources behind constructs."""

@@ -12,6 +12,7 @@ from exasol_ci_setup.cli.options import Duration, Pairs, merged
 from exasol_ci_setup.cli.platform import acting, change_options, done, has_changed, listing, show_releases
 from exasol_ci_setup.cli.session import common_options
 from exasol_ci_setup.cli.space_options import name_option, show_space
+from exasol_ci_setup.cli.verbs import VerbGroup
 from exasol_ci_setup.core.errors import SpaceConflictError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def scale(session: Session, name: str, count: str, *, plan_only: bool, yes: bool
     _update(session, name, plan_only=plan_only, yes=yes, allow_data_loss=allow_data_loss, count=count)
 
 
-@click.group()
+@click.group(cls=VerbGroup)
 def env() -> None:
     """Set and remove environment variables of a space."""
 
