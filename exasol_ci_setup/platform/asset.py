@@ -139,7 +139,8 @@ def get(*, workspace_id: str, asset_id: str, expires_in: float | None = None, co
     if expires_in is not None and not 1 <= expires_in <= _MOST_SECONDS:
         raise AssetRequestError(
             f"a link cannot expire after {expires_in:g} seconds: it ends with the session that signs it",
-            hint="use a time from 1s to 1h; `exasol-ci-setup asset get` prints a new link at any time",
+            hint=f"use a time from 1s to 1h; `exasol-ci-setup asset get --workspace-id {workspace_id} --asset-id {asset_id}` prints a new link "
+            "at any time",
         )
     context = context or default_context()
     bucket, asset, _ = _load(context, workspace_id, asset_id)
@@ -171,7 +172,7 @@ def update(
         if asset.visibility != "public":
             # Delete the public copy first, also one that an interrupted update left: a record must not say private while a copy is public.
             links.withdraw(context, bucket, asset.id)
-        tag = _write(context, bucket, asset, _changed_meanwhile(asset_id), IfMatch=tag)
+        tag = _write(context, bucket, asset, _changed_meanwhile(workspace_id, asset_id), IfMatch=tag)
         if asset.visibility == "public":
             try:
                 _publish(context, bucket, asset, tag)
@@ -180,7 +181,7 @@ def update(
             except BaseException:
                 if before.visibility != "public":
                     links.withdraw(context, bucket, asset.id)
-                    _write(context, bucket, before, _changed_meanwhile(asset_id), IfMatch=tag)
+                    _write(context, bucket, before, _changed_meanwhile(workspace_id, asset_id), IfMatch=tag)
                 raise
     if asset.visibility != "public":
         bucket = _revoke_public_access_if_unused(context, bucket)
@@ -312,7 +313,7 @@ def _publish(context: Context, bucket: Bucket, asset: Asset, tag: str) -> None:
     if found != tag and (now is None or now.visibility != "public"):
         # The update that made it private may have looked for the copy before it existed.
         links.withdraw(context, bucket, asset.id)
-        raise _changed_meanwhile(asset.id)
+        raise _changed_meanwhile(asset.workspace_id, asset.id)
 
 
 def _revoke_public_access_if_unused(context: Context, bucket: Bucket) -> Bucket:
@@ -328,9 +329,10 @@ def _conflict(asset: Asset) -> AssetConflictError:
     )
 
 
-def _changed_meanwhile(asset_id: str) -> AssetConflictError:
+def _changed_meanwhile(workspace_id: str, asset_id: str) -> AssetConflictError:
     return AssetConflictError(
-        f"asset {asset_id} was changed by another process", hint="check it with `exasol-ci-setup asset get`, then retry"
+        f"asset {asset_id} was changed by another process",
+        hint=f"check it with `exasol-ci-setup asset get --workspace-id {workspace_id} --asset-id {asset_id}`, then retry",
     )
 
 

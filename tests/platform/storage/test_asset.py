@@ -341,9 +341,10 @@ def test_concurrent_change_is_conflict(context):
                 update(context, made, content_disposition="attachment")
             return True
 
-    with pytest.raises(AssetConflictError, match="was changed by another process"):
+    with pytest.raises(AssetConflictError, match="was changed by another process") as found:
         update(Context(context.account, reporter=ChangingReporter()), made, visibility="public", allow_broadening=True)
     assert not is_public(context)
+    assert f"asset get --workspace-id {made.workspace_id} --asset-id {made.id}`" in found.value.hint
 
 
 class BeforeRequests:
