@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from exasol_ci_setup.constructs.base import ScopedConstruct
 from exasol_ci_setup.constructs.values import Items, between, matching, refusal
+from exasol_ci_setup.core.errors import InputError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,6 +23,9 @@ _MORE_THAN_ANY: Final = 100_000
 
 _MAX_FILTERS: Final = 5
 """The maximum of ECR for exclusions: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html."""
+
+_SHORTEST_NAME: Final = 2
+"""Source: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html."""
 
 RELEASE_TAGS: Final = "release-*"
 """The tags of images that spaces run or can roll back to, in registries with a limit of images."""
@@ -92,8 +96,18 @@ class Registry(ScopedConstruct):
 
     @property
     def repository_name(self) -> str:
-        """The name of the repository: the scope's and the construct's name, in lower case, as ECR requires."""
-        return (f"{self.resolved_scope.name}/{self.name}" if self.is_scoped else self.name).lower()
+        """The name of the repository: the scope's and the construct's name, in lower case, as ECR requires.
+
+        Raises InputError for one letter without a scope.
+        """
+        if self.is_scoped:
+            return f"{self.resolved_scope.name}/{self.name}".lower()
+        if len(self.name) < _SHORTEST_NAME:
+            raise InputError(
+                f"the name of a repository in ECR has at least {_SHORTEST_NAME} characters, not {self.name!r}",
+                hint="choose a longer name",
+            )
+        return self.name.lower()
 
     @property
     def lifecycle_policy(self) -> str:

@@ -111,3 +111,12 @@ def test_invalid_number_of_kept_images_names_typed_option(here):
 
     assert ran.code == 2
     assert "--keep 0 is invalid: use 1 to 10000 images" in ran.stderr
+
+
+def test_name_that_is_too_short_for_repository_is_bad_usage(here, live):
+    ran = here("registry", "create", "--name", "t")
+
+    assert ran.code == 2
+    assert "the name of a repository in ECR has at least 2 characters, not 't'" in ran.stderr
+    assert here("deploy-registry", "--name", "t", "--yes").code == 2
+    assert live.client("cloudformation").describe_stacks()["Stacks"] == []
