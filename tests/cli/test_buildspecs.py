@@ -94,6 +94,7 @@ def test_excluded_release_of_package_is_warned_of(command: str, program):
     assert default.code == 0
     assert "no --config-file: run-" in default.stderr
     assert "of exasol-script-languages-container-ci >=1.8,<3 needs it" in default.stderr
+    assert "--build-command runs another command in place of run-" in default.stderr
     assert "pyproject.toml has exasol-script-languages-container-ci ^5.0" in default.stderr
     assert "`poetry add 'exasol-script-languages-container-ci>=1.8,<3'`" in default.stderr
     assert "warning" not in own.stderr

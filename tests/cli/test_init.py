@@ -50,6 +50,25 @@ def test_defaults_are_those_of_checkout(program):
     assert all(words[words.index("--region") + 1] == "eu-central-1" for words in found if "--region" in words)
 
 
+def test_files_of_repository_with_dockerfile_build_its_image(program):
+    step = next(words for words in commands(program("init").stdout) if "generate-buildspec" in words)
+    assert step[2:] == ["--flavor", "app", "--build-command", "docker build ."]
+
+    ran = program(*step[1:])
+
+    assert ran.code == 0
+    assert "warning" not in ran.stderr
+
+
+def test_files_of_repository_with_flavors_build_them(program, checkout):
+    (checkout / "flavors" / "one").mkdir(parents=True)
+    (checkout / "build_config.json").write_text("{}", encoding="utf-8")
+    step = next(words for words in commands(program("init").stdout) if "generate-buildspec" in words)
+
+    assert step[2:] == ["--config-file", "build_config.json"]
+    assert program(*step[1:]).code == 0
+
+
 def test_builds_without_login_need_no_docker_secret(program):
     ran = program("init", "--docker-secret", "none", "--region", "eu-west-1", "--output", "json")
 

@@ -217,7 +217,10 @@ def _check_config(
         return
     problem = f"{path} has no {', '.join(absent)}" if absent else "" if path else "no --config-file"
     if problem:
-        session.output.warn(f"{problem}: run-{kind} of {PACKAGE} {VERSIONS} needs it in each build")
+        session.output.warn(
+            f"{problem}: run-{kind} of {PACKAGE} {VERSIONS} needs it in each build; "
+            f"--build-command runs another command in place of run-{kind}"
+        )
     if (found := excluding_file(Path())) is not None:
         session.output.warn(
             f"{found[0]} has {PACKAGE} {found[1]}, but each build runs run-{kind} of {VERSIONS}, which later releases do not have: "

@@ -6,6 +6,7 @@ import os
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _REGION: Final = "eu-central-1"
 _GITHUB_SECRET: Final = "github"  # noqa: S105 - the name of a secret
 _DOCKER_SECRET: Final = "Dockerhub"  # noqa: S105 - the name of a secret
+_CONFIG: Final = "build_config.json"
 _NO_SECRET: Final = "none"  # noqa: S105 - the name of no secret
 
 
@@ -124,8 +126,8 @@ def _steps(session: Session, construct: CiBuild, github: str, docker: str) -> li
             tuple(_own(session, *deploy, *more) for more in (["--plan"], [])),
         ),
         _Step(
-            "Generate the buildspec files in the repository, and commit them: one build for each flavor",
-            (shlex.join(["exasol-ci-setup", "generate-buildspec", "--flavor", "app", *login]),),
+            "Generate the buildspec files in the root of the repository, and commit them",
+            (shlex.join(["exasol-ci-setup", "generate-buildspec", *_builds(), *login]),),
         ),
         _Step(
             "Push a commit, or start a build; then follow its log",
@@ -159,6 +161,13 @@ def _steps(session: Session, construct: CiBuild, github: str, docker: str) -> li
         ),
         *steps,
     ]
+
+
+def _builds() -> list[str]:
+    """Return the options of the buildspec files for the working directory: its flavors, or one Docker image."""
+    if not Path("flavors").is_dir():
+        return ["--flavor", "app", "--build-command", "docker build ."]
+    return ["--config-file", _CONFIG] if Path(_CONFIG).is_file() else []
 
 
 def _own(session: Session, *words: str) -> str:
