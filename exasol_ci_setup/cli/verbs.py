@@ -21,6 +21,8 @@ _WORDS: Final = {
 }
 """Commands by the words of other programs with this meaning. The spelling of ``status`` is near that of ``restart``."""
 
+_WHOLE_SENTENCE: Final = 1000
+
 
 class VerbGroup(click.Group):
     """A group of commands such as ``get``, ``list`` and ``put-object``."""
@@ -31,6 +33,18 @@ class VerbGroup(click.Group):
         """Return the command. For a word of another program, the error names the commands that mean the same."""
         require_command(self, ctx, args[0])
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their whole first sentences, which click cuts at the end of a line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [
+            (name, each.get_short_help_str(limit=_WHOLE_SENTENCE))
+            for name, each in commands
+            if each and not each.hidden
+        ]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
 
 def require_command(group: click.Group, ctx: click.Context, word: str) -> None:

@@ -57,6 +57,15 @@ def test_help_in_80_columns_breaks_no_word_at_hyphen(program, words):
     assert "\N{NON-BREAKING HYPHEN}" not in shown
 
 
+@pytest.mark.parametrize(
+    "name", ["space", "storage", "secret", "sandbox", "registry", "hosted", "asset", "cost", "diff"]
+)
+def test_help_of_group_has_whole_sentences(program, name):
+    shown = program(name, "--help").stdout
+
+    assert "..." not in shown.replace("[ARGS]...", "")
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_command_has_help(name, program):
     ran = program(*name.split(), "--help")
