@@ -23,9 +23,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[aws,containers,keyring,sandbox,ssh]" --group dev
 	@touch $(READY)
 
-# Without compiled modules, each worker and each process that a test starts would compile them again.
+# Without compiled modules, each worker and each process that a test starts would compile them again. With `worksteal`, neighboring tests run
+# in the same worker, and no worker waits at the end.
 test: $(READY)  ## Run all tests that this machine can run
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 test-engine: $(READY)  ## Run the tests that need a Docker engine, with a separate one (as root)
 	EXASOL_CI_SETUP_REQUIRE=engine,registry .ci/engine $(BIN)/python -m pytest tests/engine $(PYTEST_ARGS)
