@@ -9,6 +9,7 @@ import pytest
 
 from exasol_ci_setup.aws.session import connect, translate_aws_errors
 from exasol_ci_setup.core.errors import CredentialsInvalidError, RegionMissingError
+from tests.ports import free_port
 
 SECRET = "s3cr3t"
 KEYS = "aws_access_key_id = a\naws_secret_access_key = b\n"
@@ -132,10 +133,10 @@ def test_token_with_line_break_is_named_without_its_value(configure, monkeypatch
     assert "AWS_CONTAINER_AUTHORIZATION_TOKEN" in failure(None).message
 
 
-def test_session_token_with_line_break_is_not_shown(configure, monkeypatch, free_tcp_port):
+def test_session_token_with_line_break_is_not_shown(configure, monkeypatch):
     configure()
     values = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": f"{SECRET}\nb"}
-    for name, value in {**values, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_tcp_port}"}.items():
+    for name, value in {**values, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}.items():
         monkeypatch.setenv(name, value)
 
     assert "line break" in failure(None).message
