@@ -79,6 +79,31 @@ class NewObjectAddress(StorageAddress):
     object_name: Annotated[NewObjectName, Field(description="Name of the new object.")]
 
 
+class CopySource(StorageAddress):
+    """An object or a folder to copy, by its exact name."""
+
+    source: Annotated[ObjectName, Field(description="Exact name of the object or the folder.")]
+
+
+class CopyStorage(Value):
+    """The storage of a copy."""
+
+    to_workspace: Annotated[WorkspaceId, Field(description="ID of the workspace.")]
+    to_storage: Annotated[StorageName, Field(description="Name of the storage.")]
+
+
+class CopyName(Value):
+    """The name of a copy: empty parts are removed from it."""
+
+    destination: Annotated[NewObjectName, Field(description="Name of the copy.")]
+
+
+class ExactCopyName(Value):
+    """The name of a copy in a folder, which keeps the exact names below the folder."""
+
+    destination: Annotated[ObjectName, Field(description="Exact name of the copy.")]
+
+
 class Workspace(Construct):
     """A private, versioned bucket, and a role for sessions that a session policy limits to one storage.
 

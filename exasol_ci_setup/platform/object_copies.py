@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.constructs.workspace import NewObjectAddress, ObjectAddress, StorageAddress
+from exasol_ci_setup.constructs.workspace import CopyName, CopySource, CopyStorage, ExactCopyName, StorageAddress
 from exasol_ci_setup.core.commands import list_objects_hint
 from exasol_ci_setup.core.errors import InputError, ObjectNotFoundError, StorageConflictError, TransferFailedError
 from exasol_ci_setup.platform import workspaces
@@ -64,7 +64,7 @@ def copy_object(
     """
     context = context or default_context()
     require_text("src_file", src_file)
-    source = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
+    source = build(CopySource, workspace_id=workspace_id, storage_name=storage_name, source=src_file)
     with hinting_at_objects(source):
         return _copy(_prepare(context, source, dst_file, dst_storage, dst_workspace))[0]
 
@@ -85,7 +85,7 @@ def move_object(
     """
     context = context or default_context()
     require_text("src_file", src_file)
-    source = build(ObjectAddress, workspace_id=workspace_id, storage_name=storage_name, object_name=src_file)
+    source = build(CopySource, workspace_id=workspace_id, storage_name=storage_name, source=src_file)
     copies = _prepare(context, source, dst_file, dst_storage, dst_workspace)
     with hinting_at_objects(source):
         copied, tags = _copy(copies)
@@ -105,14 +105,15 @@ def _delete_sources(copies: _Copies, tags: dict[str, str]) -> None:
 
 
 def _prepare(
-    context: Context, source: ObjectAddress, dst_file: str, dst_storage: str | None, dst_workspace: str | None
+    context: Context, source: CopySource, dst_file: str, dst_storage: str | None, dst_workspace: str | None
 ) -> _Copies:
     require_text("dst_file", dst_file)
-    target = build(
-        StorageAddress,
-        workspace_id=source.workspace_id if dst_workspace is None else dst_workspace,
-        storage_name=source.storage_name if dst_storage is None else dst_storage,
+    given = build(
+        CopyStorage,
+        to_workspace=source.workspace_id if dst_workspace is None else dst_workspace,
+        to_storage=source.storage_name if dst_storage is None else dst_storage,
     )
+    target = StorageAddress(workspace_id=given.to_workspace, storage_name=given.to_storage)
     own = StorageAddress(workspace_id=source.workspace_id, storage_name=source.storage_name)
     opened = open_storage(context, own)
     if target == own:
@@ -126,30 +127,21 @@ def _prepare(
             if not exists:
                 raise no_storage(context, address)
     folder, target_folder = workspaces.folder(own.storage_name), workspaces.folder(target.storage_name)
-    names = _names(s3, opened.bucket.name, folder, source, target, dst_file)
+    names = _names(s3, opened.bucket.name, folder, source, dst_file)
     keys = {folder + name: target_folder + new for name, new in names.items()}
-    if target == own and (same := next((key for key, new in keys.items() if key == new), None)):
-        raise InputError(
-            f"object {same.removeprefix(folder)!r} is its own destination",
-            hint="use another --destination or --to-storage",
-        )
+    if target == own:
+        _require_other_names(source.source, names, dst_file)
     return _Copies(s3, opened.bucket.name, folder, target_bucket.name, target_folder, keys)
 
 
-def _names(
-    s3: S3Client, bucket: str, folder: str, source: ObjectAddress, target: StorageAddress, dst_file: str
-) -> dict[str, str]:
+def _names(s3: S3Client, bucket: str, folder: str, source: CopySource, dst_file: str) -> dict[str, str]:
     """Return the name of each copy by that of its source. Raises ObjectNotFoundError, and InputError for an invalid destination."""
-    name = source.object_name
-    into = dst_file == "." or dst_file.endswith("/")
-    prefix = "" if dst_file == "." else dst_file
+    name = source.source
+    prefix = _prefix(dst_file)
     if not name.endswith("/"):
-        new = prefix + name.rpartition("/")[2] if into else dst_file
-        valid = build(
-            NewObjectAddress, workspace_id=target.workspace_id, storage_name=target.storage_name, object_name=new
-        )
-        return {name: valid.object_name}
-    if not into:
+        new = dst_file if prefix is None else prefix + name.rpartition("/")[2]
+        return {name: build(CopyName, destination=new).destination}
+    if prefix is None:
         raise InputError(
             f"the destination of folder {name!r} is not a folder: {dst_file!r}", hint=f"use --destination {dst_file}/"
         )
@@ -160,15 +152,35 @@ def _names(
             hint=list_objects_hint(source.workspace_id, source.storage_name),
         )
     names = {each: prefix + each.removeprefix(name) for each in found}
-    if (
-        target.storage_name == source.storage_name
-        and target.workspace_id == source.workspace_id
-        and prefix.startswith(name)
-    ):
-        raise InputError(f"folder {prefix!r} is in folder {name!r}", hint="use a destination outside of the folder")
     for new in names.values():
-        build(ObjectAddress, workspace_id=target.workspace_id, storage_name=target.storage_name, object_name=new)
+        build(ExactCopyName, destination=new)
     return names
+
+
+def _prefix(dst_file: str) -> str | None:
+    """Return what precedes the names of copies in the folder `dst_file`; None if it is the name of an object. Raises InputError for an invalid name."""
+    if dst_file == "." or (dst_file and not dst_file.strip("/")):
+        return ""
+    return f"{build(CopyName, destination=dst_file).destination}/" if dst_file.endswith("/") else None
+
+
+def _require_other_names(source: str, names: dict[str, str], dst_file: str) -> None:
+    """Raise InputError if a copy in the same storage has the name of an object that is copied too.
+
+    Copies are made in parallel: this one could replace that object before it is copied. A move would delete the copy with the sources.
+    """
+    if source.endswith("/") and (_prefix(dst_file) or "").startswith(source):
+        raise InputError(f"folder {dst_file!r} is in folder {source!r}", hint="use a destination outside of the folder")
+    for name, new in names.items():
+        if name == new:
+            raise InputError(
+                f"object {name!r} is its own destination", hint="use another --destination or --to-storage"
+            )
+        if new in names:
+            raise InputError(
+                f"the copy of {name!r} would replace {new!r}, which is copied too",
+                hint="use another folder as --destination, then copy its objects to this one",
+            )
 
 
 def _copy(copies: _Copies) -> tuple[tuple[StoredObject, ...], dict[str, str]]:

@@ -95,6 +95,13 @@ def test_folder_keeps_exact_names_below_it(context, live, put):
     assert content(context, "z//three", "two") == "3"
 
 
+@pytest.mark.parametrize(("destination", "folder"), [("/", ""), ("/z//y/", "z/y/")])
+def test_empty_parts_of_destination_folder_are_removed(context, put, destination, folder):
+    put("a/one", "b")
+    assert copy(context, "a/", destination) == [f"{folder}one"]
+    assert copy(context, "b", destination, dst_storage="two") == [f"{folder}b"]
+
+
 def test_copy_keeps_type_of_object(context, live, put):
     put("page.html")
     bucket = live.client("s3").list_buckets()["Buckets"][0]["Name"]
@@ -126,8 +133,13 @@ def test_object_above_limit_of_one_request_is_copied_in_parts(context, live, put
         ("none/", "b/", {}, ObjectNotFoundError, "has no object 'none/'"),
         ("f/", "b", {}, InputError, "the destination of folder 'f/' is not a folder: 'b'"),
         ("f/", "f/g/", {}, InputError, "folder 'f/g/' is in folder 'f/'"),
-        ("a", "../b", {}, InputError, "without the parts . and .."),
+        ("f/", "./", {}, InputError, "--destination './' is invalid"),
+        ("f/", "g/../", {"dst_storage": "two"}, InputError, "--destination 'g/../' is invalid"),
+        ("a", "../b", {}, InputError, "--destination '../b' is invalid"),
         ("a", "b" * 1000, {}, InputError, "at most 900 bytes"),
+        ("", "b", {}, InputError, "--source '' is invalid"),
+        ("a", ".", {"dst_storage": ""}, InputError, "--to-storage '' is invalid"),
+        ("a", ".", {"dst_workspace": "a b"}, InputError, "--to-workspace 'a b' is invalid"),
     ],
 )
 @pytest.mark.parametrize("verb", [copy, move])
@@ -137,6 +149,17 @@ def test_refused_copy_changes_nothing(context, put, verb, source, destination, v
         verb(context, source, destination, **values)
     assert message in found.value.message
     assert names(context) == ["a", "f/x"]
+
+
+@pytest.mark.parametrize("verb", [copy, move])
+@pytest.mark.parametrize("destination", [".", "a/"])
+def test_copy_over_other_source_changes_nothing(context, put, verb, destination):
+    folder = "a/" if destination == "." else "a/a/"
+    put(f"{folder}x", f"{folder}a/x")
+    with pytest.raises(InputError) as found:
+        verb(context, folder, destination)
+    assert found.value.message == f"the copy of '{folder}a/x' would replace '{folder}x', which is copied too"
+    assert [content(context, each) for each in names(context)] == [f"{folder}a/x", f"{folder}x"]
 
 
 def replied(answers: Any, copied: dict[str, Any], *, later: str = '"1"') -> None:
