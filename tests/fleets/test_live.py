@@ -467,19 +467,19 @@ def test_plan_that_differs_is_shown_in_full(deploy):
 
 def test_table_names_cause_of_failure_in_each_run(deploy, other_account):
     other_account.client("s3").create_bucket(
-        Bucket="bucket-of-another-account", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        Bucket="bucket-of-another-company", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
-    text = fleet_of(("Slc", "ci: {bucket_name: bucket-of-another-account}"))
+    text = fleet_of(("Slc", "ci: {bucket_name: bucket-of-another-company}"))
 
     for _ in range(2):
         ran = deploy(text, "--yes")
         assert ran.code == 1
-        assert re.search(r"Slc +failed +ArtifactsBucket: bucket-of-another-account already exists", ran.stdout)
+        assert re.search(r"Slc +failed +ArtifactsBucket: bucket-of-another-company already exists", ran.stdout)
         assert "Why stack Slc ended in ROLLBACK_COMPLETE" in ran.stderr
 
     ran = deploy(text, "--yes", "--output", "json")
     reasons = {record["name"]: record["reason"] for record in ran.records if record["type"] == "ended"}
     assert reasons == {
         "main/SLCSourceCredentials": "",
-        "main/Slc": "ArtifactsBucket: bucket-of-another-account already exists",
+        "main/Slc": "ArtifactsBucket: bucket-of-another-company already exists",
     }
