@@ -53,45 +53,47 @@ def _source(context: Context, secret: str) -> str:
     if secret.startswith("arn:"):
         return secret
     if secret.startswith(_PARAMETER):
-        return str(_parameter(context, secret.removeprefix(_PARAMETER))["ARN"])
+        [found] = _parameters(context, secret.removeprefix(_PARAMETER))
+        return str(found["ARN"])
     name, _, key = secret.partition(":")
     arn = secretsmanager.team_arn_of(context.account.client("secretsmanager"), name, option="--secret")
     # The version is the current one: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html.
     return f"{arn}:{key}::" if key else arn
 
 
-def _parameter(context: Context, name: str) -> dict[str, Any]:
-    """Return the description of a parameter of SSM, without its value. Raises SpaceRequestError."""
+def _parameters(context: Context, *names: str) -> list[dict[str, Any]]:
+    """Return the descriptions of the parameters of SSM that exist, without their values. Raises SpaceRequestError if none does."""
     account = context.account
     with translate_aws_errors():
         found = account.client("ssm").describe_parameters(
-            ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name]}]
+            ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": list(names)}]
         )["Parameters"]
     if not found:
         raise SpaceRequestError(
-            f"parameter {name!r} does not exist in {account.region}",
+            f"parameter {names[0]!r} does not exist in {account.region}",
             hint="list the parameters with `aws ssm describe-parameters`",
         )
-    return dict(found[0])
+    return [dict(each) for each in found]
 
 
 def _key(context: Context, arn: str) -> Iterator[str]:
     """Yield the ARN of the customer's key of a secret or a parameter, if it has one."""
     account = context.account
     if arn.split(":")[2] == "ssm":
-        key = _parameter(context, _name(arn)).get("KeyId", "")
+        keys = [each.get("KeyId", "") for each in _parameters(context, *_names(arn))]
     else:
-        key = (secretsmanager.find(account.client("secretsmanager"), arn) or {}).get("KmsKeyId", "")
-    if not key or _OF_AWS in key:
-        return
-    if ":key/" in key:
-        yield key
-        return
-    with translate_aws_errors():
-        yield str(account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"])
+        keys = [(secretsmanager.find(account.client("secretsmanager"), arn) or {}).get("KmsKeyId", "")]
+    for key in keys:
+        if not key or _OF_AWS in key:
+            continue
+        if ":key/" in key:
+            yield key
+            continue
+        with translate_aws_errors():
+            yield str(account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"])
 
 
-def _name(arn: str) -> str:
-    """Return the name of a parameter. The ARN of a name with folders has only one slash for its first one."""
+def _names(arn: str) -> tuple[str, ...]:
+    """Return the names that a parameter with this ARN may have: the ARN of ``/name`` is that of ``name``."""
     name = arn.partition(":parameter")[2]
-    return name if name.count("/") > 1 else name[1:]
+    return (name,) if name.count("/") > 1 else (name[1:], name)

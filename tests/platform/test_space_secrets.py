@@ -31,39 +31,41 @@ def statements(account):
 @pytest.mark.live
 def test_role_can_read_and_decrypt_each_kind_of_secret(live):
     context = Context(live)
-    keys = [live.client("kms").create_key()["KeyMetadata"] for _ in range(2)]
+    keys = [live.client("kms").create_key()["KeyMetadata"] for _ in range(3)]
     live.client("kms").create_alias(AliasName="alias/mine", TargetKeyId=keys[0]["KeyId"])
     secret = live.client("secretsmanager").create_secret(Name="naas/db", SecretString="{}", KmsKeyId="alias/mine")
     plain = naas.secret.create("plain", "value", context=context)
     ssm = live.client("ssm")
     ssm.put_parameter(Name="/app/level", Value="1", Type="SecureString", KeyId=keys[1]["KeyId"])
     ssm.put_parameter(Name="mode", Value="1", Type="String")
+    ssm.put_parameter(Name="/key", Value="1", Type="SecureString", KeyId=keys[2]["KeyId"])
 
     naas.space.create(
         "web",
         image=IMAGE,
-        secrets={"A": "db:password", "B": "plain", "C": "ssm:/app/level", "D": "ssm:mode"},
+        secrets={"A": "db:password", "B": "plain", "C": "ssm:/app/level", "D": "ssm:mode", "E": "ssm:/key"},
         context=context,
     )
 
     (container,) = task_definition(live, "web")["containerDefinitions"]
-    level, mode = (
+    level, mode, key = (
         f"arn:aws:ssm:eu-central-1:{live.client('sts').get_caller_identity()['Account']}:parameter/{name}"
-        for name in ("app/level", "mode")
+        for name in ("app/level", "mode", "key")
     )
     assert {each["name"]: each["valueFrom"] for each in container["secrets"]} == {
         "A": f"{secret['ARN']}:password::",
         "B": plain.arn,
         "C": level,
         "D": mode,
+        "E": key,
     }
     allowed = statements(live)
     assert sorted(allowed["ReadSecrets"]) == sorted([secret["ARN"], plain.arn])
-    assert allowed["ReadParameters"] == [level, mode]
+    assert allowed["ReadParameters"] == [level, mode, key]
     assert allowed["DecryptSecrets"] == sorted(each["Arn"] for each in keys)
     assert naas.secret.spaces_with("db", context=context) == ["web"]
 
-    naas.space.update("web", unset=["A", "C"], context=context)
+    naas.space.update("web", unset=["A", "C", "E"], context=context)
 
     assert statements(live).keys() & {"ReadParameters", "DecryptSecrets"} == {"ReadParameters"}
     with pytest.raises(SpaceRequestError, match="parameter 'missing' does not exist"):
