@@ -44,6 +44,20 @@ def test_layer_table_equals_contract_of_imports():
     assert [each for names in rows.values() for each in names if not (PACKAGE / each / "__init__.py").is_file()] == []
 
 
+def test_root_has_only_known_files():
+    files = {each.name for each in ROOT.iterdir() if each.is_file() and not each.name.startswith(".")}
+
+    assert files <= {
+        "CHANGELOG.md",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "action.yml",
+        "pyproject.toml",
+        "release-flow.png",
+    }
+
+
 def test_named_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     named = {word for words in re.findall(r"`make ([a-z -]+)`", TEXT) for word in words.split()}

@@ -60,7 +60,8 @@ def test_registry_has_tags(here, live):
     assert of_stack(live, "registry-images") == {"team": "blue"}
 
 
-def test_secrets_have_tags_and_keep_them(here, live):
+def test_secrets_have_tags_and_keep_them(here, live, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     Path("value").write_text("one", encoding="utf-8")
     Path("many.json").write_text(json.dumps({"b": "1", "c": "2"}), encoding="utf-8")
     file = ("--file", "value")
