@@ -428,3 +428,28 @@ def test_missing_object_hints_at_command_that_works(here, command):
     assert "object 'none" in ran.stderr
     (hint,) = re.findall(r"list the objects with `exasol-ci-setup (.+)`", ran.stderr)
     assert here(*hint.split()).code == 0
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("site.txt", r"uploading site\.txt  ━+  100 %  7 bytes of 7 bytes  [\d.]+ (bytes|kB)/s"),
+        (f"{'long' * 20}.txt", r"uploading (long)+\w*…  100 %  7 bytes of 7 bytes  [\d.]+ (bytes|kB)/s"),
+    ],
+)
+def test_progress_bar_stays_within_terminal(begin, tmp_path, name, shown):
+    (tmp_path / name).write_text("content")
+    with begin("storage", "put-object", *ON, "--source", name) as terminal:
+        terminal.resize(40, 80)
+
+        assert terminal.end() == 0
+    assert re.search(rf"[\r\n]{shown} *\r\n", terminal.text)
+
+
+@pytest.mark.usefixtures("made")
+def test_transfer_of_missing_file_shows_no_bar(begin):
+    with begin("storage", "put-object", *ON, "--source", "missing.txt") as terminal:
+        assert terminal.end() == 2
+    assert "missing.txt cannot be read" in terminal.text
+    assert "%" not in terminal.text

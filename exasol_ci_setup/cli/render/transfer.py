@@ -6,16 +6,20 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from exasol_ci_setup.cli.render import show
+from exasol_ci_setup.cli.render.fitting import GAP
 from exasol_ci_setup.cli.render.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from exasol_ci_setup.cli.output import Output
 
 _PARTS: Final = 4
+_BAR: Final = 30  # columns of the bar
+_SHORTEST_BAR: Final = 10
+_SHORTEST_TITLE: Final = 8
 
 
 class TransferView(View):
@@ -67,22 +71,30 @@ class TransferView(View):
     def _percent(self) -> str:
         return f"{self._done * 100 // self._total if self._total else 100} %"
 
-    def _draw(self) -> Table:
+    def _draw(self) -> RenderableType:
+        from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
+        if not self._has_begun:
+            return Group()
         seconds = max(self._clock() - self._started, 0.001)
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-        for name in ("title", "bar", "percent", "amount", "rate"):
-            table.add_column(name, no_wrap=True)
-        table.add_row(
-            Text(show.clean(self._title), style="bold", overflow="ellipsis"),
-            ProgressBar(total=max(self._total, 1), completed=self._done if self._total else 1, width=30),
-            self._percent(),
-            f"{_amount(self._done)} of {_amount(self._total)}",
-            Text(f"{_amount(int((self._done - self._before) / seconds))}/s", style="dim"),
-        )
+        title = Text(show.clean(self._title), style="bold")
+        amount = f"{_amount(self._done)} of {_amount(self._total)}"
+        rate = f"{_amount(int((self._done - self._before) / seconds))}/s"
+        cells = [title, Text(self._percent()), Text(amount), Text(rate, style="dim")]
+        width = self._terminal.width if self._terminal is not None else None
+        rest = _BAR if width is None else width - sum(cell.cell_len + GAP for cell in cells)
+        if rest < _SHORTEST_BAR:
+            # A long title: it is shortened, and the bar is omitted.
+            title.truncate(max(title.cell_len + rest + GAP, _SHORTEST_TITLE), overflow="ellipsis")
+        bar = ProgressBar(total=max(self._total, 1), completed=self._done if self._total else 1, width=min(rest, _BAR))
+        row: list[RenderableType] = [*cells[:1], *([bar] if rest >= _SHORTEST_BAR else []), *cells[1:]]
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, GAP, 0, 0))
+        for _ in row:
+            table.add_column(no_wrap=True)
+        table.add_row(*row)
         return table
 
 
