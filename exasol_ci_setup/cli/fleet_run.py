@@ -385,7 +385,8 @@ def _print_results(session: Session, fleet: Fleet, ends: Sequence[Ended], words:
             results[name] = words.get(name, "deleted") if end.error is None else "failed"
     results = {name: _UNCHANGED.get(result, result) for name, result in results.items()}
     rows = [(*name.partition("/")[::2], result, _reason(by_name[name])) for name, result in results.items()]
-    session.output.data("\n".join(show.table(("TARGET", "STACK", "RESULT", "WHY"), rows)), wrap=True)
+    header = ("TARGET", "STACK", "RESULT", "WHY")
+    session.output.data("\n".join(show.table(header, rows, width=session.output.data_width)))
     counts = {word: list(results.values()).count(word) for word in dict.fromkeys(results.values())}
     session.output.say(f"{counted(len(rows))}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
 

@@ -78,6 +78,11 @@ class Output:
         """The columns of the terminal of stderr; None without one."""
         return _columns(sys.stderr)
 
+    @property
+    def data_width(self) -> int | None:
+        """The columns of the terminal of stdout; None without one."""
+        return _columns(sys.stdout)
+
     def wrapped(self, text: str) -> str:
         """Return text whose lines are broken at spaces, if stderr is a terminal."""
         return "\n".join(_wrapped(text.split("\n"), self.width))
@@ -89,7 +94,7 @@ class Output:
         """
         if self.format == "text":
             if wrap:
-                text = "\n".join(_wrapped(text.split("\n"), _columns(sys.stdout)))
+                text = "\n".join(_wrapped(text.split("\n"), self.data_width))
             self._to_stdout(_encodable(text, sys.stdout), color=_is_terminal(sys.stdout) and _is_color_wanted())
 
     def raw(self, data: bytes) -> None:

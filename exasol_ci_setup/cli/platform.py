@@ -131,16 +131,14 @@ def planned_deletion(context: Context, session: Session, *stack_names: str, empt
 
 
 def listing(session: Session, header: Sequence[str], rows: Iterable[Sequence[str]], *, none: str) -> None:
-    """Print a table: with borders in a terminal, else as aligned columns; without rows print `none` to stderr."""
+    """Print a table; without rows print `none` to stderr."""
     from exasol_ci_setup.cli.render import show
 
-    cells = [[show.clean(cell) for cell in row] for row in rows]
-    if not cells:
-        session.output.say(none)
-    elif session.output.on_terminal:
-        session.output.data(_draw_table(header, cells, unicode=session.output.unicode))
+    cells = list(rows)
+    if cells:
+        session.output.data("\n".join(show.table(header, cells, width=session.output.data_width)))
     else:
-        session.output.data("\n".join(show.table(header, cells)))
+        session.output.say(none)
 
 
 def show_releases(session: Session, releases: Sequence[Any], *, none: str) -> None:
@@ -174,18 +172,3 @@ def done(session: Session, status: str, *, changed: bool, **more: object) -> Non
     from exasol_ci_setup.cli.render import records
 
     session.output.record(records.result(status, changed=changed, **more))
-
-
-def _draw_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, unicode: bool) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*header, box=box.SIMPLE_HEAD if unicode else box.ASCII, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    console = Console(highlight=False)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().strip("\n")

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from exasol_ci_setup.cli import terminal
-from exasol_ci_setup.cli.render.fitting import table, wrapped
+from exasol_ci_setup.cli.render import show
+from exasol_ci_setup.cli.render.fitting import aligned, table, wrapped
 
 
 @pytest.mark.parametrize(
@@ -91,3 +92,60 @@ def test_colors_are_replaced_only_in_terminal_with_256_colors(monkeypatch):
     assert re.fullmatch(r"\x1b\[38;5;130m\x1b\[1mx\x1b\[0m", terminal.readable(styled))
     monkeypatch.setenv("TERM", "linux")
     assert terminal.readable(styled) == styled
+
+
+HEADER = ("BATCH", "STATUS", "STARTED (UTC)", "BRANCH")
+BATCH = ("ShopCodeBuild:d205d135", "SUCCEEDED", "2026-11-29 15:28", "refs/heads/main of the shop")
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (
+            None,
+            [
+                "BATCH                   STATUS     STARTED (UTC)     BRANCH",
+                "ShopCodeBuild:d205d135  SUCCEEDED  2026-11-29 15:28  refs/heads/main of the shop",
+            ],
+        ),
+        (
+            64,
+            [
+                "BATCH",
+                "  STATUS     STARTED (UTC)     BRANCH",
+                "ShopCodeBuild:d205d135",
+                "  SUCCEEDED  2026-11-29 15:28  refs/heads/main of the shop",
+            ],
+        ),
+        (
+            50,
+            [
+                "BATCH",
+                "  STATUS     STARTED (UTC)     BRANCH",
+                "ShopCodeBuild:d205d135",
+                "  SUCCEEDED  2026-11-29 15:28  refs/heads/main of",
+                "                               the shop",
+            ],
+        ),
+    ],
+)
+def test_table_stays_within_terminal(width, expected):
+    lines = show.table(HEADER, [BATCH], width=width)
+
+    assert [click.unstyle(line) for line in lines] == expected
+
+
+def test_widest_cells_of_table_break_first():
+    rows = [("log", "writing and listing objects", "per 1,000 requests"), ("bucket", "reading", "per GB")]
+
+    assert aligned(rows, 46) == [
+        ["log     writing and         per 1,000 requests", "        listing objects"],
+        ["bucket  reading             per GB"],
+    ]
+
+
+@given(st.lists(st.lists(st.text("ab ", max_size=40), min_size=3, max_size=3), min_size=1), st.integers(1, 200))
+def test_table_keeps_each_word(rows, width):
+    lines = [" ".join(lines) for lines in aligned(rows, width)]
+
+    assert [sorted(line.split()) for line in lines] == [sorted(" ".join(row).split()) for row in rows]

@@ -72,7 +72,7 @@ def builds(session: Session, project: str | None, stack_name: str | None, limit:
     is_record = session.output.format == "json"
     batches = read.recent(session.account.client("codebuild"), projects, limit=limit, with_builds=is_record)
     if batches:
-        session.output.data("\n".join(build_view.batches(batches)))
+        session.output.data("\n".join(build_view.batches(batches, width=session.output.data_width)))
     session.output.record(*batches)
     if not batches:
         of_projects = f" of {', '.join(projects)}" if projects else ""

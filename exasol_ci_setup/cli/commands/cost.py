@@ -37,7 +37,7 @@ def _show(session: Session, cost: Cost) -> None:
     """Print the estimate."""
     from exasol_ci_setup.cli.render import cost_view
 
-    session.output.data("\n".join(cost_view.lines(cost)))
+    session.output.data("\n".join(cost_view.lines(cost, width=session.output.data_width)))
     for note in cost.notes:
         session.output.warn(note)
     session.output.record(cost)

@@ -32,7 +32,7 @@ def scopes_list(session: Session) -> None:
     scopes = _by_scope(session)
     if scopes:
         rows = [(name, str(len(stacks)), _state(stacks)) for name, stacks in scopes.items()]
-        session.output.data("\n".join(show.table(("SCOPE", "STACKS", "STATE"), rows)))
+        session.output.data("\n".join(show.table(("SCOPE", "STACKS", "STATE"), rows, width=session.output.data_width)))
     else:
         session.output.say(f"no scopes in {session.account.region}")
     for name, stacks in scopes.items():
@@ -48,7 +48,9 @@ def scopes_show(session: Session, name: str) -> None:
 
     stacks = _of_scope(session, name)
     rows = [(stack.name, _tag(stack, "construct"), _tag(stack, "name"), stack.status) for stack in stacks]
-    session.output.data("\n".join(show.table(("STACK", "CONSTRUCT", "NAME", "STATUS"), rows)))
+    session.output.data(
+        "\n".join(show.table(("STACK", "CONSTRUCT", "NAME", "STATUS"), rows, width=session.output.data_width))
+    )
     session.output.record(*stacks)
 
 
@@ -74,7 +76,9 @@ def resources_list(session: Session, scope: str | None) -> None:
             rows.append((stack.name, each.logical_id, each.type, each.physical_id))
             session.output.record(_resource(stack.name, each.logical_id, each.type, each.physical_id, each.status))
     if rows:
-        session.output.data("\n".join(show.table(("STACK", "RESOURCE", "TYPE", "ID"), rows)))
+        session.output.data(
+            "\n".join(show.table(("STACK", "RESOURCE", "TYPE", "ID"), rows, width=session.output.data_width))
+        )
     else:
         session.output.say(f"no stacks of a scope in {session.account.region}")
 

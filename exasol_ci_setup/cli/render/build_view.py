@@ -176,8 +176,8 @@ def failures(failures: Sequence[Failure]) -> list[str]:
     return lines
 
 
-def batches(batches: Iterable[Batch]) -> list[str]:
-    """Return batches as the lines of a table."""
+def batches(batches: Iterable[Batch], *, width: int | None = None) -> list[str]:
+    """Return batches as the lines of a table, for a terminal with `width` columns; None for another output."""
     rows = [
         (
             batch.id,
@@ -189,7 +189,7 @@ def batches(batches: Iterable[Batch]) -> list[str]:
         )
         for batch in batches
     ]
-    return show.table(("BATCH", "STATUS", "STARTED (UTC)", "TOOK", "GOOD", "BRANCH"), rows)
+    return show.table(("BATCH", "STATUS", "STARTED (UTC)", "TOOK", "GOOD", "BRANCH"), rows, width=width)
 
 
 def _state_key(build: Build) -> tuple[str, str, str]:

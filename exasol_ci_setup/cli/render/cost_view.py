@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 HEADER: Final = ("Resource", "Billed by", "Unit price", "Units a month", "A month")
 
 
-def lines(cost: Cost) -> list[str]:
-    """Return the lines of an estimate."""
+def lines(cost: Cost, *, width: int | None = None) -> list[str]:
+    """Return the lines of an estimate, for a terminal with `width` columns; None for another output."""
     prices = f" ({cost.currency}, without taxes, discounts and free allowances)" if cost.currency else ""
     lines = [click.style(f"Cost of stack {show.clean(cost.stack_name)} in {cost.region}{prices}", bold=True)]
     if cost.lines:
-        lines += ["", *show.table(tuple(map(str.upper, HEADER)), rows(cost))]
+        lines += ["", *show.table(tuple(map(str.upper, HEADER)), rows(cost), width=width)]
     lines += ["", click.style(total(cost), bold=True)]
     if cost.free:
         one = len(cost.free) == 1

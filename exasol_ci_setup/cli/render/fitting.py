@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -17,6 +18,7 @@ GAP: Final = 2
 """Columns between two cells."""
 
 _LEAST: Final = 30  # columns of wrapped text beside its label
+_LEAST_CELL: Final = 16  # columns of a wrapped cell, enough for a date with its time
 _SHORTEST_NAME: Final = 8
 # A command in backquotes stays in one piece, so that it can be copied.
 _WORD: Final = re.compile(r"(\s*)([^\s`]*`[^`]*`\S*|\S+)")
@@ -52,6 +54,52 @@ def _indent(line: str, width: int) -> int:
     if not ends:
         return lead + 2 if lead else 0
     return next((end for end in reversed(ends) if width - end >= _LEAST and end < width // 2), lead + 2 * GAP)
+
+
+def aligned(rows: Sequence[Sequence[str]], width: int | None) -> list[list[str]]:
+    """Return the lines of each row, with aligned columns.
+
+    If they are wider than the terminal, cells are broken at spaces. If that is not enough, the first column, such as an ID to copy, is on
+    a line of its own. A word is never broken. All rows have the same number of cells.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if width is None or len(widths) == 1 or _total(widths) <= width:
+        return [_cells(row, widths) for row in rows]
+    narrow = _narrowed(rows, widths, width, last=_LEAST)
+    if _total(narrow) <= width:
+        return [_cells(row, narrow) for row in rows]
+    rest = [row[1:] for row in rows]
+    narrow = _narrowed(rest, widths[1:], width - GAP, last=_LEAST_CELL)
+    return [
+        [first[0], *(f"{' ' * GAP}{line}" for line in _cells(row, narrow))]
+        for first, row in zip(rows, rest, strict=True)
+    ]
+
+
+def _narrowed(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int, *, last: int) -> list[int]:
+    """Return the widths of columns whose cells are broken at spaces, the widest ones first, even if that is not enough.
+
+    A word in the last column may exceed its `last` columns: the terminal continues it on the next line, so that it can be copied.
+    """
+    longest = [
+        max(len(word) for cell in column for word in (cell.split() or [""])) for column in zip(*rows, strict=True)
+    ]
+    longest[-1] = min(longest[-1], last)
+    least = [min(each, max(word, _LEAST_CELL)) for each, word in zip(widths, longest, strict=True)]
+    narrow = list(widths)
+    for _ in range(min(_total(widths) - width, sum(widths) - sum(least))):
+        widest = max((each for each in range(len(narrow)) if narrow[each] > least[each]), key=narrow.__getitem__)
+        narrow[widest] -= 1
+    return narrow
+
+
+def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    parts = [wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+    gap = " " * GAP
+    return [
+        gap.join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in zip_longest(*parts, fillvalue="")
+    ]
 
 
 def table(

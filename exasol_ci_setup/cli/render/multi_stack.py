@@ -432,7 +432,7 @@ def show_table(output: Output, plans: Mapping[str, Plan]) -> None:
     """Print the plans of several stacks as a table, one in a line, before a question."""
     if len(plans) > 1:
         rows = [(name, show.plan_word(plan), show.summary(plan, with_zeros=False)) for name, plan in plans.items()]
-        output.say("", *show.table(("STACK", "PLAN", "CHANGES"), rows), "")
+        output.say("", *show.table(("STACK", "PLAN", "CHANGES"), rows, width=output.width), "")
 
 
 def ask(output: Output, question: str, declined: str) -> None:

@@ -82,7 +82,7 @@ def template(output: Output, template: Template) -> None:
 def stacks(output: Output, stacks: Sequence[Stack]) -> None:
     """List stacks, one on each line."""
     if stacks:
-        output.data("\n".join(show.stacks(stacks)), wrap=True)
+        output.data("\n".join(show.stacks(stacks, width=output.data_width)))
     output.record(*stacks)
 
 

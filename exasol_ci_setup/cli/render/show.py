@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exasol_ci_setup.access.review import needs_approval
+from exasol_ci_setup.cli.render.fitting import aligned
 from exasol_ci_setup.cli.render.records import plain
 from exasol_ci_setup.core.errors import DeployFailedError, InputError, StackNotUpdatableError
 from exasol_ci_setup.core.stacks import ABSENT
@@ -164,16 +165,14 @@ def finding(finding: Finding, *, name: str = "") -> str:
     return f"{place}: {clean(str(finding.message))}"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return rows as aligned columns under a header."""
-    cells = [[clean(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [click.style(lines[0], bold=True), *lines[1:]]
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None) -> list[str]:
+    """Return rows as aligned columns under a header, for a terminal with `width` columns; None for another output."""
+    first, *others = aligned([[clean(cell) for cell in row] for row in (header, *rows)], width)
+    return [*(click.style(line, bold=True) for line in first), *(line for lines in others for line in lines)]
 
 
-def stacks(stacks: Iterable[Stack]) -> list[str]:
-    """Return a list of stacks as a table."""
+def stacks(stacks: Iterable[Stack], *, width: int | None = None) -> list[str]:
+    """Return a list of stacks as a table, for a terminal with `width` columns; None for another output."""
     rows = [
         (
             item.name,
@@ -183,7 +182,7 @@ def stacks(stacks: Iterable[Stack]) -> list[str]:
         )
         for item in stacks
     ]
-    return table(("STACK", "STATUS", "CHANGED (UTC)", "DESCRIPTION"), rows)
+    return table(("STACK", "STATUS", "CHANGED (UTC)", "DESCRIPTION"), rows, width=width)
 
 
 def status(stack: Stack) -> list[str]:
