@@ -146,6 +146,9 @@ def _names(s3: S3Client, bucket: str, folder: str, source: CopySource, dst_file:
             f"the destination of folder {name!r} is not a folder: {dst_file!r}", hint=f"use --destination {dst_file}/"
         )
     found = [each.name for each in iter_objects(s3, bucket, folder + name, below=folder)]
+    if not prefix and name in found:
+        # The object with which other tools mark a folder has no name outside of the folder.
+        found.remove(name)
     if not found:
         raise ObjectNotFoundError(
             f"storage {source.storage_name!r} has no object {name!r}",

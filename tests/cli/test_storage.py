@@ -280,6 +280,23 @@ def test_interrupted_transfer_hints_at_resume(server, account_id, home):
     assert "resuming after" in again
 
 
+@pytest.mark.usefixtures("made")
+def test_interrupted_move_keeps_source(here, home, live):
+    (home / "a.txt").write_text("content")
+    here("storage", "put-object", *ON, "-src", "a.txt")
+    here("storage", "create", "-w", ON[1], "-s", "other")
+
+    def interrupt(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    live.client("s3").meta.events.register("before-call.s3.CopyObject", interrupt)
+    moved = here("storage", "move-object", *ON, "--source", "a.txt", "--to-storage", "other")
+
+    assert moved.code == 130
+    assert "error: interrupted: not all objects were moved" in moved.stderr
+    assert "a.txt" in here("storage", "list-object", *ON).stdout
+
+
 def test_resumed_transfer_prints_line_for_each_quarter(capsys):
     with TransferView(Output(), "uploading a") as view:
         for done in range(100, 1001, 100):

@@ -394,14 +394,19 @@ def _copy(
     **storage: str,
 ) -> None:
     """Copy or move objects, and print the names of the copies."""
-    copies = verb(
-        **storage,
-        src_file=source,
-        dst_file=destination,
-        dst_storage=to_storage,
-        dst_workspace=to_workspace,
-        context=session.context(NullReporter()),
-    )
+    try:
+        copies = verb(
+            **storage,
+            src_file=source,
+            dst_file=destination,
+            dst_storage=to_storage,
+            dst_workspace=to_workspace,
+            context=session.context(NullReporter()),
+        )
+    except KeyboardInterrupt:
+        raise OperationInterruptedError(
+            f"interrupted: not all objects were {what}", hint="run the command again"
+        ) from None
     for each in copies:
         session.output.data(each.name)
     session.output.record(*copies)

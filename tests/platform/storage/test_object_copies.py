@@ -95,6 +95,17 @@ def test_folder_keeps_exact_names_below_it(context, live, put):
     assert content(context, "z//three", "two") == "3"
 
 
+def test_mark_of_folder_is_not_copied_out_of_it(context, live, put):
+    put("a/one")
+    bucket = live.client("s3").list_buckets()["Buckets"][0]["Name"]
+    live.client("s3").put_object(Bucket=bucket, Key="storages/one/a/", Body=b"")
+
+    assert move(context, "a/") == ["one"]
+    assert names(context) == ["a/", "one"]
+    assert move(context, "a/", "b/") == ["b/"]
+    assert names(context) == ["b/", "one"]
+
+
 @pytest.mark.parametrize(("destination", "folder"), [("/", ""), ("/z//y/", "z/y/")])
 def test_empty_parts_of_destination_folder_are_removed(context, put, destination, folder):
     put("a/one", "b")
