@@ -45,8 +45,8 @@ LOG_GROUP: Final = "LogGroup"
 class Space:
     """A deployed space.
 
-    `status` is CloudFormation's status of its stack. `host` is the load balancer's name for a space without a domain; `url` has its port. `cpu` is in vCPUs, `memory` in MiB. `tags` are those of the user. Only `get` fills `env`, `secrets` (ARNs by variable),
-    `extra_hosts`, `redirect_hosts`, `desired` (wanted tasks) and `running` (running tasks).
+    `status` is CloudFormation's status of its stack. `host` is the load balancer's name for a space without a domain; `url` has its port. `cpu` is in vCPUs, `memory` in MiB. `tags` are those of the user. `list` does not fill `env`, `secrets` (ARNs by variable),
+    `extra_hosts` and `redirect_hosts`. Only `get` fills `desired` (wanted tasks) and `running` (running tasks).
     """
 
     name: str

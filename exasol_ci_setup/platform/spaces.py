@@ -95,7 +95,8 @@ def create(name: str, *, context: Context | None = None, **settings: Unpack[NewS
     wanted = _with_releases(_build_space(balancer, fields), ())
     stacks.require_free_hosts(context, existing, wanted)
     load_balancer_quotas.require_within_quotas(context, existing, _additions({}, wanted))
-    made = stacks.describe(retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted, tags=tags)))
+    stack = retry(context, wanted.stack_name, lambda: stacks.deploy_space(context, wanted, tags=tags))
+    made = _with_fields(stacks.describe(stack), wanted.model_dump())
     _protect_image(context, wanted)
     stacks.drop_logs(context, wanted.log_group_prefix, keep=made.log_group)
     _report_address(context, made, wanted)
@@ -127,11 +128,7 @@ def get(name: str, *, context: Context | None = None) -> Space:
             cluster=stack.outputs["ClusterName"], services=[stack.outputs["ServiceName"]]
         )["services"]
     return replace(
-        found,
-        env=fields.get("env", {}),
-        secrets=fields.get("secrets", {}),
-        extra_hosts=tuple(fields.get("extra_hosts", ())),
-        redirect_hosts=tuple(fields.get("redirect_hosts", ())),
+        _with_fields(found, fields),
         running=sum(service["runningCount"] for service in services),
         desired=sum(service["desiredCount"] for service in services),
     )
@@ -229,7 +226,8 @@ def _apply_update(
 
     same_listener = _listener_of(before) == _listener_of(wanted.model_dump())
     tags = checked_tags(settings.get("tags"))
-    made = stacks.describe(stacks.deploy_space(context, wanted, keep_number=same_listener, check=check, tags=tags))
+    deployed = stacks.deploy_space(context, wanted, keep_number=same_listener, check=check, tags=tags)
+    made = _with_fields(stacks.describe(deployed), wanted.model_dump())
     _protect_image(context, wanted)
     if "certificate_arn" in before and before["certificate_arn"] != wanted.certificate_arn:
         stacks.drop_certificate(context, before["certificate_arn"])
@@ -414,9 +412,26 @@ def _complete_host(context: Context, fields: dict[str, Any], *, look_up: bool, z
     return fields
 
 
+def _with_fields(space: Space, fields: Mapping[str, Any]) -> Space:
+    """Return the space with the values that its stack's outputs do not have."""
+    return replace(
+        space,
+        env=fields.get("env", {}),
+        secrets=fields.get("secrets", {}),
+        extra_hosts=tuple(fields.get("extra_hosts", ())),
+        redirect_hosts=tuple(fields.get("redirect_hosts", ())),
+    )
+
+
 def _build_space(balancer: LoadBalancer, fields: Mapping[str, Any]) -> constructs.Space:
+    # The template stores the fields with sorted names. With another order, the next update would move variables to other places.
+    ordered = {
+        kind: dict(sorted(fields[kind].items(), key=lambda item: str(item[0])))
+        for kind in ("env", "secrets")
+        if fields.get(kind)
+    }
     try:
-        return build(constructs.Space, load_balancer=balancer, **fields)
+        return build(constructs.Space, load_balancer=balancer, **{**fields, **ordered})
     except InputError as error:
         raise SpaceRequestError(error.message, hint=error.hint) from None
 

@@ -509,12 +509,27 @@ def test_host_redirects_to_host_of_space(create, here, live):
     assert taken.code == 1
     assert "host www.example.com is that of space 'web'" in taken.stderr
 
-    assert here("space", "update", "--name", "web", "--env", "A=1").code == 0
+    updated = here("space", "update", "--name", "web", "--env", "A=1")
+    assert updated.code == 0
     assert set(rules_of(live)) == {"web.example.com", "example.com"}
+    for printed in (ran.stdout, updated.stdout):
+        assert re.search(r"^redirects +example\.com, www\.example\.com$", printed, re.MULTILINE)
     assert here("space", "update", "--name", "web", "--redirect-host", "").code == 0
     assert set(rules_of(live)) == {"web.example.com"}
     assert here("space", "update", "--name", "web", "--redirect-host", "example.org").code == 0
     assert set(rules_of(live)) == {"web.example.com", "example.org"}
+
+
+def test_new_variable_moves_no_other(create, here):
+    assert create("--env", "MODE=live").code == 0
+
+    added = here("space", "env", "set", "--name", "web", "APP=1")
+    updated = here("space", "update", "--name", "web", "--memory", "1Gi")
+
+    assert (added.code, updated.code) == (0, 0)
+    assert re.search(r"^variables +APP, MODE$", updated.stdout, re.MULTILINE)
+    assert "Memory" in updated.stderr
+    assert "Environment" not in updated.stderr
 
 
 def test_load_balancer_of_other_stack_is_kept_after_last_space(create, here, live):
