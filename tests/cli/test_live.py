@@ -190,6 +190,10 @@ with EventView(out, "Slc", clock=lambda: now) as view:
     view.event(event("Queue", "CREATE_FAILED", 9, "red \\x1b[41m tape", stack="Inner"))
     view.event(event("Queue", "DELETE_IN_PROGRESS", 10, stack="Inner"))
     view.event(event("Done", "CREATE_COMPLETE", 10))
+    if "replaced" in sys.argv:
+        view.event(event("Last", "UPDATE_COMPLETE", 10, physical="new"))
+        for status in ("DELETE_IN_PROGRESS", "DELETE_FAILED"):
+            view.event(event("Last", status, 11, "in use" if status == "DELETE_FAILED" else "", physical="old"))
     if "hooks" in sys.argv:
         for mode in ("WARN", "FAIL"):
             hook = Hook("A::B::C", "HOOK_COMPLETE_FAILED", "because", "PRE_PROVISION", mode)
@@ -250,6 +254,13 @@ def test_terminal_shows_row_per_resource_with_nested_below():
     ]
     assert (out, code) == ("DATA\n", 0)
     assert "\x1b[41m" not in written
+
+
+def test_replaced_resource_keeps_status_of_new_one():
+    written, _, _ = in_terminal("replaced")
+    rows = [line.split() for line in last_picture(written) if line.strip()]
+    assert ["Last", "AWS::X::Y", "✓", "UPDATE_COMPLETE", "10", "s"] in rows
+    assert ["Last:", "in", "use"] in rows
 
 
 def test_narrow_terminal_omits_types():

@@ -41,6 +41,9 @@ class _Row:
         return self.status.endswith("_IN_PROGRESS")
 
     def update(self, event: Event) -> None:
+        if self._is_of_replaced(event):
+            self.reason = self.reason or event.failure
+            return
         if not self.is_running and event.status.endswith("_IN_PROGRESS"):
             self.since = event.at
         self.status, self.until = event.status, event.at
@@ -48,6 +51,11 @@ class _Row:
         if not self.reason:
             # Keep the first failure, the cause of a rollback. Later reasons come from the rollback.
             self.reason = event.failure
+
+    def _is_of_replaced(self, event: Event) -> bool:
+        """Return whether the event is the deletion of a resource that this one has replaced, in the cleanup after an update."""
+        ids = {self.physical_id, event.physical_id}
+        return event.status.startswith("DELETE_") and len(ids - {""}) > 1
 
 
 class EventView(View):
