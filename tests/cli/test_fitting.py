@@ -41,6 +41,12 @@ def test_text_after_label_is_aligned():
     ]
 
 
+def test_long_word_has_line_of_its_own_below_label():
+    line = "- ExecutionRole  AWS::IAM::Role  jobs-workers-ExecutionRole-4CBDEA7A39E10"
+
+    assert wrapped(line, 50) == ["- ExecutionRole  AWS::IAM::Role", "    jobs-workers-ExecutionRole-4CBDEA7A39E10"]
+
+
 def test_text_beside_wide_label_uses_whole_width():
     line = "ci      SLCSourceCredentials  failed      no access to the secret"
 

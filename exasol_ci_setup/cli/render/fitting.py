@@ -48,12 +48,16 @@ def _length(text: str) -> int:
 
 
 def _indent(line: str, width: int) -> int:
-    """Return the indentation of further lines: that of the text after a label or in the last column, if it is wide enough."""
+    """Return the indentation of further lines: that of the text after a label or in the last column, if it is wide enough for each word."""
     lead = len(line) - len(line.lstrip())
     ends = [found.end() for found in re.finditer(r"(?<=\S) {2,}(?=\S)", line)]
     if not ends:
         return lead + 2 if lead else 0
-    return next((end for end in reversed(ends) if width - end >= _LEAST and end < width // 2), lead + 2 * GAP)
+    least = lead + 2 * GAP
+    # A word that is too long for the least indentation is not broken either way.
+    longest = max((len(word) for _, word in _WORD.findall(line[ends[-1] :]) if len(word) <= width - least), default=0)
+    room = max(_LEAST, longest)
+    return next((end for end in reversed(ends) if width - end >= room and end < width // 2), least)
 
 
 def aligned(rows: Sequence[Sequence[str]], width: int | None) -> list[list[str]]:
