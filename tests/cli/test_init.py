@@ -50,6 +50,18 @@ def test_defaults_are_those_of_checkout(program):
     assert all(words[words.index("--region") + 1] == "eu-central-1" for words in found if "--region" in words)
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [((), "refs/heads/trunk"), (("--project-url", "https://github.com/acme/other"), "refs/heads/main")],
+)
+def test_started_build_is_of_checked_out_branch(program, checkout, more, expected):
+    subprocess.run(["git", "-C", str(checkout), "symbolic-ref", "HEAD", "refs/heads/trunk"], check=True)
+
+    step = next(words for words in commands(program("init", *more).stdout) if "start-ci-build" in words)
+
+    assert step[step.index("--branch") + 1] == expected
+
+
 def test_files_of_repository_with_dockerfile_build_its_image(program):
     step = next(words for words in commands(program("init").stdout) if "generate-buildspec" in words)
     assert step[2:] == ["--flavor", "app", "--build-command", "docker build ."]

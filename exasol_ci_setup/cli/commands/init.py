@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.constructs import CiBuild
 
 _REGION: Final = "eu-central-1"
+_BRANCH: Final = "refs/heads/main"
 _GITHUB_SECRET: Final = "github"  # noqa: S105 - the name of a secret
 _DOCKER_SECRET: Final = "Dockerhub"  # noqa: S105 - the name of a secret
 _CONFIG: Final = "build_config.json"
@@ -71,7 +72,7 @@ def init(
     construct = build(CiBuild, project=name, project_url=url)
     github = asked.value("Secret for GitHub", github_secret, _GITHUB_SECRET, "--github-secret")
     docker = asked.value("Secret for Docker Hub, or none", docker_secret, _DOCKER_SECRET, "--docker-secret")
-    steps = _steps(session, construct, github, docker)
+    steps = _steps(session, construct, _branch(origin, url), github, docker)
     lines = [
         line
         for number, step in enumerate(steps, 1)
@@ -113,7 +114,15 @@ def _url_of(origin: str) -> str:
     return f"https://{key.partition('/')[0]}/{origin[start:].strip('/').removesuffix('.git')}" if start >= 0 else ""
 
 
-def _steps(session: Session, construct: CiBuild, github: str, docker: str) -> list[_Step]:
+def _branch(origin: str, url: str) -> str:
+    """Return the full name of the branch to build: the checked-out one, if the checkout is of the repository at `url`."""
+    from exasol_ci_setup.builds.checkout import git, repository_key, working_directory
+
+    is_checkout = origin and repository_key(origin) == repository_key(url)
+    return (git(working_directory(), "symbolic-ref", "--quiet", "HEAD") if is_checkout else "") or _BRANCH
+
+
+def _steps(session: Session, construct: CiBuild, branch: str, github: str, docker: str) -> list[_Step]:
     login = [] if docker == _DOCKER_SECRET else ["--docker-secret", docker]
     project = ["--project", construct.project]
     deploy = ["deploy-ci-build", *project, "--project-url", construct.project_url, *login]
@@ -132,7 +141,7 @@ def _steps(session: Session, construct: CiBuild, github: str, docker: str) -> li
         _Step(
             "Push a commit, or start a build; then follow its log",
             (
-                _own(session, "start-ci-build", *project, "--branch", "refs/heads/main"),
+                _own(session, "start-ci-build", *project, "--branch", branch),
                 _own(session, "logs", *project, "--follow"),
             ),
         ),
