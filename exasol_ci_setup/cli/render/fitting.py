@@ -56,8 +56,8 @@ def _indent(line: str, width: int) -> int:
     least = lead + 2 * GAP
     # A word that is too long for the least indentation is not broken either way.
     longest = max((len(word) for _, word in _WORD.findall(line[ends[-1] :]) if len(word) <= width - least), default=0)
-    room = max(_LEAST, longest)
-    return next((end for end in reversed(ends) if width - end >= room and end < width // 2), least)
+    needed = max(_LEAST, longest)
+    return next((end for end in reversed(ends) if width - end >= needed and end < width // 2), least)
 
 
 def aligned(rows: Sequence[Sequence[str]], width: int | None) -> list[list[str]]:
