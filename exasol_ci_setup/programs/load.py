@@ -184,7 +184,7 @@ def _failure(error: BaseException, path: Path) -> SetupError:
 
     if isinstance(error, ValidationError):
         problems = simplify_errors(error.errors(include_url=False))
-        said = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {_rule(each)}" for each in problems)
+        said = "; ".join(": ".join(filter(None, (".".join(map(str, each["loc"])), _rule(each)))) for each in problems)
         return InputError(f"{place}: {error.title} is invalid: {said}")
     text = " ".join(str(error).split())
     return SetupError(

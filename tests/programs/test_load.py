@@ -147,6 +147,20 @@ def test_invalid_argument_of_construct_is_bad_input(write):
         program.run()
 
 
+def test_invalid_combination_of_arguments_names_none(write):
+    program = load(
+        write("""
+            from exasol_ci_setup import CiBuild
+
+            def hangar_run():
+                CiBuild(project="P", project_url="https://github.com/a/b", cache="docker", privileged=False)
+        """)
+    )
+
+    with pytest.raises(InputError, match="CiBuild is invalid: the cache docker needs privileged mode"):
+        program.run()
+
+
 def test_construct_in_place_of_its_output_is_named(write):
     program = load(
         write("""
