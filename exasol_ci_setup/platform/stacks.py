@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+from pydantic import AfterValidator
 
 from exasol_ci_setup.constructs.base import build
-from exasol_ci_setup.constructs.values import Tags, Value
+from exasol_ci_setup.constructs.values import Tags, Value, malformed
 from exasol_ci_setup.core.commands import status_hint
 from exasol_ci_setup.core.errors import NotApprovedError, PlanOutdatedError, StackBusyError, StackNotUpdatableError
 from exasol_ci_setup.core.stacks import Options, Outcome
@@ -58,12 +61,37 @@ def retry(context: Context, stack_name: str, attempt: Callable[[], T]) -> T:
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
+_MOST_TAGS: Final = 48
+"""A stack has at most 50 tags, of which two are those of this tool:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html."""
+_TAG_PUNCTUATION: Final = "_.:/=+-@"
+
+
+def _fit_resources(tags: dict[str, str]) -> dict[str, str]:
+    """Reject tags that the resources of a stack refuse: IAM, ECR, S3 and Secrets Manager accept fewer characters than CloudFormation.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html.
+    """
+    if len(tags) > _MOST_TAGS:
+        raise malformed(f"use at most {_MOST_TAGS} tags")
+    for text in (*tags, *tags.values()):
+        if wrong := next((letter for letter in text if not _is_of_tag(letter)), None):
+            raise malformed(
+                f"{text!r} contains {wrong!r}: use letters, digits, spaces and the characters {' '.join(_TAG_PUNCTUATION)}"
+            )
+    return tags
+
+
+def _is_of_tag(letter: str) -> bool:
+    return letter in _TAG_PUNCTUATION or unicodedata.category(letter)[0] in "LNZ"
+
+
 class _Tagged(Value):
-    tags: Tags
+    tags: Annotated[Tags, AfterValidator(_fit_resources)]
 
 
 def checked_tags(tags: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Return the tags of the user, an empty mapping for None. Raises InputError for an invalid tag."""
+    """Return the tags of the user, an empty mapping for None. Raises InputError for an invalid tag, and for too many."""
     return {} if tags is None else build(_Tagged, tags=tags).tags
 
 

@@ -85,6 +85,9 @@ def test_secrets_have_tags_and_keep_them(here, live, tmp_path, monkeypatch):
         (("--tag", "exasol-ci-setup:name=x"), "this tool uses tags with that prefix"),
         (("--tag", "team"), "use KEY=VALUE"),
         (("--tag", "team=a", "--tag", "team=b"), "--tag sets team twice"),
+        (("--tag", "team=blue (old)"), "'blue (old)' contains '('"),
+        (("--tag", "te;am=blue"), "'te;am' contains ';'"),
+        ([word for number in range(49) for word in ("--tag", f"k{number}=v")], "use at most 48 tags"),
     ],
 )
 @pytest.mark.parametrize("command", [SPACE, (*STORAGE, "one"), ("registry", "create", "--name", "images")])
@@ -94,6 +97,12 @@ def test_invalid_tag_is_bad_usage(here, live, command, tags, message):
     assert ran.code == 2
     assert message in ran.stderr
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_storage_has_most_tags_of_each_alphabet(here, live):
+    tags = {f"k{number}": "v" for number in range(47)} | {"Größe-1 @x": "日本 + a_b.c:d/e=f"}
+    assert here(*STORAGE, "one", *(word for pair in tags.items() for word in ("--tag", "=".join(pair)))).code == 0
+    assert of_stack(live, "workspace-7") == tags
 
 
 @pytest.mark.parametrize("tags", [{"aws:team": "blue"}, {"team": 5}, "team=blue", 5])
