@@ -150,22 +150,44 @@ def test_policies_are_written_to_files_with_commands_that_create_them(program, t
     assert (ran.code, ran.stderr) == (0, "")
     words = [shlex.split(line) for line in ran.stdout.splitlines()]
     assert [each[:5] for each in words] == [
-        ["aws", "iam", "create-policy", "--policy-name", "exasol-ci-setup-1"],
-        ["aws", "iam", "create-role", "--role-name", "exasol-ci-setup"],
+        ["aws", "iam", "create-policy", "--policy-name", "exasol-ci-setup-images-1"],
+        ["aws", "iam", "create-role", "--role-name", "exasol-ci-setup-images"],
     ]
     documents = [json.loads(Path(each[-1].removeprefix("file://")).read_text()) for each in words]
     assert documents == [*printed["Policies"], printed["TrustPolicy"]]
 
 
 def test_files_of_earlier_longer_policy_are_reported(program, tmp_path: Path):
-    (tmp_path / "policy-2.json").write_text("{}")
-    (tmp_path / "trust-policy.json").write_text("{}")
+    (tmp_path / "exasol-ci-setup-images-2.json").write_text("{}")
+    (tmp_path / "exasol-ci-setup-images-trust.json").write_text("{}")
 
     ran = program("iam-policy", "registry", "--name", "images", "--into", str(tmp_path))
 
     assert ran.code == 0
-    assert ran.stderr == f"warning: {tmp_path}/policy-2.json remains from an earlier policy, and is not needed\n"
-    assert (tmp_path / "policy-2.json").read_text() == "{}"
+    longer = tmp_path / "exasol-ci-setup-images-2.json"
+    assert ran.stderr == f"warning: {longer} remains from an earlier policy, and is not needed\n"
+    assert longer.read_text() == "{}"
+
+
+def test_policies_of_several_commands_share_folder(program, tmp_path: Path):
+    fleet = tmp_path / "my fleet.yaml"
+    fleet.write_text(
+        "targets: {ci: {region: eu-central-1}}\nprojects: {Shop: {project_url: https://github.com/acme/shop, ci: }}\n"
+    )
+    into = tmp_path / "policies"
+    kinds = (
+        ("source-credentials",),
+        ("ci-build", "--project", "Shop"),
+        ("ci-build", "--project", "Blog"),
+        ("ci-build",),
+        ("fleet", str(fleet)),
+    )
+    for kind in kinds:
+        assert program("iam-policy", *kind, "--into", str(into)).code == 0
+
+    assert sorted(path.name for path in into.iterdir()) == [
+        f"exasol-ci-setup-{name}-1.json" for name in ("Blog", "SLCSourceCredentials", "Shop", "ci-build", "my-fleet")
+    ]
 
 
 def test_folder_that_cannot_be_created_is_rejected(program, tmp_path: Path):

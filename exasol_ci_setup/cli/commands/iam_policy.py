@@ -91,7 +91,10 @@ def _place(session: Session, account: str | None, regions: Iterable[str] = ()) -
     return Place(account or _ANY, region, partition)
 
 
-def _show(session: Session, stacks: Sequence[StackToDeploy], place: Place, options: Mapping[str, Any]) -> None:
+def _show(
+    session: Session, stacks: Sequence[StackToDeploy], place: Place, options: Mapping[str, Any], subject: str
+) -> None:
+    """Print the policy, or write it to files. `subject` is part of the names of files and policies."""
     from exasol_ci_setup.access.deployer import deployer_policy
 
     found = _with_any_name(
@@ -100,9 +103,10 @@ def _show(session: Session, stacks: Sequence[StackToDeploy], place: Place, optio
     if (into := options["into"]) is None:
         session.output.data(_text(found))
     else:
-        session.output.data(
-            "\n".join(write_documents(found.documents, into, trust=found.trust, warn=session.output.warn))
-        )
+        # IAM allows 64 characters in the name of a role.
+        name = f"exasol-ci-setup-{re.sub(r'[^A-Za-z0-9-]+', '-', subject)}"[:60]
+        commands = write_documents(found.documents, into, name=name, trust=found.trust, warn=session.output.warn)
+        session.output.data("\n".join(commands))
     for note in found.notes:
         session.output.warn(note)
     session.output.record(
@@ -151,22 +155,22 @@ def write_documents(
     into: Path,
     *,
     warn: Callable[[str], None],
-    name: str = "exasol-ci-setup",
+    name: str,
     trust: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Write each document of a policy to a file, and return the commands that create the managed policies, and with `trust` the role.
+    """Write each document of the policy called `name` to a file, and return the commands that create the managed policies, and with `trust` the role.
 
     Files of an earlier, longer policy are reported by `warn`. Raises InputError if a file cannot be written.
     """
     from exasol_ci_setup.core.files import write_whole
 
-    files = {into / f"policy-{number}.json": document for number, document in enumerate(documents, 1)}
+    files = {into / f"{name}-{number}.json": document for number, document in enumerate(documents, 1)}
     commands = [
         f"aws iam create-policy --policy-name {name}-{number} --policy-document {shlex.quote(f'file://{path}')}"
         for number, path in enumerate(files, 1)
     ]
     if trust is not None:
-        path = into / "trust-policy.json"
+        path = into / f"{name}-trust.json"
         role = shlex.quote(f"file://{path}")
         commands.append(f"aws iam create-role --role-name {name} --assume-role-policy-document {role}")
         files[path] = trust
@@ -174,7 +178,7 @@ def write_documents(
         into.mkdir(parents=True, exist_ok=True)
         for path, document in files.items():
             write_whole(path, f"{_document(document)}\n".encode())
-        others = sorted(set(into.glob("policy-*.json")) - files.keys())
+        others = sorted(set(into.glob(f"{name}-[0-9]*.json")) - files.keys())
     except OSError as error:
         raise InputError(f"--into {into} cannot be written: {error.strerror}") from error
     for path in others:
@@ -196,7 +200,9 @@ def _construct(session: Session, kind: type[Construct], values: dict[str, Any]) 
     given = {name: _OMITTED.get(name) if value is None else value for name, value in values.items()}
     construct, options = construct_of(kind, given)
     place = _place(session, options["account"])
-    _show(session, _stacks([construct], place, options), place, options)
+    stacks = _stacks([construct], place, options)
+    name = stacks[0].name
+    _show(session, stacks, place, options, NAMES[kind] if _ANY_NAME in name else name)
 
 
 def _stacks(constructs: Iterable[Construct], place: Place, options: Mapping[str, Any]) -> list[StackToDeploy]:
@@ -222,7 +228,8 @@ def _template(session: Session, **values: Any) -> None:
     stack, options = template_of(values, fallback_name=_ANY)
     require_valid_values(stack)
     place = _place(session, options["account"])
-    _show(session, [of_template(stack, place, bucket=options["template_bucket"] or "")], place, options)
+    found = of_template(stack, place, bucket=options["template_bucket"] or "")
+    _show(session, [found], place, options, TEMPLATE if found.name == _ANY else found.name)
 
 
 @iam_policy.command("fleet", help="Print the policy for the stacks of a fleet.")
@@ -234,7 +241,8 @@ def _fleet(session: Session, file: Path, **options: Any) -> None:
 
     fleet = load(file, templates=())
     place = _place(session, options["account"], (each.region for each in fleet.targets.values()))
-    _show(session, _stacks((each.construct for each in fleet.members.values()), place, options), place, options)
+    stacks = _stacks((each.construct for each in fleet.members.values()), place, options)
+    _show(session, stacks, place, options, file.stem)
 
 
 @iam_policy.command("program", help="Print the policy for the stacks of a program; its actions are not included.")
@@ -246,7 +254,7 @@ def _program(session: Session, file: Path, **options: Any) -> None:
     with collect_only():
         _, declared = dry_run(file, actions.append)
     place = _place(session, options["account"], (each.region for each in declared.scopes))
-    _show(session, _stacks(declared.constructs.values(), place, options), place, options)
+    _show(session, _stacks(declared.constructs.values(), place, options), place, options, file.stem)
     for action in actions:
         session.output.warn(f"the policy does not include what the program does after the deployment: {action}")
 
