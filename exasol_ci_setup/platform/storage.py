@@ -122,7 +122,8 @@ def delete(*, workspace_id: str, storage_name: str, empty: bool = False, context
     if not empty and next(iter_objects(s3, bucket.name, folder, below=folder), None) is not None:
         raise StorageConflictError(
             f"storage {address.storage_name!r} holds objects",
-            hint="--empty deletes them with the storage, and their assets too",
+            hint="to delete them too, with their assets: "
+            f"`exasol-ci-setup storage delete --workspace-id {workspace_id} --storage {storage_name} --empty`",
         )
     # Otherwise copies of public assets would remain after their originals.
     for handed_out in asset.of_storage(context, bucket, address.storage_name):
