@@ -177,12 +177,12 @@ class Space(ScopedConstruct):
         for option, given in (("--extra-host", self.extra_hosts), ("--redirect-host", self.redirect_hosts)):
             if given and self.domain is None:
                 raise refusal(f"{option} needs a --domain")
-        if len(self.hosts) > _MOST_HOSTS or len(set(self.hosts)) < len(self.hosts):
-            raise refusal(f"use at most {_MOST_HOSTS} different hosts")
-        redirects = set(self.redirect_hosts)
-        if len(redirects) > _MOST_HOSTS or len(redirects) < len(self.redirect_hosts):
-            raise refusal(f"use at most {_MOST_HOSTS} different hosts that redirect")
-        if both := redirects.intersection(self.hosts):
+        for hosts, what in ((self.hosts, "hosts"), (self.redirect_hosts, "hosts that redirect")):
+            if twice := [host for host in hosts if hosts.count(host) > 1]:
+                raise refusal(f"{twice[0]} is repeated: use different {what}")
+            if len(hosts) > _MOST_HOSTS:
+                raise refusal(f"use at most {_MOST_HOSTS} {what}")
+        if both := set(self.redirect_hosts).intersection(self.hosts):
             raise refusal(f"{min(both)} is a host of the space, and cannot redirect to it")
         if long := [host for host in (*self.hosts, *self.redirect_hosts) if len(host) > _LONGEST_HOST]:
             raise refusal(
