@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.errors import AccessDeniedError, SpaceRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from mypy_boto3_acm.type_defs import CertificateSummaryTypeDef
 
@@ -29,8 +29,15 @@ def is_valid_for(name: str, host: str) -> bool:
     return name == host or (bool(first) and bool(rest) and name == f"*.{rest}")
 
 
-def certificate_for(account: Account, host: str, others: Collection[str] = ()) -> str | None:
-    """Return the ARN of an issued certificate for `host`, or None; one for the `others` too is preferred, then an exact name.
+class Certificate(NamedTuple):
+    """The ARN of a certificate, and the other hosts for which it is not valid."""
+
+    arn: str
+    uncovered: tuple[str, ...]
+
+
+def certificate_for(account: Account, host: str, others: Collection[str] = ()) -> Certificate | None:
+    """Return an issued certificate for `host`, or None; one for the `others` too is preferred, then an exact name.
 
     Raises AccessDeniedError, whose hint names the option that avoids the request, and the other errors of the AWS boundary.
     """
@@ -45,19 +52,22 @@ def certificate_for(account: Account, host: str, others: Collection[str] = ()) -
     except AccessDeniedError as error:
         error.hint = "request the permission acm:ListCertificates, or pass the certificate with --certificate-arn"
         raise
-    found = [(rank, each["CertificateArn"]) for each in listed if (rank := _rank(each, host, others)) is not None]
-    # The first one of equal ones.
-    return min(found, key=lambda each: each[0])[1] if found else None
-
-
-def _rank(certificate: CertificateSummaryTypeDef, host: str, others: Collection[str]) -> tuple[int, bool] | None:
-    """Return the rank of a certificate, the lowest first, or None if it is not valid for `host`."""
-    names = {certificate["DomainName"], *certificate.get("SubjectAlternativeNameSummaries", ())}
-    valid = {name for name in names if is_valid_for(name, host)}
-    if not valid:
+    found = [each for each in listed if any(is_valid_for(name, host) for name in _names(each))]
+    if not found:
         return None
-    covered = sum(any(is_valid_for(name, other) for name in names) for other in others)
-    return -covered, host not in valid
+    # The first one of equal ones.
+    best = min(found, key=lambda each: (len(_uncovered(each, others)), host not in _names(each)))
+    return Certificate(best["CertificateArn"], _uncovered(best, others))
+
+
+def _names(certificate: CertificateSummaryTypeDef) -> set[str]:
+    return {certificate["DomainName"], *certificate.get("SubjectAlternativeNameSummaries", ())}
+
+
+def _uncovered(certificate: CertificateSummaryTypeDef, hosts: Iterable[str]) -> tuple[str, ...]:
+    """Return the hosts for which a certificate is not valid, by its names in the list of ACM."""
+    names = _names(certificate)
+    return tuple(host for host in hosts if not any(is_valid_for(name, host) for name in names))
 
 
 def require_zone(account: Account, zone_id: str, host: str) -> None:

@@ -403,12 +403,15 @@ def _complete_host(context: Context, fields: dict[str, Any], *, look_up: bool, z
         domains.require_zone(context.account, zone, host)
     if look_up:
         found = domains.certificate_for(context.account, host, others)
-        context.note(
-            f"HTTPS with certificate {found} of ACM for {host}"
-            if found
-            else f"HTTP only: ACM has no issued certificate for {host} in {context.account.region}"
-        )
-        return {**fields, **_without_none(certificate_arn=found)}
+        if found is None:
+            context.note(f"HTTP only: ACM has no issued certificate for {host} in {context.account.region}")
+            return fields
+        context.note(f"HTTPS with certificate {found.arn} of ACM for {host}")
+        if found.uncovered:
+            context.note(
+                f"this certificate is not valid for {', '.join(found.uncovered)}: browsers show an error there"
+            )
+        return {**fields, "certificate_arn": found.arn}
     return fields
 
 

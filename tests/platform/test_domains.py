@@ -46,11 +46,33 @@ def test_exact_certificate_on_any_page_wins_over_wildcard(answers: Answers):
         ],
     )
 
-    assert str(domains.certificate_for(answers.account, "web.example.com")).endswith("/2")
+    found = domains.certificate_for(answers.account, "web.example.com")
+    assert found is not None
+    assert found.arn.endswith("/2")
     # The request includes keys other than the default, and only issued certificates.
     (first, _) = answers.calls
     assert first.params["CertificateStatuses"] == ["ISSUED"]
     assert "EC_prime256v1" in first.params["Includes"]["keyTypes"]
+
+
+def test_certificate_for_most_hosts_is_returned_with_uncovered_ones(answers: Answers):
+    others = ("example.com", "example.org", "example.net")
+    answers.on(
+        "acm",
+        "ListCertificates",
+        {
+            "CertificateSummaryList": [
+                certificate(1, "web.example.com", "example.com"),
+                certificate(2, "*.example.com", "example.com", "example.net"),
+            ]
+        },
+    )
+
+    found = domains.certificate_for(answers.account, "web.example.com", others)
+
+    assert found is not None
+    assert found.arn.endswith("/2")
+    assert found.uncovered == ("example.org",)
 
 
 def test_no_valid_certificate_returns_none(answers: Answers):

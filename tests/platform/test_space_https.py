@@ -62,6 +62,21 @@ def test_acm_certificate_enables_https_and_redirect(live, context, reporter, cer
     assert of_listener(live)[0] == (arn, True)
 
 
+def test_hosts_without_valid_certificate_are_reported(context, reporter, certificate):
+    certificate("*.example.com")
+
+    naas.space.create(
+        "web",
+        image=IMAGE,
+        domain="example.com",
+        extra_hosts=["www.example.com"],
+        redirect_hosts=["example.com"],
+        context=context,
+    )
+
+    assert "this certificate is not valid for example.com: browsers show an error there" in reporter.notes
+
+
 def test_space_without_certificate_reports_http_only(context, reporter):
     made = naas.space.create("web", image=IMAGE, domain="example.com", context=context)
 
