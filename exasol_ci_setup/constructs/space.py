@@ -177,11 +177,13 @@ class Space(ScopedConstruct):
         for option, given in (("--extra-host", self.extra_hosts), ("--redirect-host", self.redirect_hosts)):
             if given and self.domain is None:
                 raise refusal(f"{option} needs a --domain")
-        for hosts, what in ((self.hosts, "hosts"), (self.redirect_hosts, "hosts that redirect")):
-            if twice := [host for host in hosts if hosts.count(host) > 1]:
-                raise refusal(f"{twice[0]} is repeated: use different {what}")
-            if len(hosts) > _MOST_HOSTS:
-                raise refusal(f"use at most {_MOST_HOSTS} {what}")
+        for hosts in (self.hosts, tuple(self.redirect_hosts)):
+            if repeated := [host for host in hosts if hosts.count(host) > 1]:
+                raise refusal(f"the host {repeated[0]} is repeated")
+        if len(self.hosts) > _MOST_HOSTS:
+            raise refusal(f"use at most {_MOST_HOSTS} hosts")
+        if len(self.redirect_hosts) > _MOST_HOSTS:
+            raise refusal(f"use at most {_MOST_HOSTS} hosts that redirect")
         if both := set(self.redirect_hosts).intersection(self.hosts):
             raise refusal(f"{min(both)} is a host of the space, and cannot redirect to it")
         if long := [host for host in (*self.hosts, *self.redirect_hosts) if len(host) > _LONGEST_HOST]:
