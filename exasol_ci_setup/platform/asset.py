@@ -134,6 +134,7 @@ def _require_new(context: Context, asset: Asset) -> None:
 def get(*, workspace_id: str, asset_id: str, expires_in: float | None = None, context: Context | None = None) -> Asset:
     """Return an asset with a new link, which expires after `expires_in` seconds, by default an hour.
 
+    If the object of a private asset does not exist any more, the reporter gets a note.
     Raises AssetNotFound, and AssetRequestError for a time that a link cannot have, or for a public asset with a time.
     """
     if expires_in is not None and not 1 <= expires_in <= _MOST_SECONDS:
@@ -149,6 +150,8 @@ def get(*, workspace_id: str, asset_id: str, expires_in: float | None = None, co
             f"the link of asset {asset_id} does not expire: the asset is public",
             hint=f"make it private: `exasol-ci-setup asset update --workspace-id {workspace_id} --asset-id {asset_id} --visibility private`",
         )
+    if asset.visibility == "private":
+        links.report_missing(context, bucket, asset)
     return _with_link(context, bucket, asset, expires_in)
 
 

@@ -11,7 +11,7 @@ from botocore.config import Config
 from exasol_ci_setup.aws.roles import holding
 from exasol_ci_setup.aws.session import replace_aws_errors, translate_aws_errors
 from exasol_ci_setup.core.commands import list_objects_hint
-from exasol_ci_setup.core.errors import ObjectNotFoundError
+from exasol_ci_setup.core.errors import AccessDeniedError, ObjectNotFoundError
 from exasol_ci_setup.platform import workspaces
 from exasol_ci_setup.platform.storage_session import keys
 
@@ -42,6 +42,16 @@ def require_object(context: Context, bucket: Bucket, storage_name: str, name: st
         s3 = context.account.client("s3")
         head = s3.head_object(Bucket=bucket.name, Key=workspaces.folder(storage_name) + name, **request)
     return head["ContentType"]
+
+
+def report_missing(context: Context, bucket: Bucket, asset: Asset) -> None:
+    """Report that the link of a private asset does not work because its object was moved or deleted, as far as the caller may look."""
+    try:
+        require_object(context, bucket, asset.storage_name, asset.object_name, asset.object_version)
+    except ObjectNotFoundError as error:
+        context.note(f"the link does not work: {error.message}")
+    except AccessDeniedError:
+        pass
 
 
 def signed_url(context: Context, bucket: Bucket, asset: Asset, expires_in: float | None = None) -> tuple[str, datetime]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import product
 
@@ -135,6 +136,22 @@ def test_get_returns_asset_with_new_link(context):
 
     assert fetch(found.url)[2] == b"first version"
     assert (found.id, found.object_name, found.created_at) == (made.id, "docs/report.pdf", made.created_at)
+
+
+def test_link_to_moved_object_is_reported(context):
+    made = create(context)
+    reporter = RecordingReporter()
+    watched = replace(context, reporter=reporter)
+
+    asset.get(workspace_id="123", asset_id=made.id, context=watched)
+    assert reporter.notes == []
+
+    storage.move_object(
+        workspace_id="123", storage_name="mine", src_file="docs/report.pdf", dst_file="new.pdf", context=context
+    )
+    found = asset.get(workspace_id="123", asset_id=made.id, context=watched)
+    assert reporter.notes == ["the link does not work: storage 'mine' has no object 'docs/report.pdf'"]
+    assert fetch(found.url)[0] == 404
 
 
 @pytest.mark.parametrize("verb", ["get", "delete", "update"])
