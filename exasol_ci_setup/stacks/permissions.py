@@ -1,4 +1,4 @@
-"""What the deployer's policy has to know of a stack: its template, its parameters, and the calls before its deployment."""
+"""What the deployer's policy has to know of a stack: its template, its parameters, and the calls before its deployment and its deletion."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from exasol_ci_setup.access.deployer import StackToDeploy
 from exasol_ci_setup.constructs import CiBuild, Instance, ReleaseBuild, SourceCredentials
 from exasol_ci_setup.constructs.base import ScopedConstruct
-from exasol_ci_setup.stacks import linked_roles, source_access
+from exasol_ci_setup.stacks import linked_roles, source_access, users
 from exasol_ci_setup.stacks.user_template import known_choice
 from exasol_ci_setup.template.intrinsics import as_mapping
 from exasol_ci_setup.template.limits import LARGEST_BODY
@@ -41,6 +41,7 @@ def of_construct(
         calls={
             **_linked_role_calls(parsed, place),
             **_source_access_calls(parsed),
+            **_deletion_calls(parsed, place),
             **_secret_calls(construct, place),
             **(_parameter_calls(construct, place) if scoped else {}),
         },
@@ -57,7 +58,11 @@ def of_template(stack: TemplateStack, place: Place, *, bucket: str = "") -> Stac
         has_uploads=bool(stack.artifacts) or _is_large(stack.loaded.template),
         bucket=bucket,
         nested=_nested(stack.artifacts),
-        calls={**_linked_role_calls(stack.loaded.parsed, place), **_source_access_calls(stack.loaded.parsed)},
+        calls={
+            **_linked_role_calls(stack.loaded.parsed, place),
+            **_source_access_calls(stack.loaded.parsed),
+            **_deletion_calls(stack.loaded.parsed, place),
+        },
     )
 
 
@@ -84,6 +89,13 @@ def _types(parsed: Mapping[str, Any]) -> set[Any]:
 def _source_access_calls(parsed: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the call that checks whether CodeBuild can read repositories."""
     return {"codebuild:ListSourceCredentials": ("*",)} if source_access.PROJECT in _types(parsed) else {}
+
+
+def _deletion_calls(parsed: Mapping[str, Any], place: Place) -> dict[str, tuple[str, ...]]:
+    """Return the call that finds the stacks which use a resource, before its deletion."""
+    if not _types(parsed) & users.NAMED_IN_TEMPLATES:
+        return {}
+    return {"cloudformation:GetTemplate": (place.arn("cloudformation", "stack/*"),)}
 
 
 def _linked_role_calls(parsed: Mapping[str, Any], place: Place) -> dict[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exasol_ci_setup.core.stacks import Stack
     from exasol_ci_setup.stacks.resources import Resource
 
-_NAMED_IN_TEMPLATES: Final = frozenset(
+NAMED_IN_TEMPLATES: Final = frozenset(
     {
         "AWS::CodeBuild::SourceCredential",
         "AWS::EC2::Instance",
@@ -35,6 +35,7 @@ _NAMED_IN_TEMPLATES: Final = frozenset(
         "AWS::SecretsManager::Secret",
     }
 )
+"""The types of resources that templates of other stacks can name: their deletion reads the templates of all stacks of this tool."""
 # Projects of CodeBuild do not name credentials: CodeBuild uses the account's credentials for the kind of server.
 _GITHUB_SOURCE: Final = r"\bType\W+GITHUB\b"
 # An ARN, an address, an ID or a name that AWS generated. Shorter names are words that may appear anywhere.
@@ -121,7 +122,7 @@ def require_unused(
     names = {stack.name for stack, _ in listed} | set(but)
     around = Surroundings(cfn)
     for stack, resources in listed:
-        in_templates = any(each.type in _NAMED_IN_TEMPLATES for each in resources)
+        in_templates = any(each.type in NAMED_IN_TEMPLATES for each in resources)
         users = around.users(around.marks(stack, resources), but=names, in_templates=in_templates)
         require_none(f"stack {stack.name}", users, stack_name=stack.name)
 

@@ -24,6 +24,7 @@ from exasol_ci_setup.access.deployer import (
 )
 from exasol_ci_setup.access.resource_arns import Place
 from exasol_ci_setup.access.resource_permissions import is_action
+from exasol_ci_setup.cli.commands.iam_policy import policy_of
 from exasol_ci_setup.health.shipped import samples
 from exasol_ci_setup.stacks.changeset import PREFIX
 from exasol_ci_setup.template.lint import lint
@@ -405,33 +406,35 @@ def test_no_name_or_value_changes_structure_of_policy(name, value, other):
 
 @pytest.mark.live
 def test_user_with_policy_deploys_and_deletes_its_stack_only(server, live, account_id):
-    sample = next(each for each in samples() if type(each).__name__ == "Registry")
-    place = Place(account_id, "eu-central-1")
-    (document,) = deployer_policy([StackToDeploy("images", parse(render(sample).body))], place).documents
+    (document,) = policy_of("registry", {"name": "images"}, account=account_id, region="eu-central-1")
     iam = live.make("iam")
     iam.create_user(UserName="deployer")
     iam.put_user_policy(UserName="deployer", PolicyName="deploy", PolicyDocument=json.dumps(document))
     key = iam.create_access_key(UserName="deployer")["AccessKey"]
-    environment = {
+    root = {
         **os.environ,
         "AWS_ENDPOINT_URL": server.url,
-        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        "AWS_ACCESS_KEY_ID": account_id,
+        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "eu-central-1",
     }
+    user = {**root, "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, environment: dict[str, str] = user) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "exasol_ci_setup", *arguments, "--yes"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
+    existing = run("deploy-registry", "--name", "existing", environment=root)
+    assert existing.returncode == 0, existing.stderr
     server.control_access(True)
     try:
         results = [
             run("deploy-registry", "--name", "images"),
             run("deploy-registry", "--name", "other"),
             run("delete", "images"),
+            run("delete", "existing"),
         ]
     finally:
         server.control_access(False)
 
-    assert [result.returncode for result in results] == [0, 4, 0], [result.stderr for result in results]
+    assert [result.returncode for result in results] == [0, 4, 0, 4], [result.stderr for result in results]
