@@ -60,9 +60,9 @@ def require(context: Context, request: Request, options: Options) -> None:
         if not needed[server]:
             context.note(f"{place}: builds of a private repository will fail")
         elif context.plan_only:
-            context.note(f"{place}, so that the webhook cannot be created: deploy the source credentials first")
+            context.note(f"{place}, which the webhook needs: deploy the source credentials first")
         else:
-            raise InputError(f"{place}, so that the webhook cannot be created", hint=_HINT)
+            raise InputError(f"{place}, which the webhook needs", hint=_HINT)
 
 
 def _needed(request: Request) -> dict[str, bool]:
