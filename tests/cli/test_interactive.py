@@ -231,9 +231,11 @@ def test_command_that_asks_ends_in_terminal(
     if asks.done:
         with begin(*command) as terminal:
             terminal.answer("y")
+            seen = len(terminal.written)
             terminal.resize(20, 50)
             if name == "space delete":
-                terminal.wait_for("too? [y/N]: ")
+                # The second question breaks at the width of the terminal when it is printed.
+                terminal.wait_for(QUESTION, after=seen)
                 terminal.type("y\r")
             assert terminal.end() == 0
         assert asks.done in terminal.text
