@@ -335,5 +335,5 @@ def test_refused_stack_is_not_created(here, live):
     planned = here("deploy-ci-build", *options, "--plan")
 
     assert (refused.code, planned.code) == (2, 0)
-    assert "the webhook cannot be created" in planned.stderr
+    assert "which the webhook needs" in planned.stderr
     assert live.client("cloudformation").describe_stacks()["Stacks"] == []

@@ -55,7 +55,7 @@ def test_credential_of_other_server_is_not_enough(answers, clock):
 
 def test_plan_has_note_instead_of_error(answers, clock):
     (note,) = check(answers, clock, project(), plan_only=True)
-    assert "the webhook cannot be created" in note
+    assert "which the webhook needs" in note
 
 
 def test_project_without_webhook_has_note(answers, clock):
