@@ -131,8 +131,10 @@ def test_full_bucket_is_deleted_only_with_empty(ready, live):
     assert "`exasol-ci-setup delete SlcRelease --yes --empty`" in refused.stderr
     assert "CREATE_COMPLETE" in ready("status", "SlcRelease").stdout
 
+    planned = ready("delete", "SlcRelease", "--empty", "--plan")
     done = ready("delete", "SlcRelease", "--yes", "--empty")
 
+    assert f"{bucket}  (data loss: its objects, also if it is not empty)" in planned.stdout
     assert done.code == 0
     assert "emptied bucket" in done.stderr
 

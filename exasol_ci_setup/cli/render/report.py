@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PLAN_ONLY: Final = "plan only: nothing was changed"
 DELETION_PLAN_ONLY: Final = "plan only: nothing was deleted"
-_CONTENTS = {"AWS::S3::Bucket": ("object", "objects"), "AWS::ECR::Repository": ("image", "images")}
+_CONTENTS = {"AWS::S3::Bucket": "objects", "AWS::ECR::Repository": "images"}
 _DIFF_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -142,9 +142,9 @@ def deletion(
             continue
         remarks = [show.data_loss(change)] if change.data_loss else []
         if resource.type in _CONTENTS:
-            kind, contents = _CONTENTS[resource.type]
+            contents = _CONTENTS[resource.type]
             condition = (
-                f"with every {kind} in it" if empty else f"only if it is empty; --empty also deletes its {contents}"
+                "also if it is not empty" if empty else f"only if it is empty; --empty also deletes its {contents}"
             )
             remarks.append(condition)
             document.note(f"{resource.logical_id}: deleted {condition}")
