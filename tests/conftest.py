@@ -38,6 +38,23 @@ GOLDEN = Path(__file__).parent / "golden"
 _NUMBERS = itertools.count(1)
 
 
+_MORE_FILES = 256
+_file_limit = _MORE_FILES
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Collect garbage if many files are open: clients of AWS keep their connections until they are collected, and many systems allow 1,024 files."""
+    global _file_limit  # noqa: PLW0603 - one process runs tests one after the other
+    if _open_files() > _file_limit:
+        gc.collect()
+        _file_limit = _open_files() + _MORE_FILES
+
+
+def _open_files() -> int:
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files instead of comparing")
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 import pty
 import re
-import select
+import selectors
 import signal
 import struct
 import sys
@@ -142,14 +142,19 @@ class PseudoTerminal:
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
+    def _is_readable(self, seconds: float) -> bool:
+        """Wait for output, or for the end of the process, at most this number of seconds."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._terminal, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
+
     def _read(self, until: float) -> bool:
         """Read the next output, and return False at the end of the process or after the timeout."""
         while self._theirs is not None:
-            if select.select([self._terminal], [], [], 0.1)[0] or not self.process.is_alive():
+            if self._is_readable(0.1) or not self.process.is_alive():
                 os.close(self._theirs)
                 self._theirs = None
-        readable, _, _ = select.select([self._terminal], [], [], max(until - time.monotonic(), 0.0))
-        if not readable:
+        if not self._is_readable(max(until - time.monotonic(), 0.0)):
             return False
         try:
             piece = os.read(self._terminal, self._chunk)

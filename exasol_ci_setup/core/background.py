@@ -49,8 +49,10 @@ def start(
         os.close(writing_log)
         os.close(writing)
     try:
-        is_ready, _, _ = select.select([reading], [], [], seconds)
-        return process, os.read(reading, _MAX_REPORT_BYTES) if is_ready else None
+        # Unlike select(), poll() has no limit for the numbers of descriptors, of which a program that uses the library can have many.
+        poll = select.poll()
+        poll.register(reading, select.POLLIN)
+        return process, os.read(reading, _MAX_REPORT_BYTES) if poll.poll(seconds * 1000) else None
     except BaseException:
         terminate_session(process)
         raise

@@ -6,6 +6,7 @@ import functools
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -97,6 +98,21 @@ def test_running_sandbox_is_found_and_not_started_again(state_dir: Path) -> None
     assert not answers(endpoint)
     assert sandbox.find() is None
     assert not (state_dir / daemon.ENDPOINT_FILE).exists()
+
+
+def test_sandbox_is_started_by_process_with_many_open_files(state_dir: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
+    # select() takes descriptors below 1,024 only.
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        endpoint = sandbox.ensure()
+        assert endpoint.state_dir == state_dir
+        assert answers(endpoint)
+    finally:
+        for each in files:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_concurrent_starts_create_one_sandbox(state_dir: Path) -> None:
