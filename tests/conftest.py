@@ -45,7 +45,7 @@ _file_limit = _MORE_FILES
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
     """Collect garbage if many files are open: clients of AWS keep their connections until they are collected, and many systems allow 1,024 files."""
-    global _file_limit  # noqa: PLW0603 - one process runs tests one after the other
+    global _file_limit  # noqa: PLW0603 - a state of the process
     if _open_files() > _file_limit:
         gc.collect()
         _file_limit = _open_files() + _MORE_FILES
