@@ -205,7 +205,7 @@ def test_storage_with_objects_needs_empty(here, home):
     here("storage", "put-object", *ON, "-src", "a.txt")
 
     refused = here("storage", "delete", *ON, "--yes")
-    command = re.search("`exasol-ci-setup (.*)`", refused.stderr)[1]
+    (command,) = re.findall("`exasol-ci-setup (.*)`", refused.stderr)
     gone = here(*command.split(), "--yes")
 
     assert refused.code == 1
